@@ -1,0 +1,196 @@
+//! Names and numbers that must not be mistaken for each other.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::random::{NoRandomness, Random};
+
+/// Names one exchange in answers, pages and logs: 128 random bits, shown as 32 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RequestId([u8; 16]);
+
+impl RequestId {
+    /// A new id.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn generate(random: &Random) -> Result<Self, NoRandomness> {
+        Ok(Self(random.bytes()?))
+    }
+
+    /// The id that stands for "none could be made".
+    pub const fn none() -> Self {
+        Self([0; 16])
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The visitor's session id as the cookie carries it: 256 random bits. A bearer secret: only its
+/// [`SessionHash`] is stored or told.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct SessionId([u8; 32]);
+
+impl SessionId {
+    /// A new id.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn generate(random: &Random) -> Result<Self, NoRandomness> {
+        Ok(Self(random.bytes()?))
+    }
+
+    /// Reads a cookie value: exactly 43 characters of base64url without padding, in its one canonical spelling.
+    pub fn parse(value: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(value).ok()?;
+        Some(Self(bytes.try_into().ok()?))
+    }
+
+    /// The cookie value.
+    pub fn reveal(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    /// The raw bits, for deriving keys.
+    pub fn reveal_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// What stores and logs may know of this id.
+    pub fn hash(&self) -> SessionHash {
+        let digest = ring::digest::digest(&ring::digest::SHA256, &self.0);
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest.as_ref());
+        SessionHash(hash)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(..)")
+    }
+}
+
+/// SHA-256 of a [`SessionId`]: the key of the session store.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SessionHash([u8; 32]);
+
+impl SessionHash {
+    /// The hash as stored.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes to store it by.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// The first 16 hexadecimal digits: enough to tell sessions apart in a log.
+impl fmt::Display for SessionHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.iter().take(8) {
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SessionHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionHash({self})")
+    }
+}
+
+/// The name of an identity provider in `gateway.yaml`: lower-case letters, digits, `-` and `_`, at most 64.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProviderName(Arc<str>);
+
+/// The text is not a provider name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a provider's name is made of 1 to 64 lower-case letters, digits, \"-\" and \"_\"")]
+pub struct InvalidProviderName;
+
+impl ProviderName {
+    /// Checks a name.
+    ///
+    /// # Errors
+    /// When it holds anything but lower-case letters, digits, `-` and `_`, or is empty or longer than 64.
+    pub fn parse(raw: &str) -> Result<Self, InvalidProviderName> {
+        let plain = raw.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+        (plain && (1..=64).contains(&raw.len())).then(|| Self(raw.into())).ok_or(InvalidProviderName)
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ProviderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ProviderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c9_session_ids_are_unique_and_long() {
+        let random = Random::default();
+        let ids: std::collections::HashSet<String> =
+            (0..100_000).map(|_| SessionId::generate(&random).unwrap().reveal()).collect();
+        assert_eq!(ids.len(), 100_000);
+        assert!(ids.iter().all(|id| id.len() == 43));
+    }
+
+    #[test]
+    fn a_session_id_has_one_spelling() {
+        let id = SessionId::generate(&Random::default()).unwrap();
+        assert!(SessionId::parse(&id.reveal()).unwrap() == id);
+        for wrong in ["", "a", &format!("{}=", id.reveal()), &format!(" {}", id.reveal()), &"A".repeat(44)] {
+            assert!(SessionId::parse(wrong).is_none(), "{wrong:?}");
+        }
+        // The last character carries 4 bits of the id and 2 bits that must be zero.
+        assert!(SessionId::parse(&format!("{}B", "A".repeat(42))).is_none());
+    }
+
+    #[test]
+    fn debug_hides_the_session_id() {
+        let id = SessionId::generate(&Random::default()).unwrap();
+        assert_eq!(format!("{id:?}"), "SessionId(..)");
+    }
+
+    #[test]
+    fn provider_names_are_plain() {
+        assert!(ProviderName::parse("acme-okta_2").is_ok());
+        for wrong in ["", "Acme", "a b", "a/b", "ä", &"a".repeat(65)] {
+            assert!(ProviderName::parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Vestibule: an authenticating edge reverse proxy for Jira Service Management customer portals.
+//!
+//! The modules stand in the order in which a request meets them; `docs/architecture.md` tells the same story.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,            // a panic drops a visitor's request
+        clippy::expect_used,            // the same, with a message
+        clippy::panic,                  // the same, on purpose
+        clippy::indexing_slicing,       // an index from outside is a panic from outside
+        clippy::arithmetic_side_effects // a length or time from outside overflows
+    )
+)]
+
+pub mod demo;
+
+pub mod clock;
+pub mod ids;
+pub mod random;
+pub mod secret;
