@@ -12,9 +12,17 @@
     )
 )]
 
+pub mod listener;
+pub mod portal;
+pub mod session;
+pub mod sign_in;
+
+pub mod telemetry;
+
 pub mod demo;
 
 pub mod clock;
+pub mod email;
 pub mod ids;
 pub mod random;
 pub mod secret;

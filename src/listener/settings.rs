@@ -1,0 +1,81 @@
+//! Settings of the listening sockets.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// Where the gateway listens.
+#[derive(Clone, Debug)]
+pub struct ListenSettings {
+    /// The public side.
+    pub https: SocketAddr,
+    /// Only redirects to https.
+    pub http: Option<SocketAddr>,
+    /// `/metrics`, `/healthz`, `/readyz`: never on the public side.
+    pub admin: Option<SocketAddr>,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Port that browsers use when something in front maps ports; else the port of `https`.
+    pub public_port: Option<u16>,
+    /// Sizes and times of the public side.
+    pub limits: EdgeLimits,
+}
+
+/// Sizes and times of the public side.
+#[derive(Clone, Copy, Debug)]
+pub struct EdgeLimits {
+    /// Bytes of a request head: request line and headers.
+    pub header_bytes: usize,
+    /// Header fields of a request.
+    pub header_count: usize,
+    /// From the first byte of a request to the end of its head, and for the TLS handshake.
+    pub header_time: Duration,
+    /// Between two reads of a request body, and between two requests of a connection.
+    pub idle_time: Duration,
+    /// Open connections at once; further ones wait in the accept queue.
+    pub connections: usize,
+    /// How long requests in flight may take after SIGTERM.
+    pub drain: Duration,
+}
+
+impl Default for EdgeLimits {
+    fn default() -> Self {
+        Self {
+            header_bytes: 32 * 1024,
+            header_count: 100,
+            header_time: Duration::from_secs(10),
+            idle_time: Duration::from_secs(60),
+            connections: 10_000,
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Certificates and protocol versions of the public side.
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    /// At least one; chosen by SNI among the names in each.
+    pub certificates: Vec<CertificateFiles>,
+    /// The oldest version that is spoken.
+    pub minimum_version: TlsVersion,
+}
+
+/// A certificate chain and its key, both PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The chain, leaf first.
+    pub cert: PathBuf,
+    /// The key of the leaf.
+    pub key: PathBuf,
+}
+
+/// A TLS version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    V1_2,
+    /// TLS 1.3.
+    V1_3,
+}

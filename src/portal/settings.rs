@@ -1,0 +1,181 @@
+//! Settings of a portal.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::{HostName, PathPattern, PublicOrigin};
+use crate::email::{EmailAddress, EmailDomain};
+use crate::ids::ProviderName;
+use crate::secret::Secret;
+
+/// One public host name with its upstream JSM site.
+#[derive(Clone, Debug)]
+pub struct PortalSettings {
+    /// The public name.
+    pub host: HostName,
+    /// What the browser calls it.
+    pub public_origin: PublicOrigin,
+    /// Where requests go.
+    pub upstream: UpstreamSettings,
+    /// Who may sign in, and how they choose where.
+    pub sign_in: SignInSettings,
+    /// Which verified identities may become customers.
+    pub admission: AdmissionSettings,
+    /// How a customer session is obtained.
+    pub customer_session: CustomerSessionSettings,
+    /// First match wins; without one the visitor has to be signed in.
+    pub rules: Vec<RuleSettings>,
+    /// Sizes and times.
+    pub limits: PortalLimits,
+}
+
+/// The JSM site behind a portal.
+#[derive(Clone, Debug)]
+pub struct UpstreamSettings {
+    /// Scheme, host, port and, for Data Center, the context path. No query, no fragment, no user.
+    pub url: Url,
+    /// Authorities (PEM) to verify it by, in place of the system's.
+    pub ca: Option<CertificateAuthorities>,
+}
+
+/// Certificate authorities to trust for one upstream.
+#[derive(Clone, Debug)]
+pub struct CertificateAuthorities {
+    /// The file they came from.
+    pub path: String,
+    /// DER certificates, at least one.
+    pub certificates: Vec<rustls_pki_types::CertificateDer<'static>>,
+}
+
+/// Sign-in at a portal.
+#[derive(Clone, Debug)]
+pub struct SignInSettings {
+    /// At least one, in the order in which a list shows them.
+    pub providers: Vec<ProviderName>,
+    /// How the visitor comes to one of them.
+    pub choose: Choose,
+}
+
+/// How the visitor comes to an identity provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choose {
+    /// By the domain of their e-mail address (home-realm discovery).
+    ByEmail,
+    /// From a list.
+    List,
+    /// There is only one.
+    Single,
+}
+
+/// Which verified identities may become customers of a portal.
+#[derive(Clone, Debug, Default)]
+pub struct AdmissionSettings {
+    /// Domains that may; empty means any domain that the provider may speak for.
+    pub allow: Vec<EmailDomain>,
+    /// Domains that may not, even when allowed.
+    pub deny: Vec<EmailDomain>,
+    /// People who may not.
+    pub blocked: Vec<EmailAddress>,
+    /// What a refused person reads about whom to ask; plain text.
+    pub contact: Option<String>,
+}
+
+/// How customer sessions are obtained.
+#[derive(Clone, Debug)]
+pub enum CustomerSessionSettings {
+    /// Nothing is injected: the upstream knows nothing of the visitor.
+    None,
+    /// Data Center: a fresh random password for each sign-in, by documented calls.
+    DataCenter(DataCenterSettings),
+}
+
+/// Data Center: accounts and sessions.
+#[derive(Clone, Debug)]
+pub struct DataCenterSettings {
+    /// The administrator on whose behalf accounts are made.
+    pub credentials: ServiceCredentials,
+    /// Ways to log in, tried in order; the one that worked is remembered.
+    pub logins: Vec<DataCenterLogin>,
+    /// Whether a customer who does not exist yet is created.
+    pub create_customers: bool,
+    /// The group that marks accounts whose password the gateway sets; `None` marks nothing.
+    pub managed_group: Option<String>,
+    /// Service desks that every customer is added to.
+    pub service_desks: Vec<String>,
+    /// How long a customer session is used at most, whatever the upstream's cookies say.
+    pub max_age: Duration,
+    /// How many logins and account calls may run at once.
+    pub concurrency: usize,
+    /// Time limit for one call.
+    pub call_timeout: Duration,
+}
+
+/// A service identity at the upstream.
+#[derive(Clone, Debug)]
+pub enum ServiceCredentials {
+    /// `Authorization: Bearer` with a personal access token.
+    Bearer(Secret),
+    /// `Authorization: Basic`.
+    Basic {
+        /// User name.
+        user: String,
+        /// Password or token.
+        token: Secret,
+    },
+}
+
+/// A way to log a customer in at Data Center.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DataCenterLogin {
+    /// `POST /rest/auth/1/session`.
+    RestSession,
+    /// `POST /servicedesk/customer/user/login`.
+    PortalForm,
+    /// `POST /rest/tsv/1.0/authenticate`.
+    Tsv,
+}
+
+/// What a path needs.
+#[derive(Clone, Debug)]
+pub struct RuleSettings {
+    /// Which paths.
+    pub path: PathPattern,
+    /// What they need.
+    pub access: Access,
+}
+
+/// What a path needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing: forwarded without a customer session.
+    Public,
+    /// A session.
+    SignedIn,
+    /// Nobody may.
+    Deny,
+}
+
+/// Sizes and times of one portal.
+#[derive(Clone, Copy, Debug)]
+pub struct PortalLimits {
+    /// Bytes of a request body.
+    pub body: u64,
+    /// To reach the upstream, TCP and TLS each.
+    pub upstream_connect: Duration,
+    /// From the request sent to the head of the answer, and between two reads of its body.
+    pub upstream_response: Duration,
+    /// How long an idle upstream connection is kept.
+    pub upstream_idle: Duration,
+}
+
+impl Default for PortalLimits {
+    fn default() -> Self {
+        Self {
+            body: 64 * 1024 * 1024,
+            upstream_connect: Duration::from_secs(5),
+            upstream_response: Duration::from_secs(60),
+            upstream_idle: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The visitor's session with Vestibule: one opaque cookie in the browser, a sealed record in the store.
+
+pub mod settings;

@@ -1,0 +1,155 @@
+//! What an identity provider has proved about a visitor. Only a protocol verifier below `sign_in` can make one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::email::EmailAddress;
+use crate::ids::ProviderName;
+
+/// A person, as a protocol verifier has established them. The account is (issuer, subject); the e-mail is an attribute.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VerifiedIdentity {
+    provider: ProviderName,
+    issuer: String,
+    subject: String,
+    email: Option<EmailAddress>,
+    email_verified: bool,
+    display_name: Option<String>,
+    groups: Vec<String>,
+    authenticated_at: Timestamp,
+    acr: Option<String>,
+    provider_session: Option<String>,
+    not_after: Option<Timestamp>,
+}
+
+/// What a verifier hands over; only code below `sign_in` can turn it into a [`VerifiedIdentity`].
+#[derive(Clone, Debug)]
+pub struct Established {
+    /// The identity provider that spoke.
+    pub provider: ProviderName,
+    /// OpenID Connect `iss`, or the SAML entity id.
+    pub issuer: String,
+    /// OpenID Connect `sub`, or the SAML NameID.
+    pub subject: String,
+    /// The e-mail address, when there is one and it is well-formed.
+    pub email: Option<EmailAddress>,
+    /// Whether the provider vouches for the address.
+    pub email_verified: bool,
+    /// The name to show.
+    pub display_name: Option<String>,
+    /// Group names.
+    pub groups: Vec<String>,
+    /// When the person proved who they are (`auth_time`), else when the provider's answer was verified.
+    pub authenticated_at: Timestamp,
+    /// How they proved it (`acr`, AuthnContextClassRef).
+    pub acr: Option<String>,
+    /// The provider's own session (`sid`, SessionIndex).
+    pub provider_session: Option<String>,
+    /// When the provider wants the session to end (SessionNotOnOrAfter).
+    pub not_after: Option<Timestamp>,
+}
+
+impl VerifiedIdentity {
+    /// Vouches for `established`.
+    pub(in crate::sign_in) fn vouch(established: Established) -> Self {
+        let Established {
+            provider,
+            issuer,
+            subject,
+            email,
+            email_verified,
+            display_name,
+            groups,
+            authenticated_at,
+            acr,
+            provider_session,
+            not_after,
+        } = established;
+        Self {
+            provider,
+            issuer,
+            subject,
+            email,
+            email_verified,
+            display_name,
+            groups,
+            authenticated_at,
+            acr,
+            provider_session,
+            not_after,
+        }
+    }
+
+    /// An identity out of thin air, for the tests of later steps.
+    #[cfg(test)]
+    pub(crate) fn for_test(provider: &str, subject: &str, email: &str) -> Self {
+        Self::vouch(Established {
+            provider: ProviderName::parse(provider).unwrap(),
+            issuer: format!("https://{provider}.example"),
+            subject: subject.to_owned(),
+            email: EmailAddress::parse(email).ok(),
+            email_verified: true,
+            display_name: Some(subject.to_owned()),
+            groups: Vec::new(),
+            authenticated_at: Timestamp::from_seconds(0),
+            acr: None,
+            provider_session: Some(format!("sid-{subject}")),
+            not_after: None,
+        })
+    }
+
+    /// The identity provider that spoke.
+    pub fn provider(&self) -> &ProviderName {
+        &self.provider
+    }
+
+    /// OpenID Connect `iss`, or the SAML entity id.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// OpenID Connect `sub`, or the SAML NameID.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The e-mail address, when there is one and it is well-formed.
+    pub fn email(&self) -> Option<&EmailAddress> {
+        self.email.as_ref()
+    }
+
+    /// Whether the provider vouches for the address.
+    pub fn email_verified(&self) -> bool {
+        self.email_verified
+    }
+
+    /// The name to show: the provider's, else the e-mail address, else the subject.
+    pub fn display_name(&self) -> &str {
+        self.display_name.as_deref().or(self.email.as_ref().map(EmailAddress::as_str)).unwrap_or(&self.subject)
+    }
+
+    /// Group names.
+    pub fn groups(&self) -> &[String] {
+        &self.groups
+    }
+
+    /// When the person proved who they are.
+    pub fn authenticated_at(&self) -> Timestamp {
+        self.authenticated_at
+    }
+
+    /// How they proved it (`acr`, AuthnContextClassRef).
+    pub fn acr(&self) -> Option<&str> {
+        self.acr.as_deref()
+    }
+
+    /// The provider's own session (`sid`, SessionIndex).
+    pub fn provider_session(&self) -> Option<&str> {
+        self.provider_session.as_deref()
+    }
+
+    /// When the provider wants the session to end.
+    pub fn not_after(&self) -> Option<Timestamp> {
+        self.not_after
+    }
+}

@@ -1,0 +1,3 @@
+//! What operators see: logs, metrics, and one record for each exchange.
+
+pub mod settings;
