@@ -1,3 +1,12 @@
 //! Sockets, TLS and certificates: from a connection to a stream of requests.
+//!
+//! Owns the accept loop, because it owns the deadlines that Pingora leaves open: the TLS handshake, the whole head of
+//! a request, and the number of connections. Trusts nothing of a peer but its address.
 
+pub mod certificates;
+pub mod head_guard;
+pub mod redirect;
+pub mod serve;
 pub mod settings;
+
+pub use serve::{Bound, ListenFailed, Listening};

@@ -1,0 +1,258 @@
+//! A total deadline and a size limit for the head of each HTTP/1 request.
+//!
+//! Pingora limits the time of each read, so that one byte a minute would hold a connection for ever (security case
+//! E3). [`GuardedStream`] stands between the socket and Pingora: from the first byte of a request until
+//! [`head_is_complete`] is called by the first hook, it counts bytes and time.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::{SslDigest, TlsRef};
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
+    UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+use crate::clock;
+
+/// No byte of the next request has come yet.
+const WAITING: u8 = 0;
+/// The head is being read.
+const HEAD: u8 = 1;
+/// The head is complete, or the protocol is not HTTP/1.
+const OPEN: u8 = 2;
+
+tokio::task_local! {
+    /// The guard of the HTTP/1 connection that this task serves.
+    static GUARD: Arc<HeadGuard>;
+}
+
+/// Where one connection is.
+#[derive(Debug)]
+pub struct HeadGuard(AtomicU8);
+
+impl HeadGuard {
+    /// A guard that does nothing until [`Self::expect_head`].
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicU8::new(OPEN)))
+    }
+
+    /// From the next byte on, count.
+    pub fn expect_head(&self) {
+        self.0.store(WAITING, Ordering::Release);
+    }
+
+    /// Runs `serve` with this guard in reach of [`head_is_complete`].
+    pub async fn watch<F: Future>(self: Arc<Self>, serve: F) -> F::Output {
+        GUARD.scope(self, serve).await
+    }
+}
+
+/// Says that the head of the request that this task serves was read. Does nothing for HTTP/2.
+pub fn head_is_complete() {
+    let _ = GUARD.try_with(|guard| guard.0.store(OPEN, Ordering::Release));
+}
+
+/// A stream whose heads are limited.
+pub struct GuardedStream {
+    inner: Stream,
+    guard: Arc<HeadGuard>,
+    time: Duration,
+    bytes: usize,
+    counted: usize,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl GuardedStream {
+    /// Limits heads on `inner` to `bytes` and to `time` from their first byte.
+    pub fn new(inner: Stream, guard: Arc<HeadGuard>, time: Duration, bytes: usize) -> Self {
+        Self { inner, guard, time, bytes, counted: 0, deadline: None }
+    }
+
+    fn check_time(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let Some(deadline) = self.deadline.as_mut() else { return Ok(()) };
+        match deadline.as_mut().poll(context) {
+            Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::TimedOut, "the request head took too long")),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    fn count(&mut self, read: usize) -> io::Result<()> {
+        if self.guard.0.load(Ordering::Acquire) == WAITING && read > 0 {
+            self.guard.0.store(HEAD, Ordering::Release);
+            self.counted = 0;
+            self.deadline = Some(Box::pin(tokio::time::sleep_until(clock::deadline(self.time))));
+        }
+        self.counted = self.counted.saturating_add(read);
+        if self.counted > self.bytes {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the request head is too large"));
+        }
+        Ok(())
+    }
+}
+
+impl AsyncRead for GuardedStream {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = buf.filled().len();
+        if this.guard.0.load(Ordering::Acquire) == OPEN {
+            this.deadline = None;
+            return Pin::new(&mut this.inner).poll_read(context, buf);
+        }
+        this.check_time(context)?;
+        ready!(Pin::new(&mut this.inner).poll_read(context, buf))?;
+        this.count(buf.filled().len().saturating_sub(before))?;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for GuardedStream {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(context, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(context, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Shutdown for GuardedStream {
+    async fn shutdown(&mut self) {
+        self.inner.shutdown().await;
+    }
+}
+
+impl UniqueID for GuardedStream {
+    fn id(&self) -> UniqueIDType {
+        self.inner.id()
+    }
+}
+
+impl Ssl for GuardedStream {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        self.inner.get_ssl()
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.inner.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.inner.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for GuardedStream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.inner.get_timing_digest()
+    }
+}
+
+impl GetProxyDigest for GuardedStream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.inner.get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for GuardedStream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.inner.get_socket_digest()
+    }
+}
+
+impl Peek for GuardedStream {}
+
+impl fmt::Debug for GuardedStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardedStream").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    fn guarded(bytes: usize) -> (tokio::io::DuplexStream, GuardedStream, Arc<HeadGuard>) {
+        let (client, server) = tokio::io::duplex(1024);
+        let guard = HeadGuard::new();
+        let stream = GuardedStream::new(Box::new(server), Arc::clone(&guard), Duration::from_secs(10), bytes);
+        (client, stream, guard)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn e3_a_slow_head_ends_at_its_total_deadline() {
+        let (mut client, mut stream, guard) = guarded(1000);
+        guard.expect_head();
+        let writer = tokio::spawn(async move {
+            for _ in 0..100 {
+                tokio::time::advance(Duration::from_secs(3)).await;
+                if client.write_all(b"x").await.is_err() {
+                    return;
+                }
+            }
+        });
+        let mut buf = [0; 1];
+        let mut reads = 0;
+        let error = loop {
+            match stream.read(&mut buf).await {
+                Ok(_) => reads += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!((1..=5).contains(&reads), "{reads}");
+        writer.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_a_request_is_not_limited_here_and_neither_is_a_body() {
+        let (mut client, mut stream, guard) = guarded(8);
+        guard.expect_head();
+        tokio::time::advance(Duration::from_secs(50)).await;
+        client.write_all(b"head").await.unwrap();
+        let mut buf = [0; 64];
+        assert_eq!(stream.read(&mut buf).await.unwrap(), 4);
+        guard.clone().watch(async { head_is_complete() }).await;
+        tokio::time::advance(Duration::from_secs(50)).await;
+        client.write_all(&[b'x'; 64]).await.unwrap();
+        assert_eq!(stream.read(&mut buf).await.unwrap(), 64);
+    }
+
+    #[tokio::test]
+    async fn e4_a_head_that_does_not_end_is_cut_off() {
+        let (mut client, mut stream, guard) = guarded(8);
+        guard.expect_head();
+        client.write_all(&[b'x'; 9]).await.unwrap();
+        let error = stream.read(&mut [0; 64]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+}

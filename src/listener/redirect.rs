@@ -1,0 +1,64 @@
+//! The plain HTTP listener: answers nothing but the way to https, and only for names that are ours.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, LOCATION};
+use http::{Method, Response, StatusCode};
+use pingora::apps::http_app::ServeHttp;
+use pingora::protocols::http::ServerSession;
+
+use super::head_guard;
+use crate::portal::{CanonicalRequest, HostName, PublicOrigin};
+
+/// Redirects to https.
+#[derive(Debug)]
+pub struct RedirectToHttps {
+    origins: HashMap<HostName, PublicOrigin>,
+}
+
+impl RedirectToHttps {
+    /// Redirects the hosts in `origins`, and no others.
+    pub fn new(origins: HashMap<HostName, PublicOrigin>) -> Self {
+        Self { origins }
+    }
+
+    /// 308 keeps method and body, so a form that was posted to the wrong scheme is not lost; 301 is what old clients
+    /// know for GET.
+    fn answer(&self, session: &ServerSession) -> Result<(StatusCode, String), StatusCode> {
+        let header = session.req_header();
+        let request = CanonicalRequest::read(crate::portal::request::Parts {
+            method: &header.method,
+            version: header.version,
+            target: header.raw_path(),
+            authority: None,
+            headers: &header.headers,
+        })
+        .map_err(|_| StatusCode::BAD_REQUEST)?;
+        let origin = self.origins.get(request.host()).ok_or(StatusCode::NOT_FOUND)?;
+        let get = matches!(*request.method(), Method::GET | Method::HEAD);
+        let status = if get { StatusCode::MOVED_PERMANENTLY } else { StatusCode::PERMANENT_REDIRECT };
+        Ok((status, format!("{origin}{}", request.target())))
+    }
+}
+
+#[async_trait]
+impl ServeHttp for RedirectToHttps {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        head_guard::head_is_complete();
+        // The body is not read, so the connection cannot be used again.
+        session.set_keepalive(None);
+        let builder = Response::builder().header(CONTENT_LENGTH, 0).header(CONNECTION, "close");
+        let builder = match self.answer(session) {
+            Ok((status, location)) => builder.status(status).header(LOCATION, location),
+            Err(status) => builder.status(status),
+        };
+        builder.body(Vec::new()).unwrap_or_else(|_| {
+            let host = session.req_header().headers.get(HOST);
+            tracing::warn!(?host, "a redirect could not be written");
+            let mut response = Response::new(Vec::new());
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            response
+        })
+    }
+}

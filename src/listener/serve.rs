@@ -1,0 +1,192 @@
+//! Binds, accepts, shakes hands, and hands each connection to an application until told to stop.
+
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora::apps::{HttpServerApp, ServerApp};
+use pingora::listeners::tls::Acceptor;
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::l4::stream::Stream as TcpConnection;
+use pingora::protocols::{ALPN, GetSocketDigest, SocketDigest, Stream};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+use super::head_guard::{GuardedStream, HeadGuard};
+use super::settings::EdgeLimits;
+
+/// Beyond the limit for heads, this much is still read, so that a head which is a little too large gets an answer
+/// instead of a reset connection.
+const HEAD_TOLERANCE: usize = 64 * 1024;
+
+/// A socket could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct ListenFailed {
+    /// Where.
+    pub address: SocketAddr,
+    /// Why.
+    pub source: std::io::Error,
+}
+
+/// A bound socket that accepts nothing yet.
+#[derive(Debug)]
+pub struct Bound {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Bound {
+    /// Binds. Port 0 takes any free port.
+    ///
+    /// # Errors
+    /// When the port is taken or not allowed.
+    pub async fn bind(address: SocketAddr) -> Result<Self, ListenFailed> {
+        let failed = |source| ListenFailed { address, source };
+        let socket = TcpListener::bind(address).await.map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        Ok(Self { socket, address })
+    }
+
+    /// Where it is bound.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Starts to accept connections for `app`, with TLS when there is an `acceptor`.
+    pub fn serve<A>(self, app: Arc<A>, acceptor: Option<Acceptor>, limits: EdgeLimits) -> Listening<A>
+    where
+        A: HttpServerApp + Send + Sync + 'static,
+    {
+        let (stop, stopped) = watch::channel(false);
+        let connections = Arc::new(Semaphore::new(limits.connections));
+        let edge = Arc::new(Edge { app: Arc::clone(&app), acceptor, limits, stopped: stopped.clone() });
+        let accepting = tokio::spawn(accept(self.socket, edge, Arc::clone(&connections), stopped));
+        Listening { address: self.address, app, stop, accepting, connections, limits }
+    }
+}
+
+/// A socket that accepts connections.
+#[derive(Debug)]
+pub struct Listening<A> {
+    address: SocketAddr,
+    app: Arc<A>,
+    stop: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+    connections: Arc<Semaphore>,
+    limits: EdgeLimits,
+}
+
+impl<A: HttpServerApp + Send + Sync + 'static> Listening<A> {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops to accept, lets requests in flight finish within the drain limit, and says whether all did.
+    pub async fn drain(self) -> bool {
+        self.stop.send_replace(true);
+        let _ = self.accepting.await;
+        self.app.http_cleanup().await;
+        let all = u32::try_from(self.limits.connections).unwrap_or(u32::MAX);
+        tokio::time::timeout(self.limits.drain, self.connections.acquire_many(all)).await.is_ok()
+    }
+}
+
+/// What every connection of a socket shares.
+struct Edge<A> {
+    app: Arc<A>,
+    acceptor: Option<Acceptor>,
+    limits: EdgeLimits,
+    stopped: watch::Receiver<bool>,
+}
+
+async fn accept<A>(
+    socket: TcpListener,
+    edge: Arc<Edge<A>>,
+    connections: Arc<Semaphore>,
+    mut stopped: watch::Receiver<bool>,
+) where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    loop {
+        let accepted = async {
+            let permit = Arc::clone(&connections).acquire_owned().await.ok();
+            (permit, socket.accept().await)
+        };
+        let (permit, accepted) = tokio::select! {
+            accepted = accepted => accepted,
+            _ = stopped.wait_for(|stop| *stop) => return,
+        };
+        match accepted {
+            Ok((connection, peer)) => {
+                let edge = Arc::clone(&edge);
+                tokio::spawn(async move {
+                    let _permit = permit;
+                    edge.serve(connection, peer).await;
+                });
+            }
+            Err(error) => {
+                // Out of file descriptors: accepting again at once would spin.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
+    async fn serve(&self, connection: TcpStream, peer: SocketAddr) {
+        let Some(stream) = self.handshake(connection, peer).await else { return };
+        if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+            self.app.process_new(stream, &self.stopped).await;
+        } else {
+            self.serve_http1(stream).await;
+        }
+    }
+
+    /// The deadline covers the whole handshake, however slowly its bytes come (security case E3).
+    async fn handshake(&self, connection: TcpStream, peer: SocketAddr) -> Option<Stream> {
+        let _ = connection.set_nodelay(true);
+        let digest = SocketDigest::from_raw_fd(connection.as_raw_fd());
+        let _ = digest.peer_addr.set(Some(peer.into()));
+        let mut connection = TcpConnection::from(connection);
+        connection.set_socket_digest(digest);
+        let Some(acceptor) = &self.acceptor else { return Some(Box::new(connection)) };
+        match tokio::time::timeout(self.limits.header_time, acceptor.tls_handshake(connection)).await {
+            Ok(Ok(stream)) => Some(Box::new(stream)),
+            Ok(Err(error)) => {
+                tracing::debug!(%peer, %error, "TLS handshake failed");
+                None
+            }
+            Err(_) => {
+                tracing::debug!(%peer, "TLS handshake took too long");
+                None
+            }
+        }
+    }
+
+    /// One request after the other on one connection, each head under guard.
+    async fn serve_http1(&self, stream: Stream) {
+        let guard = HeadGuard::new();
+        let head_bytes = self.limits.header_bytes.saturating_add(HEAD_TOLERANCE);
+        let guarded = GuardedStream::new(stream, Arc::clone(&guard), self.limits.header_time, head_bytes);
+        let mut session = ServerSession::new_http1(Box::new(guarded));
+        let idle = if *self.stopped.borrow() { None } else { Some(self.limits.idle_time.as_secs().max(1)) };
+        session.set_keepalive(idle);
+        // Until the first byte of the first request.
+        session.set_read_timeout(Some(self.limits.idle_time));
+        guard.expect_head();
+        let mut reused = Arc::clone(&guard).watch(self.app.process_new_http(session, &self.stopped)).await;
+        while let Some((stream, settings)) = reused.map(|stream| stream.consume()) {
+            let mut session = ServerSession::new_http1(stream);
+            if let Some(settings) = settings {
+                settings.apply_to_session(&mut session);
+            }
+            guard.expect_head();
+            reused = Arc::clone(&guard).watch(self.app.process_new_http(session, &self.stopped)).await;
+        }
+    }
+}
