@@ -15,6 +15,7 @@
 pub mod listener;
 pub mod portal;
 pub mod session;
+pub mod policy;
 pub mod sign_in;
 
 pub mod telemetry;

@@ -1,0 +1,254 @@
+//! The path of a request: Pingora's hooks, each a list of steps. Parsing, deciding and rewriting live elsewhere.
+//!
+//! Pingora calls `upstream_peer` and `upstream_request_filter` again when it sends a request again, so both give the
+//! same when asked twice. What may call JSM or an identity provider happens in `request_filter`, before a connection
+//! to the upstream is taken; the one exception is the reopening of a customer session that an answer shows to be dead.
+
+mod admit;
+mod answer;
+mod client_addr;
+mod context;
+mod endpoints;
+mod header_hygiene;
+mod refuse;
+pub mod rewrite;
+mod same_origin;
+pub mod site;
+mod upstream;
+mod upstream_request;
+mod upstream_response;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use ipnet::IpNet;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
+
+use crate::clock::Clock;
+use crate::ids::RequestId;
+use crate::listener::head_guard;
+use crate::listener::settings::EdgeLimits;
+use crate::pages::Wants;
+use crate::portal::HostName;
+use crate::random::Random;
+use crate::refusal::{Reason, Refusal};
+use crate::session::Sessions;
+use crate::sign_in::SignIn;
+use crate::telemetry::{Exchange, Metrics, Outcome};
+use admit::Verdict;
+use context::{Forwarding, Repeat, RequestCtx, Stage};
+use site::Site;
+
+/// The gateway: what every exchange needs.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Portals by host name.
+    pub sites: HashMap<HostName, Arc<Site>>,
+    /// The ways to sign in.
+    pub sign_in: Arc<SignIn>,
+    /// Who is signed in.
+    pub sessions: Arc<Sessions>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Sizes and times of the public side.
+    pub limits: EdgeLimits,
+    /// Where `now` comes from.
+    pub clock: Clock,
+    /// Where random bits come from.
+    pub random: Random,
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = RequestCtx;
+
+    fn new_ctx(&self) -> RequestCtx {
+        let request_id = RequestId::generate(&self.random).unwrap_or(RequestId::none());
+        RequestCtx {
+            exchange: Exchange::begin(&self.metrics, request_id),
+            wants: Wants::Page,
+            site: None,
+            stage: Stage::Undecided,
+        }
+    }
+
+    async fn early_request_filter(&self, http: &mut Session, ctx: &mut RequestCtx) -> Result<()> {
+        head_guard::head_is_complete();
+        let downstream = http.as_downstream_mut();
+        downstream.set_read_timeout(Some(self.limits.idle_time));
+        downstream.set_write_timeout(Some(self.limits.idle_time));
+        downstream.set_total_drain_timeout(Some(answer::DRAIN_TIME));
+        let peer = downstream.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
+        let client = peer.map(|peer| {
+            client_addr::client_address(peer, &downstream.req_header().headers, &self.trusted_proxies)
+        });
+        ctx.exchange.from_client(client);
+        Ok(())
+    }
+
+    async fn request_filter(&self, http: &mut Session, ctx: &mut RequestCtx) -> Result<bool> {
+        let reply = match self.admit(http, ctx).await {
+            Ok(Verdict::Forward(forwarding)) => {
+                ctx.stage = Stage::Forwarding(forwarding);
+                return Ok(false);
+            }
+            Ok(Verdict::Reply(outcome, reply)) => {
+                ctx.exchange.ends(outcome, reply.status());
+                reply
+            }
+            Err(refusal) => self.refuse(&refusal, ctx),
+        };
+        answer::send(http, reply, ctx.exchange.request_id()).await?;
+        Ok(true)
+    }
+
+    async fn upstream_peer(&self, _http: &mut Session, ctx: &mut RequestCtx) -> Result<Box<HttpPeer>> {
+        // Without a permit there is no upstream.
+        let (Some(site), Stage::Forwarding(_)) = (ctx.site.clone(), &ctx.stage) else {
+            return Err(Error::new(ErrorType::HTTPStatus(500)));
+        };
+        site.upstream.peer().or_else(|_| Err(Error::new(ErrorType::ConnectNoRoute).into_up()))
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        http: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut RequestCtx,
+    ) -> Result<()> {
+        upstream_request::prepare(http.req_header(), request, ctx)
+    }
+
+    async fn request_body_filter(
+        &self,
+        _http: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut RequestCtx,
+    ) -> Result<()> {
+        let limit = ctx.site.as_ref().map_or(0, |site| site.settings.limits.body);
+        let Some(forwarding) = ctx.forwarding() else { return Ok(()) };
+        let length = body.as_ref().map_or(0, Bytes::len);
+        forwarding.received = forwarding.received.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
+        // A repeated body is counted twice; it is at most 64 KiB, and was within the limit the first time.
+        let repeated = if forwarding.repeat == Repeat::Done { 64 * 1024 } else { 0 };
+        if forwarding.received > limit.saturating_add(repeated) {
+            forwarding.refusal = Some(Reason::BodyTooLarge.into());
+            return Err(Error::new(ErrorType::HTTPStatus(413)).into_down());
+        }
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        http: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut RequestCtx,
+    ) -> Result<()> {
+        self.watch_customer_session(http, response, ctx).await
+    }
+
+    async fn response_filter(
+        &self,
+        http: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut RequestCtx,
+    ) -> Result<()> {
+        upstream_response::prepare(self, http.req_header(), response, ctx).await
+    }
+
+    fn response_body_filter(
+        &self,
+        _http: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        ctx: &mut RequestCtx,
+    ) -> Result<Option<Duration>> {
+        upstream_response::rewrite_body(body, end, ctx);
+        Ok(None)
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        http: &mut Session,
+        mut error: Box<Error>,
+        ctx: &mut RequestCtx,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let whole_body = !http.as_ref().retry_buffer_truncated();
+        match ctx.forwarding() {
+            Some(forwarding) if forwarding.repeat == Repeat::Due => {
+                forwarding.repeat = Repeat::Done;
+                error.set_retry(true);
+            }
+            Some(forwarding) if forwarding.refusal.is_some() => error.set_retry(false),
+            // A kept connection that the upstream closed just now: nothing was processed, says RFC 9112, section 9.3.1,
+            // but only of idempotent requests.
+            _ if http.req_header().method.is_idempotent() && whole_body => error.retry.decide_reuse(client_reused),
+            _ => error.set_retry(false),
+        }
+        error
+    }
+
+    fn fail_to_connect(
+        &self,
+        _http: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut RequestCtx,
+        error: Box<Error>,
+    ) -> Box<Error> {
+        if let Some(site) = &ctx.site {
+            site.upstream.try_another();
+        }
+        error
+    }
+
+    async fn fail_to_proxy(&self, http: &mut Session, error: &Error, ctx: &mut RequestCtx) -> FailToProxy {
+        let refusal = refuse::refusal_for(error, ctx);
+        let reply = self.refuse(&refusal, ctx);
+        let status = reply.status().as_u16();
+        if http.response_written().is_some() || refuse::visitor_is_gone(error) {
+            ctx.exchange.ends(Outcome::Abandoned, reply.status());
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        }
+        http.set_keepalive(None);
+        if let Err(error) = answer::send(http, reply, ctx.exchange.request_id()).await {
+            tracing::debug!(%error, "the visitor was gone before the answer");
+        }
+        FailToProxy { error_code: status, can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, http: &mut Session, _error: Option<&Error>, ctx: &mut RequestCtx) {
+        let count = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+        ctx.exchange.transferred(count(http.body_bytes_read()), count(http.body_bytes_sent()));
+    }
+
+    /// The exchange tells it all, and without the query.
+    fn suppress_error_log(&self, _http: &Session, _ctx: &RequestCtx, _error: &Error) -> bool {
+        true
+    }
+
+    fn request_summary(&self, _http: &Session, ctx: &RequestCtx) -> String {
+        ctx.exchange.request_id().to_string()
+    }
+}
+
+impl Gateway {
+    /// Turns a "no" into its record and its answer.
+    fn refuse(&self, refusal: &Refusal, ctx: &mut RequestCtx) -> crate::reply::Reply {
+        refuse::record(refusal, &mut ctx.exchange);
+        refuse::reply(refusal, ctx)
+    }
+}
+
+/// The box in which a request that may be forwarded travels.
+type Allowed = Box<Forwarding>;

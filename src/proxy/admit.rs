@@ -1,0 +1,205 @@
+//! From a request to a verdict: forward it, answer it, or refuse it.
+
+use std::sync::Arc;
+
+use http::header::{self, HeaderMap};
+use http::{Method, Version};
+use pingora::proxy::Session;
+
+use super::context::{Forwarding, RequestCtx};
+use super::same_origin::is_same_origin;
+use super::site::{NativePage, Site};
+use super::{Allowed, Gateway};
+use crate::clock::Stopwatch;
+use crate::customer::CustomerFailed;
+use crate::pages::{self, Wants};
+use crate::policy::{self, Decision, Permit};
+use crate::portal::{CanonicalRequest, head, request};
+use crate::refusal::{Reason, Refusal};
+use crate::reply::Reply;
+use crate::session::cookie::{Presented, PresentedCookies};
+use crate::session::{CustomerSession, LiveSession, Lookup};
+use crate::sign_in::next_url::NextUrl;
+use crate::telemetry::{Outcome, Step};
+
+/// All that is ours stands below this path, and nothing of it is ever forwarded.
+pub const OWN_PATHS: &str = "/.vestibule";
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It goes on.
+    Forward(Allowed),
+    /// We answer.
+    Reply(Outcome, Reply),
+}
+
+/// The cookies of ours that a request carries, and the session behind them.
+#[derive(Debug)]
+pub struct Visitor {
+    /// Cookies of ours.
+    pub cookies: PresentedCookies,
+    /// The session, when there is a live one.
+    pub session: Option<Arc<LiveSession>>,
+}
+
+impl Gateway {
+    /// The steps from the head of a request to a verdict.
+    pub(super) async fn admit(&self, http: &mut Session, ctx: &mut RequestCtx) -> Result<Verdict, Refusal> {
+        ctx.wants = pages::wants_page(&http.req_header().headers, &http.req_header().method);
+        let request = self.read(http)?;
+        ctx.exchange.asks(request.method(), request.path());
+        let site = self.sites.get(request.host()).cloned().ok_or(Reason::UnknownHost)?;
+        ctx.exchange.at_portal(&site.settings.host);
+        ctx.site = Some(Arc::clone(&site));
+        let visitor = self.recognise(&http.req_header().headers, &site, ctx).await?;
+        if is_own(&request) {
+            return self.serve_own(http, &request, &site, &visitor, ctx).await;
+        }
+        let decision =
+            policy::decide(&request, site.access(request.decoded_path()), visitor.session.clone(), &site.admission);
+        let permit = match decision {
+            Decision::Forward(permit) => permit,
+            Decision::Deny => return Err(Reason::PathDenied.into()),
+            Decision::NotAdmitted(reason) => return Err(Reason::NotAdmitted(reason).into()),
+            Decision::SignIn => return self.send_to_sign_in(&request, &site, &visitor, ctx).await,
+        };
+        if let Some(page) = site.native_page(request.decoded_path()) {
+            return Ok(Verdict::Reply(Outcome::Answered, native_page(page, &site)));
+        }
+        let headers = &http.req_header().headers;
+        if (!request.is_safe() || request.is_websocket()) && !is_same_origin(headers, &site.settings.public_origin) {
+            return Err(Reason::CrossOrigin.into());
+        }
+        check_length(headers, &site)?;
+        let customer_session = self.customer_session(&permit, &site, ctx).await?;
+        site.upstream.make_ready().await.map_err(|_| Reason::UpstreamUnreachable)?;
+        Ok(Verdict::Forward(Box::new(Forwarding::new(permit, request, customer_session))))
+    }
+
+    /// The one reading of the request.
+    fn read(&self, http: &Session) -> Result<CanonicalRequest, Refusal> {
+        let header = http.req_header();
+        if let Some(http1) = http.as_downstream().as_http1() {
+            let raw = http1.get_headers_raw_bytes();
+            if raw.len() > self.limits.header_bytes {
+                return Err(Reason::HeadTooLarge.into());
+            }
+            head::inspect(&raw)?;
+        } else if head_size(&header.headers) > self.limits.header_bytes {
+            return Err(Reason::HeadTooLarge.into());
+        }
+        if header.headers.len() > self.limits.header_count {
+            return Err(Reason::HeadTooLarge.into());
+        }
+        let authority = match header.version {
+            Version::HTTP_2 => header.uri.authority().map(http::uri::Authority::as_str),
+            _ => None,
+        };
+        let target = match header.version {
+            Version::HTTP_2 => header.uri.path_and_query().map(|target| target.as_str().as_bytes()).unwrap_or_default(),
+            _ => header.raw_path(),
+        };
+        let parts = request::Parts {
+            method: &header.method,
+            version: header.version,
+            target,
+            authority,
+            headers: &header.headers,
+        };
+        Ok(CanonicalRequest::read(parts)?)
+    }
+
+    /// Cookie to session. The cache answers without waiting; only a miss goes to the store.
+    async fn recognise(&self, headers: &HeaderMap, site: &Site, ctx: &mut RequestCtx) -> Result<Visitor, Refusal> {
+        let cookies = PresentedCookies::read(headers);
+        let now = self.clock.now();
+        let session = match &cookies.session {
+            // Two cookies of our name: one of them was planted (security case C3). Neither is tried.
+            Presented::None | Presented::Ambiguous | Presented::Malformed => None,
+            Presented::One(id) => match self.sessions.cached(id, &site.settings.host, now) {
+                Lookup::Live(session) => Some(session),
+                Lookup::Refused => None,
+                Lookup::Unknown => {
+                    let watch = Stopwatch::start();
+                    let found = self.sessions.find(id, &site.settings.host, now).await;
+                    ctx.exchange.took(Step::Store, watch.elapsed());
+                    self.metrics.session_store_is_up(found.is_ok());
+                    found.map_err(|error| {
+                        Refusal::with_detail(Reason::SessionStore { label: error.reason() }, error.to_string())
+                    })?
+                }
+            },
+        };
+        if let Some(session) = &session {
+            ctx.exchange.of_session(session.hash(), session.identity().provider());
+        }
+        Ok(Visitor { cookies, session })
+    }
+
+    /// The customer session that is injected; opened when there is none yet.
+    async fn customer_session(
+        &self,
+        permit: &Permit,
+        site: &Site,
+        ctx: &mut RequestCtx,
+    ) -> Result<Option<Arc<CustomerSession>>, Refusal> {
+        let Some(session) = permit.session() else { return Ok(None) };
+        let now = self.clock.now();
+        if let Some(ready) = site.customers.ready(session, now) {
+            return Ok(ready);
+        }
+        let watch = Stopwatch::start();
+        let ensured = site.customers.ensure(session, now).await;
+        ctx.exchange.took(Step::CustomerSession, watch.elapsed());
+        self.count_customer_session(site, ensured.as_ref().err());
+        ensured.map_err(|failed| super::refuse::customer_refusal(&failed))
+    }
+
+    /// Counts an attempt to obtain a customer session.
+    pub(super) fn count_customer_session(&self, site: &Site, failed: Option<&CustomerFailed>) {
+        let result = failed.map_or("opened", CustomerFailed::reason);
+        self.metrics.customer_session(site.settings.host.as_str(), result);
+    }
+
+    /// A navigation goes to sign in and comes back here; anything else is told to sign in, and loses nothing.
+    async fn send_to_sign_in(
+        &self,
+        request: &CanonicalRequest,
+        site: &Arc<Site>,
+        visitor: &Visitor,
+        ctx: &mut RequestCtx,
+    ) -> Result<Verdict, Refusal> {
+        let navigation = ctx.wants == Wants::Page && matches!(*request.method(), Method::GET | Method::HEAD);
+        if !navigation || request.is_websocket() {
+            return Err(Reason::SignInRequired.into());
+        }
+        let next = NextUrl::parse(&request.target()).unwrap_or_default();
+        self.begin_sign_in(site, visitor, next, ctx).await
+    }
+}
+
+/// Whether the path is below our own, in any spelling.
+fn is_own(request: &CanonicalRequest) -> bool {
+    request.decoded_path().get(..OWN_PATHS.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN_PATHS))
+}
+
+/// An HTTP/2 head has no raw bytes; RFC 9113, section 6.5.2 counts 32 bytes for each field besides its text.
+fn head_size(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len().saturating_add(value.len()).saturating_add(32)).sum()
+}
+
+fn check_length(headers: &HeaderMap, site: &Site) -> Result<(), Refusal> {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > site.settings.limits.body) {
+        return Err(Reason::BodyTooLarge.into());
+    }
+    Ok(())
+}
+
+fn native_page(page: NativePage, site: &Site) -> Reply {
+    match page {
+        NativePage::SignIn => Reply::see_other(&site.start_page()),
+        NativePage::SignOut => Reply::see_other("/.vestibule/sign-out"),
+    }
+}

@@ -1,0 +1,87 @@
+//! Sends an answer of our own, and reads the small bodies of our own endpoints.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use pingora::{BError, Result};
+
+use crate::ids::RequestId;
+use crate::refusal::{Reason, Refusal};
+use crate::reply::Reply;
+
+/// Names the exchange, on every answer.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Browsers stay with https for a year (RFC 6797).
+pub const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// The most that a form of ours is long, in bytes.
+const LONGEST_FORM: usize = 16 * 1024;
+
+/// How long the rest of a request body is read after its answer, so that the visitor gets to see the answer.
+pub const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// Sends `reply` as the whole answer.
+///
+/// # Errors
+/// When the visitor is gone.
+pub async fn send(session: &mut Session, reply: Reply, request_id: RequestId) -> Result<()> {
+    let head_only = session.req_header().method == Method::HEAD;
+    let (status, headers, body) = reply.into_parts();
+    let mut head = ResponseHeader::build(status, Some(headers.len().saturating_add(2)))?;
+    for (name, value) in &headers {
+        head.append_header(name.clone(), value.clone())?;
+    }
+    head.insert_header(REQUEST_ID, request_id.to_string())?;
+    head.insert_header(header::STRICT_TRANSPORT_SECURITY, HSTS)?;
+    session.as_downstream_mut().set_total_drain_timeout(Some(DRAIN_TIME));
+    let body = if head_only { Bytes::new() } else { body };
+    session.write_response_header(Box::new(head), body.is_empty()).await?;
+    if !body.is_empty() {
+        session.write_response_body(Some(body), true).await?;
+    }
+    Ok(())
+}
+
+/// The status that was sent, if any was.
+pub fn sent_status(session: &Session) -> Option<StatusCode> {
+    session.response_written().map(|head| head.status)
+}
+
+/// The fields of a form that was posted to an endpoint of ours; each may come once.
+#[derive(Debug, Default)]
+pub struct Form(Vec<(String, String)>);
+
+impl Form {
+    /// Reads the request body as `application/x-www-form-urlencoded`.
+    ///
+    /// # Errors
+    /// When it is of another type, too long, or the visitor is gone.
+    pub async fn read(session: &mut Session) -> Result<Self, Refusal> {
+        let content_type = session.req_header().headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+        let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") && !essence.is_empty() {
+            return Err(Refusal::with_detail(Reason::NoSuchEndpoint, "the form is of another type"));
+        }
+        let gone = |error: BError| Refusal::with_detail(Reason::VisitorGone, error.etype().as_str());
+        let mut body = BytesMut::new();
+        while let Some(chunk) = session.as_downstream_mut().read_request_body().await.map_err(gone)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > LONGEST_FORM {
+                return Err(Reason::BodyTooLarge.into());
+            }
+        }
+        Ok(Self(url::form_urlencoded::parse(&body).into_owned().collect()))
+    }
+
+    /// The field of that name; `None` when it is missing, empty, or there twice.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let mut values = self.0.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str());
+        let value = values.next().filter(|value| !value.is_empty())?;
+        values.next().is_none().then_some(value)
+    }
+}

@@ -1,0 +1,93 @@
+//! What one exchange carries from hook to hook.
+
+use std::sync::Arc;
+
+use super::rewrite::BodyRewriter;
+use super::site::Site;
+use crate::clock::Stopwatch;
+use crate::pages::Wants;
+use crate::policy::Permit;
+use crate::portal::CanonicalRequest;
+use crate::refusal::Refusal;
+use crate::session::CustomerSession;
+use crate::telemetry::Exchange;
+
+/// The context of one exchange.
+#[derive(Debug)]
+pub struct RequestCtx {
+    /// The record of it; written when the context is dropped.
+    pub exchange: Exchange,
+    /// What kind of answer the visitor can use.
+    pub wants: Wants,
+    /// The portal, once it is known.
+    pub site: Option<Arc<Site>>,
+    /// How far it has come.
+    pub stage: Stage,
+}
+
+/// How far an exchange has come.
+#[derive(Debug)]
+pub enum Stage {
+    /// Nothing is decided.
+    Undecided,
+    /// It may be forwarded.
+    Forwarding(Box<Forwarding>),
+}
+
+/// A request that may be forwarded.
+#[derive(Debug)]
+pub struct Forwarding {
+    /// The proof.
+    pub permit: Permit,
+    /// The one reading of the request.
+    pub request: CanonicalRequest,
+    /// What is injected.
+    pub customer_session: Option<Arc<CustomerSession>>,
+    /// Whether the request was, or is about to be, sent a second time.
+    pub repeat: Repeat,
+    /// Why it ends, when it ends badly.
+    pub refusal: Option<Refusal>,
+    /// Bytes of the request body so far.
+    pub received: u64,
+    /// Runs from the request to the head of the answer.
+    pub waiting: Stopwatch,
+    /// Rewrites the body of the answer.
+    pub body: Option<BodyRewriter>,
+}
+
+/// Whether a request is sent a second time because its customer session had died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// It was sent once at most.
+    No,
+    /// A new customer session is open; the next error is the one that makes Pingora send it again.
+    Due,
+    /// It was sent again. It will not be a third time.
+    Done,
+}
+
+impl Forwarding {
+    /// A request that is about to be sent for the first time.
+    pub fn new(permit: Permit, request: CanonicalRequest, customer_session: Option<Arc<CustomerSession>>) -> Self {
+        Self {
+            permit,
+            request,
+            customer_session,
+            repeat: Repeat::No,
+            refusal: None,
+            received: 0,
+            waiting: Stopwatch::start(),
+            body: None,
+        }
+    }
+}
+
+impl RequestCtx {
+    /// The request that may be forwarded, when it may.
+    pub fn forwarding(&mut self) -> Option<&mut Forwarding> {
+        match &mut self.stage {
+            Stage::Undecided => None,
+            Stage::Forwarding(forwarding) => Some(forwarding),
+        }
+    }
+}

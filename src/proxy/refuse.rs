@@ -1,0 +1,111 @@
+//! From a fault to a refusal, and from a refusal to its answer: a page, or JSON.
+
+use http::Method;
+use pingora::{Error, ErrorSource, ErrorType};
+
+use super::context::{RequestCtx, Stage};
+use crate::customer::CustomerFailed;
+use crate::pages::{self, Actions, Form, FormTargets, Language, LocalHref, Notice, Retry, Wants};
+use crate::refusal::{Offer, Reason, Refusal};
+use crate::reply::Reply;
+use crate::telemetry::Exchange;
+
+/// Writes the refusal into the record.
+pub fn record(refusal: &Refusal, exchange: &mut Exchange) {
+    let reason = refusal.reason();
+    exchange.refused(reason.status(), reason.label(), refusal.detail().map(str::to_owned));
+}
+
+/// The answer to a refused request.
+pub fn reply(refusal: &Refusal, ctx: &RequestCtx) -> Reply {
+    let reason = refusal.reason();
+    let request_id = ctx.exchange.request_id();
+    let language = Language::English;
+    if ctx.wants == Wants::Json {
+        let sentence = reason.explanation().texts(language).sentence;
+        let sign_in = (reason.offer() == Offer::SignInAgain).then(|| LocalHref::parse("/.vestibule/sign-in").ok()).flatten();
+        return pages::refusal_json(reason.status(), reason.label(), sentence, request_id, sign_in.as_ref());
+    }
+    let host = ctx.site.as_ref().map(|site| site.settings.host.as_str().to_owned());
+    let contact = ctx.site.as_ref().and_then(|site| site.admission.contact());
+    let contact = contact.filter(|_| matches!(reason, Reason::NotAdmitted(_)));
+    let site = pages::Site { name: host.as_deref(), language };
+    let notice = Notice {
+        status: reason.status(),
+        explanation: reason.explanation(),
+        contact,
+        request_id,
+        actions: actions(reason.offer()),
+    };
+    pages::refusal(&site, &notice)
+}
+
+fn actions(offer: Offer) -> Actions {
+    let sign_in = LocalHref::parse("/.vestibule/sign-in").ok();
+    match offer {
+        Offer::Nothing => Actions::default(),
+        Offer::Retry => Actions { retry: Some(Retry::ThisPage), ..Actions::default() },
+        Offer::SignInAgain => Actions { retry: sign_in.map(Retry::At), ..Actions::default() },
+        Offer::SomebodyElse => Actions {
+            another_account: LocalHref::parse("/.vestibule/sign-out").ok().map(|action| Form {
+                action,
+                fields: vec![("then", "sign-in".to_owned())],
+                targets: FormTargets::ours(),
+            }),
+            ..Actions::default()
+        },
+        Offer::Start => Actions { start: true, ..Actions::default() },
+    }
+}
+
+/// What the customer part could not do.
+pub fn customer_refusal(failed: &CustomerFailed) -> Refusal {
+    let reason =
+        Reason::CustomerSession { label: failed.reason(), passing: failed.is_passing(), explanation: explain(failed) };
+    Refusal::with_detail(reason, failed.to_string())
+}
+
+/// What went wrong between the visitor and the upstream.
+pub fn refusal_for(error: &Error, ctx: &mut RequestCtx) -> Refusal {
+    if let Some(refusal) = ctx.forwarding().and_then(|forwarding| forwarding.refusal.take()) {
+        return refusal;
+    }
+    let detail = error.etype().as_str().to_owned();
+    let forwarding = matches!(ctx.stage, Stage::Forwarding(_));
+    let reason = match (error.esource(), error.etype()) {
+        (ErrorSource::Downstream, _) => Reason::VisitorGone,
+        (_, ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout) => Reason::UpstreamTimeout,
+        (
+            _,
+            ErrorType::ConnectRefused
+            | ErrorType::ConnectNoRoute
+            | ErrorType::ConnectError
+            | ErrorType::ConnectProxyFailure
+            | ErrorType::BindError
+            | ErrorType::SocketError
+            | ErrorType::TLSHandshakeFailure
+            | ErrorType::TLSHandshakeTimedout
+            | ErrorType::TLSWantX509Lookup
+            | ErrorType::InvalidCert
+            | ErrorType::HandshakeError,
+        ) => Reason::UpstreamUnreachable,
+        (ErrorSource::Upstream, _) if forwarding => Reason::UpstreamBroken,
+        _ => Reason::Internal,
+    };
+    Refusal::with_detail(reason, detail)
+}
+
+/// Whether there is nobody left to answer.
+pub fn visitor_is_gone(error: &Error) -> bool {
+    *error.esource() == ErrorSource::Downstream
+        && matches!(error.etype(), ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::H2Error)
+}
+
+/// Whether a method changes nothing by definition, so that sending it twice is the same as once.
+pub fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+fn explain(failed: &CustomerFailed) -> pages::Explanation {
+    failed.explanation()
+}

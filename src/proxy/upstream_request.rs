@@ -1,0 +1,91 @@
+//! What the upstream gets to see of a request: the visitor's own fields that matter, and ours in place of the rest.
+//!
+//! Runs again when a request is sent again, from the same visitor's head, with the same result.
+
+use http::header::{self, HeaderName, HeaderValue};
+use pingora::http::RequestHeader;
+use pingora::{ErrorType, OrErr, Result};
+
+use super::answer::REQUEST_ID;
+use super::context::{RequestCtx, Stage};
+use super::header_hygiene::stays_behind;
+use super::site::Site;
+use crate::session::CustomerSession;
+use crate::session::cookie;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Makes `request`, which starts as a copy of the visitor's head, fit for the upstream.
+///
+/// # Errors
+/// When there is no permit, or a value of ours is no header value; neither can happen.
+pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut RequestCtx) -> Result<()> {
+    let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else {
+        return Err(pingora::Error::new(ErrorType::HTTPStatus(500)));
+    };
+    forwarding.waiting = crate::clock::Stopwatch::start();
+    forwarding.received = 0;
+    let websocket = forwarding.request.is_websocket();
+    drop_fields(request, websocket);
+    request.set_raw_path(forwarding.request.target().as_bytes())?;
+    request.insert_header(header::HOST, site.upstream.authority().clone())?;
+    let customer_session = forwarding.customer_session.as_deref();
+    if let Some(cookies) = cookies(visitor, forwarding.request.path(), customer_session) {
+        request.insert_header(header::COOKIE, cookies)?;
+    }
+    rewrite_source(visitor, request, site)?;
+    // Bodies are rewritten, and a compressed one would first have to be opened.
+    request.insert_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;
+    if let Some(client) = ctx.exchange.client() {
+        request.insert_header(FORWARDED_FOR, client.to_string())?;
+    }
+    request.insert_header(FORWARDED_PROTO, HeaderValue::from_static("https"))?;
+    request.insert_header(REQUEST_ID, ctx.exchange.request_id().to_string())?;
+    Ok(())
+}
+
+/// A WebSocket handshake keeps what makes it one.
+fn drop_fields(request: &mut RequestHeader, websocket: bool) {
+    let dropped: Vec<HeaderName> = request
+        .headers
+        .keys()
+        .filter(|name| {
+            let upgrade = matches!(**name, header::CONNECTION | header::UPGRADE);
+            stays_behind(name.as_str()) || (upgrade && !websocket)
+        })
+        .cloned()
+        .collect();
+    for name in dropped {
+        request.remove_header(&name);
+    }
+}
+
+/// The customer session's cookies first, then the visitor's, without ours and without any that would shadow the
+/// customer session's (security case C12).
+fn cookies(visitor: &RequestHeader, path: &str, customer_session: Option<&CustomerSession>) -> Option<HeaderValue> {
+    let injected = customer_session.and_then(|session| session.cookie_header(path));
+    let own = cookie::forwardable(&visitor.headers, |name| customer_session.is_some_and(|session| session.holds(name)));
+    let mut value = match (injected, own) {
+        (None, None) => return None,
+        (Some(one), None) | (None, Some(one)) => one,
+        (Some(injected), Some(own)) => {
+            let joined = [injected.as_bytes(), b"; ", own.as_bytes()].concat();
+            HeaderValue::from_bytes(&joined).ok()?
+        }
+    };
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// `Origin` and `Referer` tell the upstream its own address, as its XSRF checks want; foreign ones are not passed on.
+fn rewrite_source(visitor: &RequestHeader, request: &mut RequestHeader, site: &Site) -> Result<()> {
+    for name in [header::ORIGIN, header::REFERER] {
+        let value = visitor.headers.get(&name).and_then(|value| value.to_str().ok());
+        if let Some(rewritten) = value.and_then(|value| site.to_upstream.address(value)) {
+            let value = HeaderValue::from_str(&rewritten).or_err(ErrorType::InvalidHTTPHeader, "a rewritten address")?;
+            request.insert_header(name, value)?;
+        }
+    }
+    Ok(())
+}

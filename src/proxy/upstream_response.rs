@@ -1,0 +1,238 @@
+//! What the visitor gets to see of an answer, and what the answer tells about the customer session.
+
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, StatusCode};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
+
+use super::Gateway;
+use super::answer::{HSTS, REQUEST_ID};
+use super::context::{Forwarding, Repeat, RequestCtx, Stage};
+use super::rewrite::carries_addresses;
+use super::site::Site;
+use crate::clock::Stopwatch;
+use crate::customer::AnswerHead;
+use crate::policy::Visitor;
+use crate::refusal::Reason;
+use crate::session::cookie;
+use crate::telemetry::{Outcome, Step};
+
+/// Fields of an answer that are not the upstream's to set here (security cases C13 and C26), or that tell too much.
+const KEPT_BACK: [HeaderName; 9] = [
+    HeaderName::from_static("alt-svc"),
+    HeaderName::from_static("clear-site-data"),
+    HeaderName::from_static("public-key-pins"),
+    HeaderName::from_static("expect-ct"),
+    HeaderName::from_static("x-ausername"),
+    HeaderName::from_static("x-asessionid"),
+    HeaderName::from_static("x-accel-redirect"),
+    header::SERVER,
+    HeaderName::from_static("x-powered-by"),
+];
+
+impl Gateway {
+    /// Looks whether the answer shows that the customer session had died; then opens a new one, and has the request
+    /// sent again if nothing of it is lost, and only once.
+    pub(super) async fn watch_customer_session(
+        &self,
+        http: &mut Session,
+        response: &ResponseHeader,
+        ctx: &mut RequestCtx,
+    ) -> Result<()> {
+        if response.status.is_informational() {
+            return Ok(());
+        }
+        let (Some(site), Stage::Forwarding(forwarding)) = (ctx.site.clone(), &mut ctx.stage) else {
+            return Err(Error::new(ErrorType::HTTPStatus(500)));
+        };
+        if forwarding.repeat == Repeat::No {
+            ctx.exchange.took(Step::Upstream, forwarding.waiting.elapsed());
+        }
+        let Visitor::SignedIn(session) = forwarding.permit.visitor() else { return Ok(()) };
+        let Some(used) = forwarding.customer_session.clone() else { return Ok(()) };
+        let answer = AnswerHead {
+            status: response.status,
+            headers: &response.headers,
+            path: forwarding.request.decoded_path(),
+            wanted_json: wants_json(&http.req_header().headers),
+        };
+        let Some(sign) = site.customers.sign_of_death(&answer) else { return Ok(()) };
+        if forwarding.repeat != Repeat::No {
+            // A fresh session met the same answer: then it is what the upstream means to say.
+            return Ok(());
+        }
+        let watch = Stopwatch::start();
+        let reopened = site.customers.reopen(session, used.generation(), sign, self.clock.now()).await;
+        ctx.exchange.took(Step::CustomerSession, watch.elapsed());
+        self.count_customer_session(&site, reopened.as_ref().err());
+        let host = site.settings.host.as_str();
+        match reopened {
+            Ok(fresh) => {
+                forwarding.customer_session = Some(fresh);
+                // The upstream took nothing of a request without a session, so that sending it again is safe as long
+                // as its whole body is still at hand.
+                if http.as_ref().retry_buffer_truncated() {
+                    self.metrics.repeated(host, "not_sent");
+                    forwarding.refusal = Some(Reason::NotSent.into());
+                } else {
+                    self.metrics.repeated(host, "repeated");
+                    forwarding.repeat = Repeat::Due;
+                }
+            }
+            Err(failed) => forwarding.refusal = Some(super::refuse::customer_refusal(&failed)),
+        }
+        Err(Error::explain(ErrorType::InternalError, "the customer session had died").into_up())
+    }
+}
+
+/// Makes the head of an answer fit for the visitor, and decides whether its body is rewritten.
+pub async fn prepare(
+    gateway: &Gateway,
+    visitor: &RequestHeader,
+    response: &mut ResponseHeader,
+    ctx: &mut RequestCtx,
+) -> Result<()> {
+    let request_id = ctx.exchange.request_id();
+    let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else {
+        return Err(Error::new(ErrorType::HTTPStatus(500)));
+    };
+    if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(());
+    }
+    ctx.exchange.ends(Outcome::Forwarded, response.status);
+    for name in &KEPT_BACK {
+        response.remove_header(name);
+    }
+    keep_cookies_back(gateway, site, forwarding, response).await?;
+    rewrite_addresses(site, response)?;
+    decide_about_body(site, forwarding, &visitor.method, response)?;
+    response.insert_header(REQUEST_ID, request_id.to_string())?;
+    response.insert_header(header::STRICT_TRANSPORT_SECURITY, HSTS)?;
+    Ok(())
+}
+
+/// Cookies of the customer session stay here; others go on, for this host alone (security case C13).
+async fn keep_cookies_back(
+    gateway: &Gateway,
+    site: &Site,
+    forwarding: &mut Forwarding,
+    response: &mut ResponseHeader,
+) -> Result<()> {
+    let set: Vec<HeaderValue> = response.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
+    if set.is_empty() {
+        return Ok(());
+    }
+    response.remove_header(&header::SET_COOKIE);
+    let is_held = |name: &str| {
+        site.customers.is_auth_cookie(name)
+            || forwarding.customer_session.as_ref().is_some_and(|session| session.holds(name))
+    };
+    let (held, passed): (Vec<HeaderValue>, Vec<HeaderValue>) =
+        set.into_iter().partition(|value| cookie::set_cookie_name(value).is_some_and(is_held));
+    for value in passed.iter().filter_map(cookie::for_this_host) {
+        response.append_header(header::SET_COOKIE, value)?;
+    }
+    if let (Visitor::SignedIn(session), Some(current), false) =
+        (forwarding.permit.visitor(), &forwarding.customer_session, held.is_empty())
+        && let Some(renewed) = current.absorb(&held, gateway.clock.now())
+        && let Err(error) = gateway.sessions.keep_customer_session(session, renewed).await
+    {
+        tracing::warn!(%error, "renewed cookies of a customer session could not be stored");
+    }
+    Ok(())
+}
+
+/// The upstream's own address becomes the public one, wherever a browser acts on it.
+fn rewrite_addresses(site: &Site, response: &mut ResponseHeader) -> Result<()> {
+    for name in [header::LOCATION, header::CONTENT_LOCATION, header::ACCESS_CONTROL_ALLOW_ORIGIN] {
+        let value = response.headers.get(&name).and_then(|value| value.to_str().ok());
+        if let Some(rewritten) = value.and_then(|value| site.to_public.address(value)) {
+            response.insert_header(name, rewritten)?;
+        }
+    }
+    for name in [
+        header::LINK,
+        header::REFRESH,
+        header::CONTENT_SECURITY_POLICY,
+        header::CONTENT_SECURITY_POLICY_REPORT_ONLY,
+        HeaderName::from_static("report-to"),
+        HeaderName::from_static("reporting-endpoints"),
+    ] {
+        let values: Vec<HeaderValue> = response.headers.get_all(&name).iter().cloned().collect();
+        let rewritten: Vec<Bytes> = values.iter().map(|value| site.to_public.text(value.as_bytes())).collect();
+        if values.iter().zip(&rewritten).all(|(value, text)| value.as_bytes() == text) {
+            continue;
+        }
+        response.remove_header(&name);
+        for text in rewritten {
+            response.append_header(name.clone(), text.to_vec())?;
+        }
+    }
+    Ok(())
+}
+
+/// A body that carries addresses is rewritten: its length is not known any more, its entity tag is weak (RFC 9110,
+/// section 8.8.1), and no parts of it are served. HTML of a signed-in visitor is kept by nobody (security case E6).
+fn decide_about_body(
+    site: &Site,
+    forwarding: &mut Forwarding,
+    method: &Method,
+    response: &mut ResponseHeader,
+) -> Result<()> {
+    let content_type = text(&response.headers, &header::CONTENT_TYPE).unwrap_or_default().to_owned();
+    let html = content_type.to_ascii_lowercase().starts_with("text/html");
+    if html && forwarding.permit.session().is_some() {
+        response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"))?;
+    }
+    let plain = text(&response.headers, &header::CONTENT_ENCODING).is_none_or(|coding| coding == "identity");
+    let whole = !matches!(
+        response.status,
+        StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT | StatusCode::SWITCHING_PROTOCOLS
+    );
+    if !carries_addresses(&content_type) {
+        return Ok(());
+    }
+    weaken_etag(response)?;
+    if !plain || !whole {
+        return Ok(());
+    }
+    response.remove_header(&header::ACCEPT_RANGES);
+    response.remove_header(&HeaderName::from_static("content-md5"));
+    response.remove_header(&HeaderName::from_static("digest"));
+    response.remove_header(&header::CONTENT_LENGTH);
+    if *method != Method::HEAD {
+        forwarding.body = Some(site.to_public.body());
+        // Where the length is not known, HTTP/1.1 needs chunks; Pingora takes this header away again for HTTP/2.
+        response.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+    }
+    Ok(())
+}
+
+fn weaken_etag(response: &mut ResponseHeader) -> Result<()> {
+    let weak = text(&response.headers, &header::ETAG).filter(|tag| !tag.starts_with("W/")).map(|tag| format!("W/{tag}"));
+    if let Some(weak) = weak {
+        response.insert_header(header::ETAG, weak)?;
+    }
+    Ok(())
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Rewrites the next chunk of a body.
+pub fn rewrite_body(body: &mut Option<Bytes>, end: bool, ctx: &mut RequestCtx) {
+    let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else { return };
+    let Some(rewriter) = &mut forwarding.body else { return };
+    let chunk = body.take().unwrap_or_default();
+    let out = rewriter.push(&site.to_public, &chunk, end);
+    *body = (!out.is_empty() || end).then_some(out);
+}
+
+/// Whether a script asked, and for JSON: an HTML page in answer to that is a login page.
+fn wants_json(headers: &HeaderMap) -> bool {
+    let accept = text(headers, &header::ACCEPT).unwrap_or_default();
+    accept.contains("json") && !accept.contains("text/html")
+}

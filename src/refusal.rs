@@ -1,0 +1,253 @@
+//! The one shape of every "no": a status, plain words for the visitor, a closed label for metrics, a detail for the log.
+
+use http::StatusCode;
+
+use crate::pages::Explanation;
+use crate::policy::NotAdmitted;
+use crate::portal::Malformed;
+use crate::random::NoRandomness;
+
+/// A "no".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    reason: Reason,
+    detail: Option<String>,
+}
+
+/// Why. The set is closed: each has a label, a status and words for the visitor, and `docs/errors.md` lists them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The request could be read in two ways, or not at all.
+    Malformed(Malformed),
+    /// The head is larger than the limit, or has too many fields.
+    HeadTooLarge,
+    /// The body is larger than the portal's limit.
+    BodyTooLarge,
+    /// No portal has this host name.
+    UnknownHost,
+    /// Nothing stands at this path below `/.vestibule/`, or not for this method.
+    NoSuchEndpoint,
+    /// The visitor has to sign in first.
+    SignInRequired,
+    /// The rule of this path lets nobody pass.
+    PathDenied,
+    /// A request that changes something came from another site.
+    CrossOrigin,
+    /// The person may not be a customer here.
+    NotAdmitted(NotAdmitted),
+    /// Sign-in failed; the label comes from the verifier.
+    SignIn {
+        /// The verifier's label.
+        label: &'static str,
+        /// Whose fault it was.
+        blame: Blame,
+    },
+    /// Sign-in went round and round.
+    SignInLoop,
+    /// The customer session could not be obtained; the label comes from the customer part.
+    CustomerSession {
+        /// The customer part's label.
+        label: &'static str,
+        /// Whether trying again soon may help.
+        passing: bool,
+        /// What it says.
+        explanation: Explanation,
+    },
+    /// The customer session had died, and the request could not be repeated.
+    NotSent,
+    /// The upstream could not be reached.
+    UpstreamUnreachable,
+    /// The upstream did not answer in time.
+    UpstreamTimeout,
+    /// The upstream's answer was not HTTP, or broke off.
+    UpstreamBroken,
+    /// The session store could not be written.
+    SessionStore {
+        /// The store's label.
+        label: &'static str,
+    },
+    /// The visitor's side broke off or took too long.
+    VisitorGone,
+    /// Something that cannot happen.
+    Internal,
+}
+
+/// Whose fault a failed sign-in was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The provider is down, slow or broken: a retry may help.
+    ProviderUnavailable,
+    /// The provider said something that we must not believe.
+    ProviderMisbehaved,
+    /// The visitor, or somebody in their name, cancelled.
+    Visitor,
+    /// The account is not what this portal needs.
+    Account,
+}
+
+/// What a page can offer beside its words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// Nothing.
+    Nothing,
+    /// The same address once more.
+    Retry,
+    /// Another sign-in.
+    SignInAgain,
+    /// Sign out, then sign in as somebody else.
+    SomebodyElse,
+    /// The start page of the portal.
+    Start,
+}
+
+impl Refusal {
+    /// A refusal without a detail.
+    pub fn new(reason: Reason) -> Self {
+        Self { reason, detail: None }
+    }
+
+    /// The same with a detail for the log. It must hold no secret.
+    pub fn with_detail(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: Some(detail.into()) }
+    }
+
+    /// Why.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// For the log alone.
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self::new(reason)
+    }
+}
+
+impl From<Malformed> for Refusal {
+    fn from(malformed: Malformed) -> Self {
+        Self::new(Reason::Malformed(malformed))
+    }
+}
+
+impl From<NoRandomness> for Refusal {
+    fn from(error: NoRandomness) -> Self {
+        Self::with_detail(Reason::Internal, error.to_string())
+    }
+}
+
+impl Reason {
+    /// The status of the answer.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Malformed(Malformed::TooLong) => StatusCode::URI_TOO_LONG,
+            Self::Malformed(Malformed::Method) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Malformed(Malformed::Expectation) => StatusCode::EXPECTATION_FAILED,
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::NoSuchEndpoint => StatusCode::NOT_FOUND,
+            Self::SignInRequired => StatusCode::UNAUTHORIZED,
+            Self::PathDenied | Self::CrossOrigin | Self::NotAdmitted(_) => StatusCode::FORBIDDEN,
+            Self::SignIn { blame: Blame::ProviderUnavailable, .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::SignIn { blame: Blame::ProviderMisbehaved, .. } | Self::SignInLoop => StatusCode::BAD_REQUEST,
+            Self::SignIn { blame: Blame::Visitor | Blame::Account, .. } => StatusCode::FORBIDDEN,
+            Self::CustomerSession { passing: true, .. } | Self::NotSent => StatusCode::SERVICE_UNAVAILABLE,
+            Self::CustomerSession { passing: false, .. } => StatusCode::FORBIDDEN,
+            Self::UpstreamUnreachable | Self::UpstreamBroken => StatusCode::BAD_GATEWAY,
+            Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::SessionStore { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::VisitorGone => StatusCode::REQUEST_TIMEOUT,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The label in metrics, logs and JSON answers.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Malformed(Malformed::Head) => "malformed_head",
+            Self::Malformed(Malformed::Framing) => "ambiguous_length",
+            Self::Malformed(Malformed::Host) => "malformed_host",
+            Self::Malformed(Malformed::Target) => "malformed_target",
+            Self::Malformed(Malformed::Path) => "ambiguous_path",
+            Self::Malformed(Malformed::TooLong) => "target_too_long",
+            Self::Malformed(Malformed::Method) => "method_not_allowed",
+            Self::Malformed(Malformed::Upgrade) => "unknown_upgrade",
+            Self::Malformed(Malformed::Connection) => "connection_nominates",
+            Self::Malformed(Malformed::Expectation) => "unknown_expectation",
+            Self::HeadTooLarge => "head_too_large",
+            Self::BodyTooLarge => "body_too_large",
+            Self::UnknownHost => "unknown_host",
+            Self::NoSuchEndpoint => "no_such_endpoint",
+            Self::SignInRequired => "sign_in_required",
+            Self::PathDenied => "path_denied",
+            Self::CrossOrigin => "cross_origin",
+            Self::NotAdmitted(not_admitted) => not_admitted.reason(),
+            Self::SignIn { label, .. } | Self::CustomerSession { label, .. } | Self::SessionStore { label } => label,
+            Self::SignInLoop => "sign_in_loop",
+            Self::NotSent => "not_sent",
+            Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::UpstreamBroken => "upstream_broken",
+            Self::VisitorGone => "visitor_gone",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// What it says to the visitor.
+    pub fn explanation(self) -> Explanation {
+        match self {
+            Self::Malformed(Malformed::Method) => Explanation::MethodNotAllowed,
+            Self::Malformed(Malformed::TooLong) => Explanation::AddressTooLong,
+            Self::Malformed(_) => Explanation::BadRequest,
+            Self::HeadTooLarge => Explanation::TooManyHeaders,
+            Self::BodyTooLarge => Explanation::TooLarge,
+            Self::UnknownHost => Explanation::UnknownHost,
+            Self::NoSuchEndpoint => Explanation::NotFound,
+            Self::SignInRequired => Explanation::SignInNeeded,
+            Self::PathDenied => Explanation::NotAllowed,
+            Self::CrossOrigin => Explanation::CrossSite,
+            Self::NotAdmitted(NotAdmitted::Domain) => Explanation::NotAdmitted,
+            Self::NotAdmitted(NotAdmitted::Blocked) => Explanation::Blocked,
+            Self::NotAdmitted(NotAdmitted::NoEmail | NotAdmitted::EmailUnverified) => Explanation::EmailUnusable,
+            Self::SignIn { blame: Blame::ProviderUnavailable, .. } => Explanation::ProviderUnreachable,
+            Self::SignIn { blame: Blame::ProviderMisbehaved, .. } => Explanation::SignInNotCompleted,
+            Self::SignIn { blame: Blame::Visitor, .. } => Explanation::SignInDeclined,
+            Self::SignIn { blame: Blame::Account, .. } => Explanation::EmailUnusable,
+            Self::SignInLoop => Explanation::SignInLoop,
+            Self::CustomerSession { explanation, .. } => explanation,
+            Self::NotSent => Explanation::RequestNotSent,
+            Self::UpstreamUnreachable => Explanation::UpstreamUnreachable,
+            Self::UpstreamTimeout => Explanation::UpstreamSlow,
+            Self::UpstreamBroken => Explanation::UpstreamBroken,
+            Self::SessionStore { .. } => Explanation::StoreUnavailable,
+            Self::VisitorGone => Explanation::RequestTooSlow,
+            Self::Internal => Explanation::InternalError,
+        }
+    }
+
+    /// What the page offers.
+    pub fn offer(self) -> Offer {
+        match self {
+            Self::Malformed(_) | Self::NoSuchEndpoint | Self::CrossOrigin | Self::PathDenied => Offer::Start,
+            Self::HeadTooLarge | Self::BodyTooLarge | Self::UnknownHost => Offer::Nothing,
+            Self::SignInRequired | Self::SignInLoop => Offer::SignInAgain,
+            Self::NotAdmitted(_) | Self::SignIn { blame: Blame::Account, .. } => Offer::SomebodyElse,
+            Self::SignIn { .. } => Offer::SignInAgain,
+            Self::CustomerSession { passing: false, .. } => Offer::SomebodyElse,
+            Self::CustomerSession { passing: true, .. }
+            | Self::NotSent
+            | Self::UpstreamUnreachable
+            | Self::UpstreamTimeout
+            | Self::UpstreamBroken
+            | Self::SessionStore { .. }
+            | Self::VisitorGone
+            | Self::Internal => Offer::Retry,
+        }
+    }
+}

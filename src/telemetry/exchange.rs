@@ -1,0 +1,227 @@
+//! One access record and one set of counts for each exchange, on every way out: the record is written on drop.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+
+use super::Metrics;
+use crate::clock::Stopwatch;
+use crate::ids::{ProviderName, RequestId, SessionHash};
+use crate::portal::HostName;
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The upstream answered.
+    Forwarded,
+    /// One of our own pages or endpoints answered.
+    Answered,
+    /// The visitor was sent to sign in.
+    SentToSignIn,
+    /// A "no".
+    Refused,
+    /// The connection ended before an answer was complete.
+    Abandoned,
+}
+
+impl Outcome {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Forwarded => "forwarded",
+            Self::Answered => "answered",
+            Self::SentToSignIn => "sent_to_sign_in",
+            Self::Refused => "refused",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// A part of an exchange whose time is told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Calls to the identity provider.
+    SignIn,
+    /// The session store.
+    Store,
+    /// Obtaining the customer session.
+    CustomerSession,
+    /// The upstream, from the request to the head of its answer.
+    Upstream,
+}
+
+impl Step {
+    fn label(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign_in",
+            Self::Store => "store",
+            Self::CustomerSession => "customer_session",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+/// One request and its answer, from the first hook to the last.
+#[derive(Debug)]
+pub struct Exchange {
+    metrics: Metrics,
+    began: Stopwatch,
+    request_id: RequestId,
+    client: Option<IpAddr>,
+    portal: Option<HostName>,
+    method: Option<Method>,
+    path: Option<String>,
+    session: Option<SessionHash>,
+    provider: Option<ProviderName>,
+    outcome: Outcome,
+    status: Option<StatusCode>,
+    reason: Option<&'static str>,
+    detail: Option<String>,
+    steps: [Option<Duration>; 4],
+    received: u64,
+    sent: u64,
+}
+
+impl Exchange {
+    /// The exchange begins.
+    pub fn begin(metrics: &Metrics, request_id: RequestId) -> Self {
+        metrics.exchange_began();
+        Self {
+            metrics: metrics.clone(),
+            began: Stopwatch::start(),
+            request_id,
+            client: None,
+            portal: None,
+            method: None,
+            path: None,
+            session: None,
+            provider: None,
+            outcome: Outcome::Abandoned,
+            status: None,
+            reason: None,
+            detail: None,
+            steps: [None; 4],
+            received: 0,
+            sent: 0,
+        }
+    }
+
+    /// Its id.
+    pub fn request_id(&self) -> RequestId {
+        self.request_id
+    }
+
+    /// The visitor's address.
+    pub fn from_client(&mut self, client: Option<IpAddr>) {
+        self.client = client;
+    }
+
+    /// The visitor's address, when it is known.
+    pub fn client(&self) -> Option<IpAddr> {
+        self.client
+    }
+
+    /// What was asked for. `path` has no query: callbacks carry codes there.
+    pub fn asks(&mut self, method: &Method, path: &str) {
+        self.method = Some(method.clone());
+        self.path = Some(path.to_owned());
+    }
+
+    /// Which portal it is for.
+    pub fn at_portal(&mut self, portal: &HostName) {
+        self.portal = Some(portal.clone());
+    }
+
+    /// Whose session it carries.
+    pub fn of_session(&mut self, session: SessionHash, provider: &ProviderName) {
+        self.session = Some(session);
+        self.provider = Some(provider.clone());
+    }
+
+    /// Adds the time of a step.
+    pub fn took(&mut self, step: Step, time: Duration) {
+        self.metrics.step_took(step.label(), time);
+        if let Some(sum) = self.steps.get_mut(step as usize) {
+            *sum = Some(sum.unwrap_or_default().saturating_add(time));
+        }
+    }
+
+    /// How it ends, as far as is known now; the last word counts.
+    pub fn ends(&mut self, outcome: Outcome, status: StatusCode) {
+        self.outcome = outcome;
+        self.status = Some(status);
+    }
+
+    /// It was refused for `reason`; `detail` is for the log alone.
+    pub fn refused(&mut self, status: StatusCode, reason: &'static str, detail: Option<String>) {
+        self.ends(Outcome::Refused, status);
+        self.reason = Some(reason);
+        self.detail = detail;
+    }
+
+    /// Body bytes read from and written to the visitor.
+    pub fn transferred(&mut self, received: u64, sent: u64) {
+        self.received = received;
+        self.sent = sent;
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let took = self.began.elapsed();
+        let portal = self.portal.as_ref().map_or("none", HostName::as_str);
+        let outcome = self.outcome.label();
+        let status = self.status.unwrap_or(StatusCode::default());
+        let status_text = if self.status.is_some() { status.as_str() } else { "none" };
+        self.metrics.exchange_ended(portal, outcome, status_text, took);
+        if let Some(reason) = self.reason {
+            self.metrics.refused(portal, reason);
+        }
+        let millis = |step: Step| self.steps.get(step as usize).copied().flatten().map(|time| time.as_secs_f64() * 1000.0);
+        tracing::info!(
+            target: "access",
+            request_id = %self.request_id,
+            client = self.client.map(tracing::field::display),
+            portal,
+            method = self.method.as_ref().map(tracing::field::display),
+            path = self.path,
+            status = self.status.map(|status| status.as_u16()),
+            outcome,
+            reason = self.reason,
+            detail = self.detail,
+            session = self.session.map(tracing::field::display),
+            provider = self.provider.as_ref().map(tracing::field::display),
+            ms = took.as_secs_f64() * 1000.0,
+            sign_in_ms = millis(Step::SignIn),
+            store_ms = millis(Step::Store),
+            customer_session_ms = millis(Step::CustomerSession),
+            upstream_ms = millis(Step::Upstream),
+            received = self.received,
+            sent = self.sent,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scrape(metrics: &Metrics) -> String {
+        String::from_utf8(metrics.encode().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_exit_is_counted() {
+        let metrics = Metrics::new().unwrap();
+        drop(Exchange::begin(&metrics, RequestId::none()));
+        let mut refused = Exchange::begin(&metrics, RequestId::none());
+        refused.at_portal(&HostName::parse("support.acme.com").unwrap());
+        refused.refused(StatusCode::BAD_REQUEST, "path_ambiguous", None);
+        assert!(scrape(&metrics).contains("vestibule_exchanges_in_flight 1"));
+        drop(refused);
+        let text = scrape(&metrics);
+        assert!(text.contains("exchanges_total{outcome=\"abandoned\",portal=\"none\",status=\"none\"} 1"), "{text}");
+        assert!(text.contains("refusals_total{portal=\"support.acme.com\",reason=\"path_ambiguous\"} 1"), "{text}");
+        assert!(text.contains("vestibule_exchanges_in_flight 0"));
+    }
+}

@@ -1,0 +1,41 @@
+//! Where log lines go, and how they look.
+
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+use super::settings::{LogFormat, LogSettings};
+
+/// Crates whose detailed messages can hold request heads, and so cookies and codes: never below `warn`.
+const QUIET: [&str; 10] = [
+    "pingora", "pingora_core", "pingora_proxy", "pingora_http", "h2", "hyper", "hyper_util", "reqwest", "rustls", "axum",
+];
+
+/// Starts to write log lines to standard output. Later calls in one process do nothing.
+pub fn start(settings: &LogSettings) {
+    let mut filter = EnvFilter::default().add_directive(LevelFilter::from_level(settings.level).into());
+    for name in QUIET {
+        let level = settings.level.min(tracing::Level::WARN);
+        if let Ok(directive) = format!("{name}={level}").parse() {
+            filter = filter.add_directive(directive);
+        }
+    }
+    let layer: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
+        LogFormat::Json => {
+            tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
+        }
+        LogFormat::Text => tracing_subscriber::fmt::layer().with_target(false).boxed(),
+    };
+    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+}
+
+/// Counts panics and logs where they happened. The message stays out: it may quote what a visitor sent.
+pub fn report_panics(metrics: &super::Metrics) {
+    let metrics = metrics.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        metrics.panicked();
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a panic was caught; one request was lost");
+    }));
+}

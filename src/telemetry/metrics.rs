@@ -1,0 +1,182 @@
+//! Prometheus metrics. Every label value comes from an enum, a provider's name or a portal's host in `gateway.yaml`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+/// The metrics could not be set up or written: a name was registered twice, or a value is not valid text.
+#[derive(Debug, thiserror::Error)]
+#[error("metrics: {0}")]
+pub struct MetricsFailed(#[from] prometheus::Error);
+
+/// All metrics of one gateway. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics(Arc<Families>);
+
+#[derive(Debug)]
+struct Families {
+    registry: Registry,
+    exchanges: IntCounterVec,
+    exchange_seconds: HistogramVec,
+    step_seconds: HistogramVec,
+    refusals: IntCounterVec,
+    sign_ins: IntCounterVec,
+    customer_sessions: IntCounterVec,
+    session_changes: IntCounterVec,
+    sessions_stored: IntGauge,
+    session_store_up: IntGauge,
+    in_flight: IntGauge,
+    upstream_retries: IntCounterVec,
+    provider_up: IntGaugeVec,
+    panics: IntCounter,
+}
+
+/// Seconds; from a cached page to a slow upload.
+const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+
+impl Metrics {
+    /// Fresh metrics, all zero.
+    ///
+    /// # Errors
+    /// Only when a name is registered twice, which a test would show.
+    pub fn new() -> Result<Self, MetricsFailed> {
+        let registry = Registry::new_custom(Some("vestibule".into()), None)?;
+        let counters = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(family.clone()))?;
+            Ok(family)
+        };
+        let histogram = |name: &str, help: &str, labels: &[&str]| -> Result<HistogramVec, prometheus::Error> {
+            let family = HistogramVec::new(HistogramOpts::new(name, help).buckets(BUCKETS.to_vec()), labels)?;
+            registry.register(Box::new(family.clone()))?;
+            Ok(family)
+        };
+        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let build = IntGaugeVec::new(Opts::new("build_info", "The version that runs; always 1"), &["version"])?;
+        registry.register(Box::new(build.clone()))?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let provider_up = IntGaugeVec::new(
+            Opts::new("identity_provider_up", "Whether the last call to an identity provider was answered"),
+            &["provider"],
+        )?;
+        registry.register(Box::new(provider_up.clone()))?;
+        let panics = IntCounter::new("panics_total", "Panics caught; each cost one request. Alert on any")?;
+        registry.register(Box::new(panics.clone()))?;
+        let families = Families {
+            exchanges: counters("exchanges_total", "Requests by how they ended", &["portal", "outcome", "status"])?,
+            exchange_seconds: histogram("exchange_seconds", "Duration of requests", &["portal", "outcome"])?,
+            step_seconds: histogram("step_seconds", "Duration of the steps of requests", &["step"])?,
+            refusals: counters("refusals_total", "Requests refused, by reason", &["portal", "reason"])?,
+            sign_ins: counters("sign_ins_total", "Sign-ins by provider and result", &["provider", "result"])?,
+            customer_sessions: counters(
+                "customer_sessions_total",
+                "Attempts to open, reopen or end customer sessions, by result",
+                &["portal", "result"],
+            )?,
+            session_changes: counters("session_changes_total", "Sessions opened and ended", &["change"])?,
+            sessions_stored: gauge("sessions_stored", "Sessions in the store at the last sweep")?,
+            session_store_up: gauge("session_store_up", "Whether the session store took the last write")?,
+            in_flight: gauge("exchanges_in_flight", "Requests being served now")?,
+            upstream_retries: counters(
+                "upstream_repeats_total",
+                "Requests sent again after the customer session was reopened, or refused to be, by result",
+                &["portal", "result"],
+            )?,
+            provider_up,
+            panics,
+            registry,
+        };
+        Ok(Self(Arc::new(families)))
+    }
+
+    /// All metrics in the Prometheus text format (version 0.0.4).
+    ///
+    /// # Errors
+    /// When a family cannot be encoded.
+    pub fn encode(&self) -> Result<Vec<u8>, MetricsFailed> {
+        let mut out = Vec::new();
+        TextEncoder::new().encode(&self.0.registry.gather(), &mut out)?;
+        Ok(out)
+    }
+
+    pub(super) fn exchange_began(&self) {
+        self.0.in_flight.inc();
+    }
+
+    pub(super) fn exchange_ended(&self, portal: &str, outcome: &str, status: &str, took: Duration) {
+        self.0.in_flight.dec();
+        self.0.exchanges.with_label_values(&[portal, outcome, status]).inc();
+        self.0.exchange_seconds.with_label_values(&[portal, outcome]).observe(took.as_secs_f64());
+    }
+
+    pub(super) fn step_took(&self, step: &str, took: Duration) {
+        self.0.step_seconds.with_label_values(&[step]).observe(took.as_secs_f64());
+    }
+
+    pub(super) fn refused(&self, portal: &str, reason: &str) {
+        self.0.refusals.with_label_values(&[portal, reason]).inc();
+    }
+
+    /// A sign-in at `provider` ended with `result`: "signed_in" or the reason of a refusal.
+    pub fn sign_in_ended(&self, provider: &str, result: &str) {
+        self.0.sign_ins.with_label_values(&[provider, result]).inc();
+    }
+
+    /// An attempt to open, reopen or end a customer session ended with `result`.
+    pub fn customer_session(&self, portal: &str, result: &str) {
+        self.0.customer_sessions.with_label_values(&[portal, result]).inc();
+    }
+
+    /// A session was "opened", "ended" or "expired", `count` times.
+    pub fn sessions_changed(&self, change: &str, count: u64) {
+        self.0.session_changes.with_label_values(&[change]).inc_by(count);
+    }
+
+    /// How many sessions the store holds.
+    pub fn sessions_stored(&self, count: u64) {
+        self.0.sessions_stored.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Whether the store works.
+    pub fn session_store_is_up(&self, up: bool) {
+        self.0.session_store_up.set(i64::from(up));
+    }
+
+    /// Whether an identity provider answers.
+    pub fn provider_is_up(&self, provider: &str, up: bool) {
+        self.0.provider_up.with_label_values(&[provider]).set(i64::from(up));
+    }
+
+    /// A request met a dead customer session: "repeated" or "not_sent".
+    pub fn repeated(&self, portal: &str, result: &str) {
+        self.0.upstream_retries.with_label_values(&[portal, result]).inc();
+    }
+
+    /// A panic was caught.
+    pub fn panicked(&self) {
+        self.0.panics.inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_written_with_their_labels() {
+        let metrics = Metrics::new().unwrap();
+        metrics.sign_in_ended("acme-okta", "signed_in");
+        metrics.panicked();
+        let text = String::from_utf8(metrics.encode().unwrap()).unwrap();
+        assert!(text.contains("vestibule_sign_ins_total{provider=\"acme-okta\",result=\"signed_in\"} 1"), "{text}");
+        assert!(text.contains("vestibule_panics_total 1"));
+        assert!(text.contains("vestibule_build_info"));
+    }
+}
