@@ -17,6 +17,7 @@ pub mod portal;
 pub mod session;
 pub mod sign_in;
 
+pub mod pages;
 pub mod telemetry;
 
 pub mod demo;
@@ -25,4 +26,5 @@ pub mod clock;
 pub mod email;
 pub mod ids;
 pub mod random;
+pub mod reply;
 pub mod secret;
