@@ -18,6 +18,7 @@ pub mod session;
 pub mod policy;
 pub mod sign_in;
 
+pub mod pages;
 pub mod telemetry;
 
 pub mod demo;
@@ -26,4 +27,5 @@ pub mod clock;
 pub mod email;
 pub mod ids;
 pub mod random;
+pub mod reply;
 pub mod secret;

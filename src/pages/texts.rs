@@ -1,0 +1,241 @@
+//! Every word that a visitor reads, one table for each language.
+//!
+//! No text has holes to fill in: values stand beside texts, so that no language has to bend its grammar around them.
+
+mod english;
+
+/// A language that the pages speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Language {
+    /// English.
+    #[default]
+    English,
+}
+
+impl Language {
+    /// The words of this language.
+    pub fn texts(self) -> &'static Texts {
+        match self {
+            Self::English => &english::TEXTS,
+        }
+    }
+}
+
+/// The words of one language.
+#[derive(Debug)]
+pub struct Texts {
+    /// The language tag (BCP 47), for `lang`.
+    pub lang: &'static str,
+    /// The page with the list of providers.
+    pub choose: ChooseTexts,
+    /// The page that asks for an e-mail address.
+    pub email: EmailTexts,
+    /// The page on the way to a provider.
+    pub go_on: GoOnTexts,
+    /// The page before signing out.
+    pub sign_out: SignOutTexts,
+    /// The page after signing out.
+    pub signed_out: SignedOutTexts,
+    /// What all refusals have in common.
+    pub refusal: RefusalFrameTexts,
+    /// What each refusal says.
+    pub explain: fn(Explanation) -> RefusalTexts,
+}
+
+/// The page with the list of providers.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the name says which part of the page it is")]
+pub struct ChooseTexts {
+    pub title: &'static str,
+    pub lead: &'static str,
+    pub providers: &'static str,
+}
+
+/// The page that asks for an e-mail address.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the name says which part of the page it is")]
+pub struct EmailTexts {
+    pub title: &'static str,
+    pub lead: &'static str,
+    pub label: &'static str,
+    pub hint: &'static str,
+    pub button: &'static str,
+    pub not_an_address: &'static str,
+    pub no_provider: &'static str,
+}
+
+/// The page on the way to a provider.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the name says which part of the page it is")]
+pub struct GoOnTexts {
+    pub title: &'static str,
+    pub lead: &'static str,
+    pub link: &'static str,
+}
+
+/// The page before signing out.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the name says which part of the page it is")]
+pub struct SignOutTexts {
+    pub title: &'static str,
+    pub lead: &'static str,
+    pub signed_in_as: &'static str,
+    pub button: &'static str,
+    pub stay: &'static str,
+}
+
+/// The page after signing out.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the name says which part of the page it is")]
+pub struct SignedOutTexts {
+    pub title: &'static str,
+    pub ended: &'static str,
+    pub may_continue: &'static str,
+    pub link: &'static str,
+}
+
+/// What all refusals have in common.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the name says which part of the page it is")]
+pub struct RefusalFrameTexts {
+    pub contact: &'static str,
+    pub reference: &'static str,
+    pub retry: &'static str,
+    pub another_account: &'static str,
+    pub start: &'static str,
+}
+
+/// What one refusal says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefusalTexts {
+    /// A few words, as the heading.
+    pub title: &'static str,
+    /// What happened, in one plain sentence: also the `message` of the JSON.
+    pub sentence: &'static str,
+    /// What the visitor can do about it.
+    pub advice: &'static str,
+}
+
+macro_rules! explanations {
+    ($($(#[$doc:meta])* $name:ident,)+) => {
+        /// What a refusal tells the visitor. Finer and coarser reasons, for logs and metrics, are the refusal's own.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Explanation {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Explanation {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+        }
+    };
+}
+
+explanations! {
+    /// The identity is proven, and this portal is not for it.
+    NotAdmitted,
+    /// The operator blocked this person.
+    Blocked,
+    /// The provider gave no e-mail address, or one that nobody confirmed.
+    EmailUnusable,
+    /// The identity provider did not answer.
+    ProviderUnreachable,
+    /// What came back from the provider did not hold.
+    SignInNotCompleted,
+    /// The visitor or the provider called the sign-in off.
+    SignInDeclined,
+    /// Too many sign-ins in a row: stopped.
+    SignInLoop,
+    /// The browser keeps no cookies.
+    CookiesNeeded,
+    /// Nobody is signed in, and the asker is a script.
+    SignInNeeded,
+    /// The customer session: nobody of that address is a customer, and none may be made.
+    CustomerUnknown,
+    /// The customer session: the account belongs to an agent.
+    AccountIsLicensed,
+    /// The customer session: the account belongs to an administrator.
+    AccountIsAdministrator,
+    /// The customer session: the account lives in a directory that cannot be changed.
+    AccountIsReadOnly,
+    /// The customer session: the account is deactivated.
+    AccountIsInactive,
+    /// The customer session: several accounts fit.
+    AccountIsAmbiguous,
+    /// The customer session: somebody else's was opened, and closed again.
+    AccountMismatch,
+    /// The customer session: the login was refused.
+    CustomerLoginRefused,
+    /// The customer session: the login asks for a CAPTCHA or a code.
+    CustomerLoginChallenged,
+    /// The customer session: the gateway's own credentials were refused.
+    ServiceAccessRefused,
+    /// The customer session: the upstream has too much to do.
+    CustomerServiceBusy,
+    /// The customer session: the upstream did not answer.
+    CustomerServiceUnreachable,
+    /// The customer session ended, and the request could not be repeated.
+    RequestNotSent,
+    /// The upstream cannot be reached.
+    UpstreamUnreachable,
+    /// The upstream took too long.
+    UpstreamSlow,
+    /// The upstream broke off, or spoke nonsense.
+    UpstreamBroken,
+    /// The request is malformed or ambiguous.
+    BadRequest,
+    /// The request took too long to arrive.
+    RequestTooSlow,
+    /// The body is too large.
+    TooLarge,
+    /// The address is too long.
+    AddressTooLong,
+    /// The headers are too many or too long.
+    TooManyHeaders,
+    /// Too many requests in too short a time.
+    TooManyRequests,
+    /// The host is none of our portals.
+    UnknownHost,
+    /// There is no such page of ours.
+    NotFound,
+    /// Nobody may go there.
+    NotAllowed,
+    /// This method is not for this place.
+    MethodNotAllowed,
+    /// A form or script of another site sent this.
+    CrossSite,
+    /// Sessions cannot be read or written.
+    StoreUnavailable,
+    /// The gateway is stopping.
+    ShuttingDown,
+    /// A fault of ours.
+    InternalError,
+}
+
+impl Explanation {
+    /// What it says, in `language`.
+    pub fn texts(self, language: Language) -> RefusalTexts {
+        (language.texts().explain)(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_explanation_has_words_of_its_own() {
+        let said: Vec<RefusalTexts> = Explanation::ALL.iter().map(|e| e.texts(Language::English)).collect();
+        let sentences: HashSet<&str> = said.iter().map(|t| t.sentence).collect();
+        assert_eq!(sentences.len(), Explanation::ALL.len());
+        for texts in said {
+            assert!(!texts.title.is_empty() && !texts.title.ends_with('.'), "{}", texts.title);
+            for prose in [texts.sentence, texts.advice] {
+                assert!(prose.ends_with('.') && !prose.contains("  "), "{prose}");
+                assert!(prose.chars().all(|c| !c.is_control()), "{prose}");
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! English.
+
+use super::{
+    ChooseTexts, EmailTexts, Explanation, GoOnTexts, RefusalFrameTexts, RefusalTexts, SignOutTexts, SignedOutTexts,
+    Texts,
+};
+
+pub(super) static TEXTS: Texts = Texts {
+    lang: "en",
+    choose: ChooseTexts { title: "Sign in", lead: "Where do you have your account?", providers: "Ways to sign in" },
+    email: EmailTexts {
+        title: "Sign in",
+        lead: "Enter your work e-mail address. We will take you to your organisation’s sign-in.",
+        label: "E-mail address",
+        hint: "For example name@company.com",
+        button: "Continue",
+        not_an_address: "This does not look like an e-mail address. Please check it.",
+        no_provider: "We know no sign-in for this address. Please check it, or use the address of your organisation.",
+    },
+    go_on: GoOnTexts {
+        title: "One moment",
+        lead: "We are taking you to your organisation’s sign-in.",
+        link: "Continue",
+    },
+    sign_out: SignOutTexts {
+        title: "Sign out?",
+        lead: "You will have to sign in again to see your requests.",
+        signed_in_as: "Signed in as",
+        button: "Sign out",
+        stay: "Stay signed in",
+    },
+    signed_out: SignedOutTexts {
+        title: "You are signed out",
+        ended: "Your session has ended. It is safe to close this page.",
+        may_continue: "Your session here has ended. You may still be signed in at your organisation: \
+                       on a shared computer, sign out there too, or close the browser.",
+        link: "Sign in again",
+    },
+    refusal: RefusalFrameTexts {
+        contact: "Whom to ask",
+        reference: "Reference",
+        retry: "Try again",
+        another_account: "Sign in as somebody else",
+        start: "Go to the start page",
+    },
+    explain,
+};
+
+fn explain(what: Explanation) -> RefusalTexts {
+    use Explanation as E;
+    let (title, sentence, advice) = match what {
+        E::NotAdmitted => (
+            "This portal is not open to you",
+            "You are signed in, but your account may not use this portal.",
+            "If you have another account, sign in with that one. Otherwise ask the people who run this portal for access.",
+        ),
+        E::Blocked => (
+            "Your access is blocked",
+            "Your account has been blocked from this portal.",
+            "If you think that this is a mistake, ask the people who run this portal.",
+        ),
+        E::EmailUnusable => (
+            "Your e-mail address is missing",
+            "Your organisation’s sign-in gave us no confirmed e-mail address, and we know customers by theirs.",
+            "Confirm your address at your organisation and sign in again, or ask its help desk.",
+        ),
+        E::ProviderUnreachable => (
+            "Sign-in is not available right now",
+            "Your organisation’s sign-in did not answer.",
+            "Please wait a moment and try again. Whoever is signed in already is not affected.",
+        ),
+        E::SignInNotCompleted => (
+            "Sign-in could not be completed",
+            "What came back from your organisation’s sign-in could not be accepted.",
+            "Please start again. If it happens again, ask for help and give the reference below.",
+        ),
+        E::SignInDeclined => (
+            "You are not signed in",
+            "The sign-in was cancelled, or your organisation did not allow it.",
+            "Try again, or ask your organisation’s help desk whether you may use this portal.",
+        ),
+        E::SignInLoop => (
+            "Sign-in keeps starting over",
+            "You were signed in several times in a row without getting through, so we stopped.",
+            "Check that your browser accepts cookies from this site and that its clock is right, then try again.",
+        ),
+        E::CookiesNeeded => (
+            "Cookies are needed",
+            "Your browser did not keep the cookie by which this portal knows you.",
+            "Allow cookies for this site, then try again. Private windows and extensions can also stand in the way.",
+        ),
+        E::SignInNeeded => {
+            ("Please sign in", "You are not signed in, or your session has ended.", "Sign in, then try again.")
+        }
+        E::CustomerUnknown => (
+            "You are not a customer here yet",
+            "You are signed in, but the support desk has no customer account for your e-mail address.",
+            "Ask the people who run this portal to add you.",
+        ),
+        E::AccountIsLicensed => (
+            "Your account belongs to the support team",
+            "Your e-mail address belongs to a licensed user of the support desk, and this portal is for customers only.",
+            "Use the support desk’s own address, or sign in with another account.",
+        ),
+        E::AccountIsAdministrator => (
+            "Your account belongs to an administrator",
+            "Your e-mail address belongs to an administrator of the support desk, and this portal never acts as one.",
+            "Use the support desk’s own address, or sign in with another account.",
+        ),
+        E::AccountIsReadOnly => (
+            "Your account is managed elsewhere",
+            "Your customer account lives in a directory that this portal cannot open sessions for.",
+            "Ask the people who run this portal how to sign in, and give the reference below.",
+        ),
+        E::AccountIsInactive => (
+            "Your customer account is switched off",
+            "The support desk has switched your customer account off.",
+            "Ask the people who run this portal to switch it on again.",
+        ),
+        E::AccountIsAmbiguous => (
+            "You have more than one account",
+            "The support desk has several accounts with your e-mail address, and we cannot tell which one is yours.",
+            "Ask the people who run this portal to put them in order, and give the reference below.",
+        ),
+        E::AccountMismatch => (
+            "We could not make sure that it is you",
+            "The support desk answered with an account that is not yours, so we closed the session.",
+            "Please try again. If it happens again, ask for help and give the reference below.",
+        ),
+        E::CustomerLoginRefused => (
+            "Your session could not be opened",
+            "You are signed in, but the support desk did not let us open your customer session.",
+            "Please try again. If it happens again, ask for help and give the reference below.",
+        ),
+        E::CustomerLoginChallenged => (
+            "Your session could not be opened",
+            "You are signed in, but the support desk asks for a check that this portal cannot answer for you.",
+            "Ask the people who run this portal to clear it, and give the reference below.",
+        ),
+        E::ServiceAccessRefused => (
+            "This portal is not set up correctly",
+            "You are signed in, but the support desk refused this portal’s own access.",
+            "Please tell the people who run this portal, and give the reference below.",
+        ),
+        E::CustomerServiceBusy => (
+            "The support desk is busy",
+            "You are signed in, but the support desk has too much to do to open your session right now.",
+            "Please wait a minute and try again.",
+        ),
+        E::CustomerServiceUnreachable => (
+            "The support desk does not answer",
+            "You are signed in, but the support desk could not be reached to open your session.",
+            "Please wait a moment and try again.",
+        ),
+        E::RequestNotSent => (
+            "Your request was not sent",
+            "Your session at the support desk had to be opened again, and what you sent did not arrive there.",
+            "Nothing is lost yet: reload this page and agree to send the form again, or go back to the form with your \
+             browser’s Back button, check what you wrote, and send it once more.",
+        ),
+        E::UpstreamUnreachable => (
+            "The portal cannot be reached",
+            "The support desk behind this portal cannot be reached right now.",
+            "Please wait a moment and try again.",
+        ),
+        E::UpstreamSlow => (
+            "The portal takes too long",
+            "The support desk behind this portal took too long to answer.",
+            "Please wait a moment. If you sent something, look whether it arrived before you send it again.",
+        ),
+        E::UpstreamBroken => (
+            "The portal gave no usable answer",
+            "The support desk behind this portal broke off, or gave an answer that we could not read.",
+            "Please try again. If you sent something, look whether it arrived before you send it again.",
+        ),
+        E::BadRequest => (
+            "This request cannot be understood",
+            "Your browser sent a request that is malformed or ambiguous.",
+            "Check the address, or go to the start page.",
+        ),
+        E::RequestTooSlow => (
+            "Your request took too long",
+            "Your request did not arrive in time.",
+            "Check your connection and try again.",
+        ),
+        E::TooLarge => (
+            "This is too large",
+            "What you sent is larger than this portal accepts.",
+            "Go back and send smaller or fewer files.",
+        ),
+        E::AddressTooLong => (
+            "This address is too long",
+            "The address of this page is longer than this portal accepts.",
+            "Check the address, or go to the start page.",
+        ),
+        E::TooManyHeaders => (
+            "Your browser sends too much",
+            "Your request carries more cookies or other headers than this portal accepts.",
+            "Delete the cookies of this site and try again.",
+        ),
+        E::TooManyRequests => (
+            "Too many requests",
+            "Too many requests came from you or your network in a short time.",
+            "Please wait a minute and try again.",
+        ),
+        E::UnknownHost => (
+            "There is no portal here",
+            "This address does not belong to any portal that we know.",
+            "Check the address for typing mistakes.",
+        ),
+        E::NotFound => (
+            "This page does not exist",
+            "There is no page at this address.",
+            "Check the address, or go to the start page.",
+        ),
+        E::NotAllowed => (
+            "This page is closed",
+            "This part of the portal is open to nobody from here.",
+            "Go to the start page to find what you need.",
+        ),
+        E::MethodNotAllowed => (
+            "This does not work here",
+            "This address cannot be used in this way.",
+            "Go to the start page and try from there.",
+        ),
+        E::CrossSite => (
+            "This came from another site",
+            "Another web site tried to do this in your name, so we stopped it.",
+            "If you wanted it, go to the start page and do it there.",
+        ),
+        E::StoreUnavailable => (
+            "Sessions are not available right now",
+            "We cannot read or keep your session right now.",
+            "Please wait a moment and try again. If it lasts, ask for help and give the reference below.",
+        ),
+        E::ShuttingDown => {
+            ("One moment, please", "This portal is just being restarted.", "Please wait a few seconds and try again.")
+        }
+        E::InternalError => (
+            "Something went wrong",
+            "A fault on our side kept us from answering.",
+            "Please try again. If it happens again, ask for help and give the reference below.",
+        ),
+    };
+    RefusalTexts { title, sentence, advice }
+}
