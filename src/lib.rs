@@ -25,6 +25,7 @@ pub mod demo;
 
 pub mod clock;
 pub mod email;
+pub mod http_client;
 pub mod ids;
 pub mod random;
 pub mod reply;

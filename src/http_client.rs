@@ -1,0 +1,375 @@
+//! Calls out to other servers: bounded in time and size, never redirected, never wiser than the caller.
+//!
+//! Owns the connection pool. Trusts the given certificate authorities and nothing that an answer says: a redirect is an
+//! answer like any other (3xx), cookies are not kept, no proxy is taken from the environment unless told, and bodies
+//! come as they are: we ask for no compression and refuse a compressed answer, so that nothing can unpack beyond its
+//! limit. Plain `http` is spoken on loopback only.
+
+use std::error::Error as _;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    SET_COOKIE,
+};
+use http::{Method, StatusCode};
+use rustls_pki_types::CertificateDer;
+use serde::de::DeserializeOwned;
+use url::{Host, Url};
+
+use crate::clock::deadline;
+
+/// Settings of a client.
+#[derive(Clone, Debug)]
+pub struct HttpClientSettings {
+    /// Whom to trust.
+    pub roots: Roots,
+    /// To reach the server, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// How long an idle connection is kept.
+    pub idle_timeout: Duration,
+    /// Idle connections kept for each server at most.
+    pub idle_per_host: usize,
+    /// How to get out of the house.
+    pub way_out: WayOut,
+}
+
+impl Default for HttpClientSettings {
+    fn default() -> Self {
+        Self {
+            roots: Roots::System,
+            connect_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(30),
+            idle_per_host: 16,
+            way_out: WayOut::Direct,
+        }
+    }
+}
+
+/// The certificate authorities that a server's certificate is checked against.
+#[derive(Clone, Debug)]
+pub enum Roots {
+    /// Those of the operating system.
+    System,
+    /// Those of the operating system, and these (DER).
+    SystemAnd(Vec<CertificateDer<'static>>),
+    /// These (DER) alone.
+    Only(Vec<CertificateDer<'static>>),
+}
+
+/// How calls leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WayOut {
+    /// Straight to the server, whatever the environment says.
+    Direct,
+    /// Through the proxy that `HTTPS_PROXY` and `NO_PROXY` name.
+    EnvironmentProxy,
+}
+
+/// The client could not be made: a certificate authority is unreadable, or the system has none.
+#[derive(Debug, thiserror::Error)]
+#[error("the client for calls out cannot be made")]
+pub struct NoHttpClient(#[source] reqwest::Error);
+
+/// Makes calls. Cheap to clone; clones share their connections.
+#[derive(Clone, Debug)]
+pub struct HttpClient {
+    inner: reqwest::Client,
+}
+
+/// One call. `Debug` shows the method and where it goes, never the query, the headers or the body.
+#[derive(Clone)]
+pub struct Call {
+    /// The method.
+    pub method: Method,
+    /// Where to: `https`, or `http` on loopback.
+    pub url: Url,
+    /// Headers, sent as they are.
+    pub headers: HeaderMap,
+    /// The body; empty for none.
+    pub body: Bytes,
+    /// From the start of the call to the last byte of the answer.
+    pub time_limit: Duration,
+    /// Bytes of the answer's body.
+    pub size_limit: usize,
+}
+
+/// The answer to a call: whatever its status is. `Debug` shows the status and the size.
+#[derive(Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallFailed {
+    /// We would not send it: not `https`, not loopback, or with a user name in the URL.
+    #[error("calls go to https only (http on loopback), without a user in the URL")]
+    NotAllowed,
+    /// No connection: name, route, refused.
+    #[error("the server cannot be reached: {0}")]
+    Unreachable(String),
+    /// A connection, but not to whom we meant: the certificate, the handshake or a record is wrong.
+    #[error("no trustworthy TLS connection: {0}")]
+    Tls(String),
+    /// It took longer than the limit.
+    #[error("no complete answer within {0:?}")]
+    TimedOut(Duration),
+    /// The answer's body is longer than the limit.
+    #[error("the answer is longer than {0} bytes")]
+    TooLarge(usize),
+    /// The answer is compressed although we asked for none.
+    #[error("the answer is compressed, which was not asked for")]
+    Compressed,
+    /// The exchange broke off, or was not HTTP.
+    #[error("the exchange broke off: {0}")]
+    Broken(String),
+}
+
+impl CallFailed {
+    /// The label for metrics, of a closed set.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotAllowed => "not_allowed",
+            Self::Unreachable(_) => "unreachable",
+            Self::Tls(_) => "tls",
+            Self::TimedOut(_) => "timed_out",
+            Self::TooLarge(_) => "too_large",
+            Self::Compressed => "compressed",
+            Self::Broken(_) => "broken",
+        }
+    }
+
+    /// Whether the request certainly never reached the server, so that it may be sent again whatever it was.
+    pub fn never_sent(&self) -> bool {
+        matches!(self, Self::NotAllowed | Self::Unreachable(_))
+    }
+}
+
+impl HttpClient {
+    /// Makes a client.
+    ///
+    /// # Errors
+    /// When a certificate is unreadable, or the system has no certificate authorities and is to be trusted.
+    pub fn new(settings: HttpClientSettings) -> Result<Self, NoHttpClient> {
+        let mut builder = reqwest::Client::builder()
+            .use_rustls_tls()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .no_gzip()
+            .no_brotli()
+            .no_deflate()
+            .no_zstd()
+            .connect_timeout(settings.connect_timeout)
+            .pool_idle_timeout(settings.idle_timeout)
+            .pool_max_idle_per_host(settings.idle_per_host)
+            .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")));
+        if settings.way_out == WayOut::Direct {
+            builder = builder.no_proxy();
+        }
+        let (system, given) = match settings.roots {
+            Roots::System => (true, Vec::new()),
+            Roots::SystemAnd(given) => (true, given),
+            Roots::Only(given) => (false, given),
+        };
+        builder = builder.tls_built_in_root_certs(system);
+        for certificate in given {
+            builder = builder.add_root_certificate(reqwest::Certificate::from_der(&certificate).map_err(NoHttpClient)?);
+        }
+        Ok(Self { inner: builder.build().map_err(NoHttpClient)? })
+    }
+
+    /// Makes one call and reads the whole answer. Any status is an answer, redirects too.
+    ///
+    /// # Errors
+    /// When there is no complete answer within the limits.
+    pub async fn send(&self, call: Call) -> Result<Answer, CallFailed> {
+        if !allowed(&call.url) {
+            return Err(CallFailed::NotAllowed);
+        }
+        let time_limit = call.time_limit;
+        match tokio::time::timeout_at(deadline(time_limit), self.exchange(call)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(CallFailed::TimedOut(time_limit)),
+        }
+    }
+
+    async fn exchange(&self, call: Call) -> Result<Answer, CallFailed> {
+        let Call { method, url, mut headers, body, time_limit, size_limit } = call;
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let fault = |error: reqwest::Error| classify(error, time_limit);
+
+        let mut request = self.inner.request(method, url).headers(headers);
+        if !body.is_empty() {
+            request = request.body(body);
+        }
+        let mut response = request.send().await.map_err(fault)?;
+
+        if response.headers().get_all(CONTENT_ENCODING).iter().any(|encoding| encoding != "identity") {
+            return Err(CallFailed::Compressed);
+        }
+        if response.content_length().is_some_and(|length| usize::try_from(length).map_or(true, |l| l > size_limit)) {
+            return Err(CallFailed::TooLarge(size_limit));
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(fault)? {
+            if body.len().saturating_add(chunk.len()) > size_limit {
+                return Err(CallFailed::TooLarge(size_limit));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status: response.status(), headers: std::mem::take(response.headers_mut()), body: body.freeze() })
+    }
+}
+
+/// `https` anywhere, `http` on loopback; never a user or password in the URL.
+pub fn allowed(url: &Url) -> bool {
+    let plain_user = url.username().is_empty() && url.password().is_none();
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    plain_user && (url.scheme() == "https" && url.has_host() || url.scheme() == "http" && loopback)
+}
+
+fn classify(error: reqwest::Error, time_limit: Duration) -> CallFailed {
+    // The URL may carry secrets in its query.
+    let error = error.without_url();
+    let mut deepest = error.to_string();
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        deepest = current.to_string();
+        if let Some(tls) = tls_error(current) {
+            return CallFailed::Tls(tls.to_string());
+        }
+        cause = current.source();
+    }
+    if error.is_connect() {
+        CallFailed::Unreachable(deepest)
+    } else if error.is_timeout() {
+        CallFailed::TimedOut(time_limit)
+    } else {
+        CallFailed::Broken(deepest)
+    }
+}
+
+/// The TLS error in `error`; an I/O error does not name what it wraps as its source, so look into it.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut current = error;
+    loop {
+        if let Some(tls) = current.downcast_ref::<rustls::Error>() {
+            return Some(tls);
+        }
+        current = current.downcast_ref::<io::Error>()?.get_ref()?;
+    }
+}
+
+impl Call {
+    /// A call without a body; 10 s and 1 MiB at most.
+    pub fn new(method: Method, url: Url) -> Self {
+        Self {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            time_limit: Duration::from_secs(10),
+            size_limit: 1024 * 1024,
+        }
+    }
+
+    /// A `GET`.
+    pub fn get(url: Url) -> Self {
+        Self::new(Method::GET, url)
+    }
+
+    /// A `POST` of `body`.
+    pub fn post(url: Url, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self::new(Method::POST, url).with_body(content_type, body)
+    }
+
+    /// With `body` of that media type.
+    #[must_use]
+    pub fn with_body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self.with_header(CONTENT_TYPE, HeaderValue::from_static(content_type))
+    }
+
+    /// With a header; replaces one of that name.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// With `Accept`.
+    #[must_use]
+    pub fn accepting(self, media_type: &'static str) -> Self {
+        self.with_header(ACCEPT, HeaderValue::from_static(media_type))
+    }
+
+    /// With an `Authorization` value that is a secret. A value that cannot stand in a header is left out, and the
+    /// server will refuse the call.
+    #[must_use]
+    pub fn authorized(mut self, value: &str) -> Self {
+        if let Ok(mut value) = HeaderValue::from_str(value) {
+            value.set_sensitive(true);
+            self.headers.insert(AUTHORIZATION, value);
+        }
+        self
+    }
+
+    /// Within other limits: the time of the whole call, and the bytes of the answer's body.
+    #[must_use]
+    pub fn within(mut self, time_limit: Duration, size_limit: usize) -> Self {
+        self.time_limit = time_limit;
+        self.size_limit = size_limit;
+        self
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let origin = self.url.origin().ascii_serialization();
+        write!(f, "Call({} {origin}{}, {} bytes)", self.method, self.url.path(), self.body.len())
+    }
+}
+
+impl Answer {
+    /// Every `Set-Cookie`, in order, as received.
+    pub fn set_cookies(&self) -> impl Iterator<Item = &HeaderValue> {
+        self.headers.get_all(SET_COOKIE).iter()
+    }
+
+    /// The media type without its parameters, in lower case; empty when there is none.
+    pub fn media_type(&self) -> String {
+        let value = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
+    /// The body as JSON, whatever the media type says.
+    ///
+    /// # Errors
+    /// When it is not JSON of that shape. The error tells the place, not the content.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.body)
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Answer({}, {} bytes)", self.status.as_u16(), self.body.len())
+    }
+}
+
+#[cfg(test)]
+mod tests;
