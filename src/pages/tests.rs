@@ -8,38 +8,58 @@ use url::Url;
 
 use super::*;
 use crate::ids::{ProviderName, RequestId};
+use crate::random::Random;
 
 const SCRIPT: &str = "<script>alert('&\"</script>";
 
-/// Every page, with `text` wherever a caller may hand over a text.
-fn all_pages(name: Option<&str>, text: &str) -> Vec<(String, Reply)> {
+/// What callers hand over as text.
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    name: Option<&'a str>,
+    label: &'a str,
+    email: &'a str,
+    contact: &'a str,
+    token: &'a str,
+}
+
+const USUAL: Given<'_> = Given {
+    name: Some("support.acme.com"),
+    label: "Acme staff",
+    email: "ana.maria.lopez@acme.example",
+    contact: "Acme Service Desk, Monday to Friday\nhelp@acme.example, +49 30 1234567",
+    token: "ZXhhbXBsZQ",
+};
+
+/// Every page, made of what is `given`.
+fn all_pages(given: Given<'_>) -> Vec<(String, Reply)> {
+    let Given { name, label, email, contact, token } = given;
     let site = Site { name, language: Language::English };
     let idp = Url::parse("https://login.acme.test/authorize").unwrap();
     let targets = FormTargets::with([&idp]);
     let providers = ["acme-okta", "partner-adfs", "contractors"].map(|name| ProviderName::parse(name).unwrap());
-    let labels = [text, "Partners of Acme", "Contractors and temporary staff of the Acme group, all countries"];
+    let labels = [label, "Partners of Acme", "Contractors and temporary staff of the Acme group, all countries"];
     let choices: Vec<_> = providers.iter().zip(labels).map(|(provider, label)| Choice { provider, label }).collect();
     let again = LocalHref::parse("/.vestibule/sign-in?a=1&b=2").unwrap();
     let destination = Url::parse("https://login.acme.test/authorize?client_id=portal&state=x%22%3E").unwrap();
 
     let mut pages = vec![
-        ("choose_provider".to_owned(), choose_provider(&site, &choices, text, &targets)),
-        ("ask_email".to_owned(), ask_email(&site, text, "", None, &targets)),
-        ("ask_email_invalid".to_owned(), ask_email(&site, text, text, Some(EmailProblem::NotAnAddress), &targets)),
-        ("ask_email_unknown".to_owned(), ask_email(&site, text, text, Some(EmailProblem::NoProvider), &targets)),
+        ("choose_provider".to_owned(), choose_provider(&site, &choices, token, &targets)),
+        ("ask_email".to_owned(), ask_email(&site, token, "", None, &targets)),
+        ("ask_email_invalid".to_owned(), ask_email(&site, token, email, Some(EmailProblem::NotAnAddress), &targets)),
+        ("ask_email_unknown".to_owned(), ask_email(&site, token, email, Some(EmailProblem::NoProvider), &targets)),
         ("go_on".to_owned(), go_on(&site, &destination)),
-        ("sign_out".to_owned(), sign_out(&site, Some(text), &[("token", text)], &targets)),
+        ("sign_out".to_owned(), sign_out(&site, Some(email), &[("token", token)], &targets)),
         ("sign_out_plain".to_owned(), sign_out(&site, None, &[], &targets)),
         ("signed_out".to_owned(), signed_out(&site, ProviderSession::Ended, &again)),
         ("signed_out_here".to_owned(), signed_out(&site, ProviderSession::MayContinue, &again)),
     ];
     for (number, &explanation) in Explanation::ALL.iter().enumerate() {
-        let form = Form { action: again.clone(), fields: vec![("token", text.to_owned())], targets: targets.clone() };
+        let form = Form { action: again.clone(), fields: vec![("token", token.to_owned())], targets: targets.clone() };
         let notice = Notice {
             status: StatusCode::BAD_GATEWAY,
             explanation,
-            contact: (number % 3 == 0).then_some(text),
-            request_id: RequestId::none(),
+            contact: (number % 3 == 0).then_some(contact),
+            request_id: RequestId::generate(&Random::default()).unwrap(),
             actions: Actions {
                 retry: (number % 2 == 1).then_some(Retry::ThisPage),
                 another_account: (number % 3 == 0).then_some(form),
@@ -61,7 +81,8 @@ fn header<'a>(reply: &'a Reply, name: &str) -> &'a str {
 
 #[test]
 fn e8_no_text_becomes_markup() {
-    for (page, reply) in all_pages(Some(SCRIPT), SCRIPT) {
+    let given = Given { name: Some(SCRIPT), label: SCRIPT, email: SCRIPT, contact: SCRIPT, token: SCRIPT };
+    for (page, reply) in all_pages(given) {
         let html = html(&reply);
         assert!(!html.contains("<script"), "{page}");
         assert!(!html.contains("alert('"), "{page}: a quote got through");
@@ -71,7 +92,7 @@ fn e8_no_text_becomes_markup() {
 
 #[test]
 fn e8_every_page_has_a_strict_policy_and_is_not_kept() {
-    for (page, reply) in all_pages(Some("support.acme.com"), "Acme") {
+    for (page, reply) in all_pages(USUAL) {
         let policy = header(&reply, "content-security-policy");
         for directive in [
             "default-src 'none';",
@@ -93,7 +114,7 @@ fn e8_every_page_has_a_strict_policy_and_is_not_kept() {
 
 #[test]
 fn e8_pages_carry_no_script_no_inline_style_and_nothing_from_elsewhere() {
-    for (page, reply) in all_pages(Some("support.acme.com"), "Acme") {
+    for (page, reply) in all_pages(USUAL) {
         let html = html(&reply);
         for never in ["<script", "<style", " style=", " onload", " onclick", "javascript:", "<iframe", "<img", "<base"]
         {
@@ -113,7 +134,7 @@ fn e8_pages_carry_no_script_no_inline_style_and_nothing_from_elsewhere() {
 
 #[test]
 fn the_provider_is_named_where_a_form_may_lead_there() {
-    for (page, reply) in all_pages(None, "Acme") {
+    for (page, reply) in all_pages(Given { name: None, ..USUAL }) {
         let has_form = html(&reply).contains("<form");
         let named = header(&reply, "content-security-policy").contains("form-action 'self' https://login.acme.test;");
         assert_eq!(named, has_form, "{page}");
@@ -174,7 +195,7 @@ fn pages_are_left_to_be_looked_at() {
         let body = asset(path, &HeaderMap::new()).unwrap().into_parts().2;
         fs::write(folder.join(path.strip_prefix(ASSETS).unwrap()), body).unwrap();
     }
-    for (page, reply) in all_pages(Some("support.acme.com"), "Acme staff and customers\nhelp@acme.test") {
+    for (page, reply) in all_pages(USUAL) {
         let html = html(&reply).replace(ASSETS, "");
         fs::write(folder.join(format!("{page}.html")), html).unwrap();
     }
