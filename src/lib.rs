@@ -13,12 +13,15 @@
 )]
 
 pub mod listener;
+pub mod proxy;
+
 pub mod portal;
 pub mod session;
 pub mod policy;
 pub mod sign_in;
 
 pub mod pages;
+pub mod refusal;
 pub mod telemetry;
 
 pub mod demo;

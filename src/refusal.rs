@@ -235,13 +235,12 @@ impl Reason {
     pub fn offer(self) -> Offer {
         match self {
             Self::Malformed(_) | Self::NoSuchEndpoint | Self::CrossOrigin | Self::PathDenied => Offer::Start,
-            Self::HeadTooLarge | Self::BodyTooLarge | Self::UnknownHost => Offer::Nothing,
+            Self::HeadTooLarge | Self::BodyTooLarge | Self::UnknownHost | Self::NotSent => Offer::Nothing,
             Self::SignInRequired | Self::SignInLoop => Offer::SignInAgain,
             Self::NotAdmitted(_) | Self::SignIn { blame: Blame::Account, .. } => Offer::SomebodyElse,
             Self::SignIn { .. } => Offer::SignInAgain,
             Self::CustomerSession { passing: false, .. } => Offer::SomebodyElse,
             Self::CustomerSession { passing: true, .. }
-            | Self::NotSent
             | Self::UpstreamUnreachable
             | Self::UpstreamTimeout
             | Self::UpstreamBroken
