@@ -1,3 +1,10 @@
 //! Arguments in, exit code out.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use vestibule::cli::Arguments;
+
+fn main() -> ExitCode {
+    Arguments::parse().carry_out()
+}

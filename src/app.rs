@@ -1,0 +1,235 @@
+//! The composition root: picks the concrete back ends, puts the parts together, opens the doors, and closes them again.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora::proxy::HttpProxy;
+use pingora::server::configuration::ServerConf;
+use tokio::task::JoinHandle;
+
+use crate::admin::{Admin, Readiness};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::customer::{BrokerUnusable, CustomerSessions};
+use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient, Roots};
+use crate::listener::certificates::{self, CertificateUnusable};
+use crate::listener::redirect::RedirectToHttps;
+use crate::listener::settings::ListenSettings;
+use crate::listener::{Bound, ListenFailed, Listening};
+use crate::portal::HostName;
+use crate::portal::settings::PortalSettings;
+use crate::proxy::Gateway;
+use crate::proxy::site::{Site, SiteUnusable};
+use crate::random::Random;
+use crate::session::{Sessions, StoreError};
+use crate::sign_in::{SignIn, SignInUnusable};
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::MetricsFailed;
+
+/// How often expired sessions are swept out of the store.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// Idle connections kept to all upstreams together.
+const KEPT_UPSTREAM_CONNECTIONS: usize = 512;
+
+/// The gateway cannot start. Each message is one sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each says itself what it is")]
+pub enum StartFailed {
+    #[error(transparent)]
+    Listen(#[from] ListenFailed),
+    #[error(transparent)]
+    Certificate(#[from] CertificateUnusable),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Site(#[from] SiteUnusable),
+    #[error(transparent)]
+    HttpClient(#[from] NoHttpClient),
+    #[error(transparent)]
+    SignIn(#[from] SignInUnusable),
+    #[error(transparent)]
+    Broker(#[from] BrokerUnusable),
+    #[error(transparent)]
+    Metrics(#[from] MetricsFailed),
+}
+
+/// A gateway that serves.
+#[derive(Debug)]
+pub struct App {
+    https: Listening<HttpProxy<Gateway>>,
+    http: Option<Listening<RedirectToHttps>>,
+    admin: Option<Listening<Admin>>,
+    sessions: Arc<Sessions>,
+    metrics: Metrics,
+    readiness: Readiness,
+    sweeping: JoinHandle<()>,
+}
+
+impl App {
+    /// Opens the sockets, then starts to serve. With port 0 in `config`, any free ports are taken.
+    ///
+    /// # Errors
+    /// The first thing that is in the way: a taken port, an unreadable certificate, a damaged session store.
+    pub async fn start(config: Config, clock: Clock, random: Random) -> Result<Self, StartFailed> {
+        // Both TLS stacks in one process need to agree on one provider; a second installation changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let metrics = Metrics::new()?;
+        let acceptor = certificates::acceptor(&config.tls)?;
+        let listen = config.listen.clone();
+        let https = Bound::bind(listen.https).await?;
+        let http = bind(listen.http).await?;
+        let admin = bind(listen.admin).await?;
+        let public_port = listen.public_port.unwrap_or(https.address().port());
+        let sessions = Arc::new(Sessions::start(&config.session, clock.clone(), random.clone())?);
+        let sites = sites(config.portals, public_port, &sessions, &clock, &random)?;
+        let origins = sites.iter().map(|(host, site)| (host.clone(), site.settings.public_origin.clone())).collect();
+        let providers = HttpClient::new(HttpClientSettings::default())?;
+        let sign_in = Arc::new(SignIn::new(config.providers, providers, clock.clone(), random.clone())?);
+        let readiness = Readiness::new(Arc::clone(&sessions));
+        let sweeping = tokio::spawn(sweep(Arc::clone(&sessions), metrics.clone(), clock.clone()));
+        let gateway = gateway(&listen, sites, sign_in, &sessions, &metrics, clock, random);
+        let limits = listen.limits;
+        let app = Self {
+            https: https.serve(Arc::new(http_proxy(gateway)), Some(acceptor), limits),
+            http: http.map(|bound| bound.serve(Arc::new(RedirectToHttps::new(origins)), None, limits)),
+            admin: admin.map(|bound| bound.serve(Arc::new(Admin::new(metrics.clone(), readiness.clone())), None, limits)),
+            sessions,
+            metrics,
+            readiness,
+            sweeping,
+        };
+        Ok(app)
+    }
+
+    /// Where the public side listens.
+    pub fn https_address(&self) -> SocketAddr {
+        self.https.address()
+    }
+
+    /// Where the redirects to https are served.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(Listening::address)
+    }
+
+    /// Where `/metrics` is.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Listening::address)
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Who is signed in.
+    pub fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
+    }
+
+    /// Stops to accept, lets requests in flight finish, and writes what is not written yet. Whether all of them
+    /// finished in time.
+    pub async fn drain(self) -> bool {
+        self.readiness.is_draining();
+        if let Some(http) = self.http {
+            http.drain().await;
+        }
+        let all_finished = self.https.drain().await;
+        self.sweeping.abort();
+        if let Err(error) = self.sessions.close().await {
+            tracing::error!(%error, "the session store could not be closed");
+        }
+        // Last, so that the drain can be watched.
+        if let Some(admin) = self.admin {
+            admin.drain().await;
+        }
+        all_finished
+    }
+}
+
+async fn bind(address: Option<SocketAddr>) -> Result<Option<Bound>, ListenFailed> {
+    match address {
+        Some(address) => Bound::bind(address).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+fn sites(
+    portals: Vec<PortalSettings>,
+    public_port: u16,
+    sessions: &Arc<Sessions>,
+    clock: &Clock,
+    random: &Random,
+) -> Result<HashMap<HostName, Arc<Site>>, StartFailed> {
+    let mut sites = HashMap::new();
+    for settings in portals {
+        let settings = settings.with_public_port(public_port);
+        let roots = match &settings.upstream.ca {
+            Some(ca) => Roots::Only(ca.certificates.clone()),
+            None => Roots::System,
+        };
+        let http = HttpClient::new(HttpClientSettings { roots, ..HttpClientSettings::default() })?;
+        let customers = CustomerSessions::for_portal(&settings, http, Arc::clone(sessions), clock.clone(), random.clone())?;
+        let host = settings.host.clone();
+        sites.insert(host, Arc::new(Site::new(settings, customers, clock.clone())?));
+    }
+    Ok(sites)
+}
+
+#[allow(clippy::too_many_arguments, reason = "the composition root hands over what it has composed")]
+fn gateway(
+    listen: &ListenSettings,
+    sites: HashMap<HostName, Arc<Site>>,
+    sign_in: Arc<SignIn>,
+    sessions: &Arc<Sessions>,
+    metrics: &Metrics,
+    clock: Clock,
+    random: Random,
+) -> Gateway {
+    Gateway {
+        sites,
+        sign_in,
+        sessions: Arc::clone(sessions),
+        metrics: metrics.clone(),
+        trusted_proxies: listen.trusted_proxies.clone(),
+        limits: listen.limits,
+        clock,
+        random,
+    }
+}
+
+fn http_proxy(gateway: Gateway) -> HttpProxy<Gateway> {
+    let conf = ServerConf { upstream_keepalive_pool_size: KEPT_UPSTREAM_CONNECTIONS, ..ServerConf::default() };
+    let mut proxy = HttpProxy::new(gateway, Arc::new(conf));
+    proxy.handle_init_modules();
+    let mut options = pingora::apps::HttpServerOptions::default();
+    options.h2_idle_timeout = Some(proxy_idle());
+    proxy.server_options = Some(options);
+    proxy
+}
+
+/// HTTP/2 connections without a stream are closed after this long.
+const fn proxy_idle() -> Duration {
+    Duration::from_secs(60)
+}
+
+/// Sweeps out what has expired, and counts what is left.
+async fn sweep(sessions: Arc<Sessions>, metrics: Metrics, clock: Clock) {
+    let mut every = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        every.tick().await;
+        let swept = sessions.sweep(clock.now()).await;
+        metrics.session_store_is_up(swept.is_ok());
+        match swept {
+            Ok(expired) => {
+                metrics.sessions_changed("expired", u64::try_from(expired).unwrap_or(u64::MAX));
+                if let Ok(stored) = sessions.count().await {
+                    metrics.sessions_stored(u64::try_from(stored).unwrap_or(u64::MAX));
+                }
+            }
+            Err(error) => tracing::error!(%error, "expired sessions could not be swept"),
+        }
+    }
+}

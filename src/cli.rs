@@ -1,0 +1,105 @@
+//! The command line: arguments in, exit code out.
+
+mod check;
+mod demo;
+mod keys;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// An authenticating edge reverse proxy for Jira Service Management customer portals.
+///
+/// Stands on the portal's own host name, signs visitors in at the company's identity providers, makes sure that a
+/// customer exists in Jira Service Management, and forwards the visitor's requests with a customer session injected.
+#[derive(Debug, Parser)]
+#[command(name = "vestibule", version, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the portals of a configuration until SIGTERM or SIGINT.
+    ///
+    /// Logs one line for each listener and portal. On SIGTERM it stops to accept connections, lets requests in flight
+    /// finish for up to listen.limits.drain, and exits. Exit code 0 after an orderly end, 1 when it cannot start.
+    Run(ConfigArgument),
+    /// Check a configuration and print every fault with its place, or what the configuration means.
+    ///
+    /// Nothing is started and nothing is called. Secrets are told by where they come from, never by what they are.
+    /// Exit code 0 when there is no fault, 1 otherwise.
+    Check(ConfigArgument),
+    /// Print the JSON Schema of gateway.yaml, for editors.
+    Schema,
+    /// Make keys.
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    /// Show the whole journey on this machine: gateway, identity provider and a Jira Service Management look-alike.
+    ///
+    /// Everything runs in this one process, on loopback, with certificates of its own. Prints where to go and who to
+    /// be, and serves until Ctrl-C.
+    Demo(DemoArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigArgument {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = "gateway.yaml", env = "VESTIBULE_CONFIG")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Print a new key for `keys` in gateway.yaml: 256 random bits. Keep it secret, and the same on all gateways.
+    New,
+}
+
+/// Options of `vestibule demo`.
+#[derive(Debug, clap::Args)]
+pub struct DemoArguments {
+    /// Walk the whole journey without a browser, print each step and its time, and exit with 0 or 1.
+    #[arg(long)]
+    check: bool,
+    /// The folder of the demo's certificates; made when they are missing or expired.
+    #[arg(long, value_name = "FOLDER", default_value = "certs/demo")]
+    certificates: PathBuf,
+    /// The port of the gateway; 0 takes any free one.
+    #[arg(long, default_value_t = 8443)]
+    port: u16,
+    /// The port of /metrics, /healthz and /readyz; 0 takes any free one.
+    #[arg(long, default_value_t = 9090)]
+    admin_port: u16,
+    /// Only make the certificates, for these host names too, and exit.
+    #[arg(long, value_name = "HOST", num_args = 0.., value_delimiter = ',')]
+    make_certificates: Option<Vec<String>>,
+}
+
+impl Arguments {
+    /// Carries out the command.
+    pub fn carry_out(self) -> ExitCode {
+        match self.command {
+            Command::Run(argument) => run::run(&argument.config),
+            Command::Check(argument) => check::check(&argument.config),
+            Command::Schema => check::schema(),
+            Command::Keys { command: KeysCommand::New } => keys::new(),
+            Command::Demo(arguments) => demo::demo(&arguments),
+        }
+    }
+}
+
+/// Says in one sentence on standard error why nothing was done.
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("vestibule: {error}");
+    ExitCode::FAILURE
+}
+
+/// The runtime that serves.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("vestibule").build()
+}

@@ -1,0 +1,73 @@
+//! `vestibule run`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::random::Random;
+use crate::telemetry::log;
+
+/// Serves until told to stop.
+pub fn run(path: &Path) -> ExitCode {
+    let config = match config::load(path, &config::System) {
+        Ok(config) => config,
+        Err(faults) => {
+            eprintln!("{faults}");
+            return ExitCode::FAILURE;
+        }
+    };
+    log::start(&config.log);
+    let runtime = match super::runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return super::fail(&error),
+    };
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> ExitCode {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (mut terminate, mut interrupt) = match signals {
+        (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+        (Err(error), _) | (_, Err(error)) => return super::fail(&error),
+    };
+    let portals: Vec<(String, String)> = config
+        .portals
+        .iter()
+        .map(|portal| (portal.host.to_string(), portal.upstream.url.to_string()))
+        .collect();
+    let app = match App::start(config, Clock::System, Random::default()).await {
+        Ok(app) => app,
+        Err(error) => return super::fail(&error),
+    };
+    log::report_panics(app.metrics());
+    tracing::info!(address = %app.https_address(), "listening for https");
+    if let Some(address) = app.http_address() {
+        tracing::info!(%address, "listening for http, redirecting to https");
+    }
+    if let Some(address) = app.admin_address() {
+        tracing::info!(%address, "listening for /metrics, /healthz and /readyz");
+    }
+    for (host, upstream) in portals {
+        tracing::info!(host, upstream, "serving portal");
+    }
+    wait(&mut terminate, &mut interrupt).await;
+    tracing::info!("draining");
+    let drained = tokio::select! {
+        drained = app.drain() => drained,
+        // Asked twice: at once.
+        () = wait(&mut terminate, &mut interrupt) => false,
+    };
+    tracing::info!(all_finished = drained, "stopped");
+    ExitCode::SUCCESS
+}
+
+async fn wait(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
