@@ -13,6 +13,7 @@ mod header_hygiene;
 mod refuse;
 pub mod rewrite;
 mod same_origin;
+mod set_cookie;
 pub mod site;
 mod upstream;
 mod upstream_request;
@@ -97,6 +98,7 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, http: &mut Session, ctx: &mut RequestCtx) -> Result<bool> {
         let reply = match self.admit(http, ctx).await {
             Ok(Verdict::Forward(forwarding)) => {
+                answer::invite_body(http).await?;
                 ctx.stage = Stage::Forwarding(forwarding);
                 return Ok(false);
             }

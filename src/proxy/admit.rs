@@ -118,9 +118,9 @@ impl Gateway {
             // Two cookies of our name: one of them was planted (security case C3). Neither is tried.
             Presented::None | Presented::Ambiguous | Presented::Malformed => None,
             Presented::One(id) => match self.sessions.cached(id, &site.settings.host, now) {
-                Lookup::Live(session) => Some(session),
+                Lookup::Found(session) => Some(session),
                 Lookup::Refused => None,
-                Lookup::Unknown => {
+                Lookup::NotCached => {
                     let watch = Stopwatch::start();
                     let found = self.sessions.find(id, &site.settings.host, now).await;
                     ctx.exchange.took(Step::Store, watch.elapsed());
@@ -132,7 +132,7 @@ impl Gateway {
             },
         };
         if let Some(session) = &session {
-            ctx.exchange.of_session(session.hash(), session.identity().provider());
+            ctx.exchange.of_session(*session.hash(), session.identity().provider());
         }
         Ok(Visitor { cookies, session })
     }

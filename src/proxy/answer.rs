@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Method, StatusCode};
+use http::Method;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{BError, Result};
@@ -47,9 +47,14 @@ pub async fn send(session: &mut Session, reply: Reply, request_id: RequestId) ->
     Ok(())
 }
 
-/// The status that was sent, if any was.
-pub fn sent_status(session: &Session) -> Option<StatusCode> {
-    session.response_written().map(|head| head.status)
+/// Tells a visitor who waits for it to send the body now (RFC 9110, section 10.1.1). Only for requests that may go on:
+/// a refused upload is not even sent.
+///
+/// # Errors
+/// When the visitor is gone.
+pub async fn invite_body(session: &mut Session) -> Result<()> {
+    let waits = session.req_header().headers.contains_key(header::EXPECT);
+    if waits { session.as_downstream_mut().write_continue_response().await } else { Ok(()) }
 }
 
 /// The fields of a form that was posted to an endpoint of ours; each may come once.
@@ -68,6 +73,7 @@ impl Form {
             return Err(Refusal::with_detail(Reason::NoSuchEndpoint, "the form is of another type"));
         }
         let gone = |error: BError| Refusal::with_detail(Reason::VisitorGone, error.etype().as_str());
+        invite_body(session).await.map_err(gone)?;
         let mut body = BytesMut::new();
         while let Some(chunk) = session.as_downstream_mut().read_request_body().await.map_err(gone)? {
             body.extend_from_slice(&chunk);

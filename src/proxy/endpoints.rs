@@ -1,6 +1,7 @@
 //! Vestibule's own pages and endpoints below `/.vestibule/`. Reached by their exact path only; nothing here is forwarded.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 use pingora::proxy::Session;
@@ -23,10 +24,13 @@ use crate::portal::CanonicalRequest;
 use crate::portal::settings::Choose;
 use crate::refusal::{Blame, Reason, Refusal};
 use crate::reply::Reply;
-use crate::session::cookie::{self, Presented};
+use crate::session::cookie::{self, Presented, SignInKey};
 use crate::sign_in::next_url::NextUrl;
 use crate::sign_in::{At, Callback, Fresh, StartFailed, VerifiedIdentity};
 use crate::telemetry::{Outcome, Step};
+
+/// How long a browser keeps the cookie that binds its pending sign-ins.
+const SIGN_IN_LASTS: Duration = Duration::from_secs(3600);
 
 impl Gateway {
     /// Answers a request for something of ours.
@@ -224,7 +228,7 @@ impl Gateway {
             self.metrics.sign_in_ended(provider.as_str(), error.reason());
             Refusal::with_detail(Reason::SessionStore { label: error.reason() }, error.to_string())
         })?;
-        ctx.exchange.of_session(session.hash(), &provider);
+        ctx.exchange.of_session(*session.hash(), &provider);
         self.metrics.sign_in_ended(provider.as_str(), "signed_in");
         self.metrics.sessions_changed("opened", 1);
         if let Some(before) = &visitor.session {
@@ -330,14 +334,14 @@ fn page_site(site: &Site) -> pages::Site<'_> {
 
 fn browser_of(visitor: &Visitor) -> Option<&str> {
     match &visitor.cookies.sign_in {
-        Presented::One(key) => Some(key.as_ref()),
+        Presented::One(key) => Some(key.reveal()),
         Presented::None | Presented::Ambiguous | Presented::Malformed => None,
     }
 }
 
 fn with_browser_key(reply: Reply, key: Option<&str>) -> Reply {
-    match key {
-        Some(key) => reply.with_cookie(cookie::set_sign_in(key)),
+    match key.and_then(SignInKey::parse) {
+        Some(key) => reply.with_cookie(cookie::set_sign_in(&key, SIGN_IN_LASTS)),
         None => reply,
     }
 }

@@ -9,9 +9,10 @@ use pingora::{ErrorType, OrErr, Result};
 use super::answer::REQUEST_ID;
 use super::context::{RequestCtx, Stage};
 use super::header_hygiene::stays_behind;
+use super::set_cookie;
 use super::site::Site;
 use crate::session::CustomerSession;
-use crate::session::cookie;
+use crate::session::cookie::{self, Forwardable};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -65,13 +66,20 @@ fn drop_fields(request: &mut RequestHeader, websocket: bool) {
 /// customer session's (security case C12).
 fn cookies(visitor: &RequestHeader, path: &str, customer_session: Option<&CustomerSession>) -> Option<HeaderValue> {
     let injected = customer_session.and_then(|session| session.cookie_header(path));
-    let own = cookie::forwardable(&visitor.headers, |name| customer_session.is_some_and(|session| session.holds(name)));
+    let own = match cookie::forwardable(&visitor.headers) {
+        Forwardable::Untouched => visitor.headers.get(header::COOKIE).cloned(),
+        Forwardable::Joined(value) => Some(value),
+        Forwardable::Nothing => None,
+    };
+    let own = match customer_session {
+        None => own,
+        Some(session) => own.and_then(|own| set_cookie::without(&own, |name| session.holds(name))),
+    };
     let mut value = match (injected, own) {
         (None, None) => return None,
         (Some(one), None) | (None, Some(one)) => one,
         (Some(injected), Some(own)) => {
-            let joined = [injected.as_bytes(), b"; ", own.as_bytes()].concat();
-            HeaderValue::from_bytes(&joined).ok()?
+            HeaderValue::from_bytes(&[injected.as_bytes(), b"; ", own.as_bytes()].concat()).ok()?
         }
     };
     value.set_sensitive(true);

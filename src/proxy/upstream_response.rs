@@ -11,12 +11,12 @@ use super::Gateway;
 use super::answer::{HSTS, REQUEST_ID};
 use super::context::{Forwarding, Repeat, RequestCtx, Stage};
 use super::rewrite::carries_addresses;
+use super::set_cookie;
 use super::site::Site;
 use crate::clock::Stopwatch;
 use crate::customer::AnswerHead;
 use crate::policy::Visitor;
 use crate::refusal::Reason;
-use crate::session::cookie;
 use crate::telemetry::{Outcome, Step};
 
 /// Fields of an answer that are not the upstream's to set here (security cases C13 and C26), or that tell too much.
@@ -130,8 +130,8 @@ async fn keep_cookies_back(
             || forwarding.customer_session.as_ref().is_some_and(|session| session.holds(name))
     };
     let (held, passed): (Vec<HeaderValue>, Vec<HeaderValue>) =
-        set.into_iter().partition(|value| cookie::set_cookie_name(value).is_some_and(is_held));
-    for value in passed.iter().filter_map(cookie::for_this_host) {
+        set.into_iter().partition(|value| set_cookie::name(value).is_some_and(is_held));
+    for value in passed.iter().filter_map(set_cookie::for_this_host) {
         response.append_header(header::SET_COOKIE, value)?;
     }
     if let (Visitor::SignedIn(session), Some(current), false) =

@@ -1,0 +1,88 @@
+//! The upstream's `Set-Cookie` fields on their way to the visitor (RFC 6265, section 4.1).
+
+use http::HeaderValue;
+
+/// Names that start like this are ours: an upstream that sets one would fix a visitor's session (security case C13).
+const OURS: &str = "__host-vestibule";
+
+/// The name of the cookie, when the field has one.
+pub fn name(value: &HeaderValue) -> Option<&str> {
+    let (pair, _) = split_once_or_all(value.to_str().ok()?, ';');
+    let (name, _) = pair.split_once('=')?;
+    let name = name.trim();
+    (!name.is_empty()).then_some(name)
+}
+
+/// The same cookie for the public host alone: without `Domain`, and `Secure`. `None` when it must not be passed on: a
+/// name of ours, or no name at all.
+pub fn for_this_host(value: &HeaderValue) -> Option<HeaderValue> {
+    let name = name(value)?;
+    if name.get(..OURS.len()).is_some_and(|start| start.eq_ignore_ascii_case(OURS)) {
+        return None;
+    }
+    let text = value.to_str().ok()?;
+    let mut secure = false;
+    let mut parts: Vec<&str> = Vec::new();
+    for (index, part) in text.split(';').enumerate() {
+        let attribute = part.split('=').next().unwrap_or_default().trim();
+        if index > 0 && attribute.eq_ignore_ascii_case("domain") {
+            continue;
+        }
+        secure |= index > 0 && attribute.eq_ignore_ascii_case("secure");
+        parts.push(part.trim());
+    }
+    if !secure {
+        parts.push("Secure");
+    }
+    HeaderValue::from_str(&parts.join("; ")).ok()
+}
+
+/// The cookies of a `Cookie` field but those whose name `is_held`; `None` when nothing is left.
+pub fn without(value: &HeaderValue, is_held: impl Fn(&str) -> bool) -> Option<HeaderValue> {
+    let text = value.as_bytes();
+    let kept: Vec<&[u8]> = text
+        .split(|b| *b == b';')
+        .map(<[u8]>::trim_ascii)
+        .filter(|pair| {
+            let name = pair.split(|b| *b == b'=').next().unwrap_or_default().trim_ascii();
+            !pair.is_empty() && !std::str::from_utf8(name).is_ok_and(&is_held)
+        })
+        .collect();
+    if kept.is_empty() {
+        return None;
+    }
+    HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok()
+}
+
+fn split_once_or_all(text: &str, separator: char) -> (&str, &str) {
+    text.split_once(separator).unwrap_or((text, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passed(value: &'static str) -> Option<String> {
+        for_this_host(&HeaderValue::from_static(value)).map(|value| value.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn c13_cookies_pass_for_this_host_only() {
+        assert_eq!(passed("a=b; Domain=jsm.internal; Path=/x").as_deref(), Some("a=b; Path=/x; Secure"));
+        assert_eq!(passed("a=b;domain = .x ;HttpOnly; Secure").as_deref(), Some("a=b; HttpOnly; Secure"));
+        assert_eq!(passed("a=domain; SameSite=Lax").as_deref(), Some("a=domain; SameSite=Lax; Secure"));
+        for ours in ["__Host-vestibule=x; Path=/", "__host-VESTIBULE-sign-in=x", "=x", "x", ""] {
+            assert_eq!(passed(ours), None, "{ours}");
+        }
+    }
+
+    #[test]
+    fn c12_cookies_that_would_shadow_the_customer_session_are_dropped() {
+        let filter = |value: &'static str| {
+            without(&HeaderValue::from_static(value), |name| name == "JSESSIONID").map(|v| v.to_str().unwrap().to_owned())
+        };
+        assert_eq!(filter("a=1; JSESSIONID=planted; b=2").as_deref(), Some("a=1; b=2"));
+        assert_eq!(filter("JSESSIONID=planted"), None);
+        assert_eq!(filter("jsessionid=other; x").as_deref(), Some("jsessionid=other; x"));
+    }
+}
