@@ -247,7 +247,7 @@ modes! {
     Encrypted "b31-jwe" Refuses Request "The ID token has the form of an encrypted one.";
     Padding "b31-padding" Refuses Request "The parts of the ID token are padded.";
     Crit "b31-crit" Refuses Request "The header demands an extension that nobody knows.";
-    UnencodedPayload "b31-b64-false" Refuses Request "The header says that the payload is not encoded (RFC 7797).";
+    UnencodedPayload "b31-b64-false" Refuses Request "The header says that the payload is not encoded (RFC 7797), as a critical extension.";
     DuplicateSub "b31-duplicate-sub" Refuses Request "The claims hold `sub` twice.";
     DeeplyNested "b31-nested-10000" Refuses Request "A claim is nested 10 000 deep.";
     ByteOrderMark "b31-bom" Refuses Request "The claims start with a byte order mark.";

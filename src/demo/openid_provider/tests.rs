@@ -58,6 +58,7 @@ impl World {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(20))
+            .no_proxy()
             .build()
             .unwrap();
         Self { provider, http, clock }
@@ -145,12 +146,14 @@ pub(super) fn part(id_token: &serde_json::Value, index: usize) -> serde_json::Va
 }
 
 /// Signs in with `openidconnect` and the few checks that it leaves to its caller: state, `iss`, size and time limits.
-pub(super) async fn sign_in(issuer: &str) -> Result<(CoreIdTokenClaims, Option<CoreUserInfoClaims>), String> {
-    let web = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+pub(super) async fn sign_in(
+    web: &reqwest::Client,
+    issuer: &str,
+) -> Result<(CoreIdTokenClaims, Option<CoreUserInfoClaims>), String> {
     let call = |request: HttpRequest| {
         let web = web.clone();
         async move {
-            let limited = tokio::time::timeout(Duration::from_millis(1500), async {
+            let limited = tokio::time::timeout(Duration::from_secs(4), async {
                 let mut answer = web.execute(request.try_into().unwrap()).await?;
                 let mut reply = http::Response::builder().status(answer.status());
                 *reply.headers_mut().unwrap() = answer.headers().clone();

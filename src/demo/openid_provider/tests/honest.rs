@@ -5,7 +5,7 @@ use super::*;
 async fn signs_in_with(algorithm: SigningAlgorithm) {
     let settings = Settings { algorithm, ..Settings::default() }.approve_automatically("ana");
     let world = World::start(settings).await;
-    let (claims, _) = sign_in(&world.provider.issuer()).await.unwrap();
+    let (claims, _) = sign_in(&world.http, &world.provider.issuer()).await.unwrap();
     assert_eq!(claims.subject().as_str(), "ana");
     assert_eq!(claims.email().unwrap().as_str(), "ana@acme.example");
     assert_eq!(claims.email_verified(), Some(true));
@@ -33,7 +33,7 @@ algorithms! {
 #[tokio::test]
 async fn keys_without_ids_and_claims_from_userinfo() {
     let world = World::start(Settings { key_ids: KeyIds::Absent, claims_in: ClaimsIn::UserInfo, ..quick() }).await;
-    let (claims, info) = sign_in(&world.provider.issuer()).await.unwrap();
+    let (claims, info) = sign_in(&world.http, &world.provider.issuer()).await.unwrap();
     assert_eq!(claims.email(), None);
     assert_eq!(info.unwrap().email().unwrap().as_str(), "ana@acme.example");
     let keys: serde_json::Value = world.http.get(world.url("/jwks")).send().await.unwrap().json().await.unwrap();
@@ -56,7 +56,7 @@ async fn rotated_keys_sign_and_old_ones_can_be_retired() {
     assert_eq!(part(&token["id_token"], 0)["kid"], after[0]);
     world.provider.retire_old_keys();
     assert_eq!(kids().await, after[..1]);
-    sign_in(&issuer).await.unwrap();
+    sign_in(&world.http, &issuer).await.unwrap();
 }
 
 #[tokio::test]
@@ -195,5 +195,5 @@ async fn switches_and_hooks() {
     let token = world.tokens(&issuer, &[]).await;
     assert_eq!(claims(&token["id_token"])["department"], "legal");
     assert!(token["id_token"].as_str().unwrap().ends_with('x'));
-    assert!(sign_in(&issuer).await.is_ok(), "hooks work once");
+    assert!(sign_in(&world.http, &issuer).await.is_ok(), "hooks work once");
 }
