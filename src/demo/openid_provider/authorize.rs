@@ -1,19 +1,24 @@
-//! The authorization endpoint and the form of its page (OpenID Connect Core 3.1.2, RFC 7636, RFC 9207).
+//! The authorization endpoint and the form of its page (OpenID Connect Core 3.1.2).
+
+mod request;
+mod response;
 
 use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
-use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use http::{HeaderMap, StatusCode, header};
 
+use self::request::{AuthorizationRequest, Refused};
+use self::response::{hostile_error, set};
 use super::keys::Owner;
-use super::modes::{Mode, Reach};
-use super::parameters::{Parameters, encode};
+use super::modes::Mode;
+use super::parameters::Parameters;
 use super::settings::Approval;
 use super::token::CodeGrant;
-use super::{Client, Fault, OpenIdProvider, Person, Realm, pages};
+use super::{Fault, OpenIdProvider, Person, Realm, pages};
 use crate::clock::Timestamp;
 
 /// How long the page may lie open.
@@ -22,22 +27,6 @@ const PAGE_LIFETIME: Duration = Duration::from_secs(1800);
 const SESSION_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// The cookie of the provider's own session.
 pub(super) const SESSION_COOKIE: &str = "openid_provider_session";
-
-/// An authorization request that was found right.
-#[derive(Clone, Debug)]
-pub(super) struct AuthorizationRequest {
-    realm: Realm,
-    client_id: String,
-    redirect_uri: String,
-    state: Option<String>,
-    nonce: Option<String>,
-    scopes: Vec<String>,
-    challenge: String,
-    prompts: Vec<String>,
-    max_age: Option<u64>,
-    acr: String,
-    login_hint: Option<String>,
-}
 
 /// A request whose page is open. Its key is the one-time handle in the form.
 pub(super) struct Pending(AuthorizationRequest);
@@ -48,125 +37,6 @@ pub(super) struct ProviderSession {
     pub(super) subject: String,
     pub(super) auth_time: Timestamp,
     pub(super) sid: String,
-}
-
-/// Why a request is not answered with a code.
-enum Refused {
-    /// Told to the person: the client or its redirect URI is not known, so nothing may be sent there.
-    Here(&'static str),
-    /// Told to the client.
-    Back(Box<Return>, &'static str, &'static str),
-}
-
-/// Where answers go.
-#[derive(Clone, Debug)]
-struct Return {
-    redirect_uri: String,
-    state: Option<String>,
-    issuer: String,
-    mode: Option<Mode>,
-}
-
-impl AuthorizationRequest {
-    fn way_back(&self) -> Return {
-        Return {
-            redirect_uri: self.redirect_uri.clone(),
-            state: self.state.clone(),
-            issuer: self.realm.issuer.clone(),
-            mode: self.realm.mode,
-        }
-    }
-
-    fn read(raw: &[u8], mut realm: Realm, find: impl Fn(&str) -> Option<Client>) -> Result<Self, Refused> {
-        let sent = Parameters::parse(raw).map_err(|_| Refused::Here("A parameter came twice."))?;
-        let client =
-            sent.get("client_id").and_then(find).ok_or(Refused::Here("This application is not known here."))?;
-        let redirect_uri = sent
-            .get("redirect_uri")
-            .filter(|uri| client.redirect_uris.iter().any(|known| known == uri))
-            .ok_or(Refused::Here("The application's return address is not the registered one."))?
-            .to_owned();
-        let state = sent.get("state").map(str::to_owned);
-        let mut login_hint = sent.get("login_hint").map(str::to_owned);
-        // `mode:NAME`, or `mode:NAME/PERSON`.
-        let asked =
-            login_hint.as_deref().and_then(|hint| hint.strip_prefix("mode:")).map(|rest| match rest.split_once('/') {
-                Some((name, person)) => (Mode::parse(name), Some(person.to_owned())),
-                None => (Mode::parse(rest), None),
-            });
-        let unknown_mode = match asked {
-            Some((Some(mode), person)) if mode.reach() == Reach::Request => {
-                realm.mode = Some(mode);
-                login_hint = person;
-                false
-            }
-            Some(_) => true,
-            None => false,
-        };
-        let back = Return {
-            redirect_uri: redirect_uri.clone(),
-            state: state.clone(),
-            issuer: realm.issuer.clone(),
-            mode: None,
-        };
-        let refuse = |error: &'static str, why: &'static str| Refused::Back(Box::new(back.clone()), error, why);
-        if unknown_mode {
-            return Err(refuse("invalid_request", "login_hint names no mode that one request can ask for"));
-        }
-        if sent.get("request").is_some() {
-            return Err(refuse("request_not_supported", "request objects are not taken"));
-        }
-        if sent.get("request_uri").is_some() {
-            return Err(refuse("request_uri_not_supported", "request objects are not fetched"));
-        }
-        match sent.get("response_type") {
-            Some("code") => {}
-            Some(_) => return Err(refuse("unsupported_response_type", "only response_type=code")),
-            None => return Err(refuse("invalid_request", "response_type is missing")),
-        }
-        if sent.get("response_mode").is_some_and(|mode| mode != "query") {
-            return Err(refuse("invalid_request", "only response_mode=query"));
-        }
-        let scopes: Vec<String> = sent.get("scope").unwrap_or_default().split(' ').map(str::to_owned).collect();
-        if !scopes.iter().any(|scope| scope == "openid") {
-            return Err(refuse("invalid_scope", "scope has to hold openid"));
-        }
-        if sent.get("code_challenge_method") != Some("S256") {
-            return Err(refuse("invalid_request", "PKCE with S256 is required"));
-        }
-        let challenge = sent.get("code_challenge").unwrap_or_default().to_owned();
-        if challenge.len() != 43 || !challenge.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
-            return Err(refuse("invalid_request", "code_challenge is not a SHA-256 in base64url"));
-        }
-        let prompts: Vec<String> =
-            sent.get("prompt").map(|all| all.split(' ').map(str::to_owned).collect()).unwrap_or_default();
-        if prompts.len() > 1 && prompts.iter().any(|prompt| prompt == "none") {
-            return Err(refuse("invalid_request", "prompt=none stands alone"));
-        }
-        let max_age = match sent.get("max_age").map(str::parse::<u64>) {
-            None => None,
-            Some(Ok(seconds)) => Some(seconds),
-            Some(Err(_)) => return Err(refuse("invalid_request", "max_age is not a number of seconds")),
-        };
-        let acr = sent.get("acr_values").and_then(|all| all.split(' ').next()).unwrap_or("1").to_owned();
-        Ok(Self {
-            realm,
-            client_id: client.id,
-            redirect_uri,
-            state,
-            nonce: sent.get("nonce").map(str::to_owned),
-            scopes,
-            challenge,
-            prompts,
-            max_age,
-            acr,
-            login_hint,
-        })
-    }
-
-    fn asks(&self, prompt: &str) -> bool {
-        self.prompts.iter().any(|one| one == prompt)
-    }
 }
 
 /// GET `/authorize`.
@@ -347,79 +217,4 @@ fn approve(
     let now = provider.now();
     provider.state().codes.insert(code.clone(), grant, now.after(provider.settings().code_lifetime), now);
     Ok(way_back.code(code))
-}
-
-/// Errors that a mode answers with, though the person agreed.
-fn hostile_error(mode: Mode) -> Option<(&'static str, &'static str)> {
-    match mode {
-        Mode::FormPostError | Mode::ErrorWrongState => Some(("access_denied", "the person cancelled")),
-        Mode::ErrorScript => Some(("access_denied", "\"><script>alert(document.domain)</script>")),
-        Mode::ErrorUnknown => Some(("no_such_error", "")),
-        _ => None,
-    }
-}
-
-impl Return {
-    /// RFC 6749, section 4.1.2.1.
-    fn error(&self, error: &str, description: &str) -> Response {
-        let mut answer = vec![("error", error.to_owned())];
-        if !description.is_empty() {
-            answer.push(("error_description", description.to_owned()));
-        }
-        self.send(answer)
-    }
-
-    fn code(&self, code: String) -> Response {
-        self.send(vec![("code", code)])
-    }
-
-    fn send(&self, mut answer: Vec<(&str, String)>) -> Response {
-        if let Some(state) = &self.state {
-            answer.push(("state", state.clone()));
-        }
-        // RFC 9207: errors carry it, too.
-        answer.push(("iss", self.issuer.clone()));
-        if let Some(mode) = self.mode {
-            alter_answer(mode, &mut answer);
-        }
-        let encoded = encode(&answer);
-        let location = match self.mode {
-            Some(Mode::ResponseFormPost | Mode::FormPostError) => return pages::form_post(&self.redirect_uri, &answer),
-            Some(Mode::ResponseFragment) => format!("{}#{encoded}", self.redirect_uri),
-            _ => {
-                let joint = if self.redirect_uri.contains('?') { '&' } else { '?' };
-                format!("{}{joint}{encoded}", self.redirect_uri)
-            }
-        };
-        let mut response = StatusCode::SEE_OTHER.into_response();
-        set(&mut response, header::LOCATION, &location);
-        set(&mut response, header::CACHE_CONTROL, "no-store");
-        set(&mut response, header::REFERRER_POLICY, "no-referrer");
-        response
-    }
-}
-
-fn alter_answer(mode: Mode, answer: &mut Vec<(&str, String)>) {
-    let mut replace = |name: &str, value: &str| {
-        if let Some((_, old)) = answer.iter_mut().find(|(known, _)| *known == name) {
-            value.clone_into(old);
-        }
-    };
-    match mode {
-        Mode::InvalidAuthorizationResponseIss => replace("iss", "https://stranger.test"),
-        Mode::InvalidState | Mode::ErrorWrongState => replace("state", "somebody-elses-state"),
-        Mode::RemoveAuthorizationResponseIss => answer.retain(|(name, _)| *name != "iss"),
-        Mode::MissingState => answer.retain(|(name, _)| *name != "state"),
-        Mode::CodeMissing => answer.retain(|(name, _)| *name != "code"),
-        Mode::IssDuplicate => answer.push(("iss", "https://stranger.test".to_owned())),
-        Mode::CodeTwice => answer.push(("code", "another-code".to_owned())),
-        Mode::CodeAndError => answer.push(("error", "access_denied".to_owned())),
-        _ => {}
-    }
-}
-
-fn set(response: &mut Response, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().append(name, value);
-    }
 }

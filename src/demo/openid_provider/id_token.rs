@@ -25,9 +25,12 @@ pub struct IdTokenParts {
 /// What tests change, each once.
 #[derive(Default)]
 pub(super) struct Alterations {
-    pub(super) parts: VecDeque<Box<dyn FnOnce(&mut IdTokenParts) + Send>>,
-    pub(super) text: VecDeque<Box<dyn FnOnce(String) -> String + Send>>,
+    pub(super) parts: VecDeque<AlterParts>,
+    pub(super) text: VecDeque<AlterText>,
 }
+
+type AlterParts = Box<dyn FnOnce(&mut IdTokenParts) + Send>;
+type AlterText = Box<dyn FnOnce(String) -> String + Send>;
 
 /// Makes the ID token for a code that was just redeemed.
 pub(super) fn issue(

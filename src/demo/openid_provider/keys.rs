@@ -158,7 +158,9 @@ pub(super) enum Owner {
 
 /// All keys: by owner and algorithm, the first one signs.
 #[derive(Default)]
-pub(super) struct Keys(Mutex<HashMap<(Owner, SigningAlgorithm), Vec<Arc<SigningKey>>>>);
+pub(super) struct Keys(Mutex<Rings>);
+
+type Rings = HashMap<(Owner, SigningAlgorithm), Vec<Arc<SigningKey>>>;
 
 impl Keys {
     /// The owner's keys, the signing one first; at least `count`, made now if need be.
