@@ -1,0 +1,8 @@
+//! Journeys and attacks against the whole gateway, over real sockets and TLS. One binary, because each links Pingora.
+#![allow(missing_docs, clippy::missing_panics_doc, reason = "tests")]
+
+mod harness;
+mod recorder;
+
+mod edge;
+mod smuggling;
