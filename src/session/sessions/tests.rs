@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::super::entry::Selector;
+use super::super::sealed::Kind;
 use super::super::store::faulty::FaultyStore;
 use super::super::store::memory::MemoryStore;
 use super::*;
