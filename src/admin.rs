@@ -18,12 +18,12 @@ use crate::telemetry::Metrics;
 #[derive(Clone)]
 pub struct Readiness {
     draining: Arc<AtomicBool>,
-    sessions: Arc<Sessions>,
+    sessions: Sessions,
 }
 
 impl Readiness {
     /// Ready, as long as `sessions` can be written.
-    pub fn new(sessions: Arc<Sessions>) -> Self {
+    pub fn new(sessions: Sessions) -> Self {
         Self { draining: Arc::new(AtomicBool::new(false)), sessions }
     }
 

@@ -57,12 +57,11 @@ pub enum StartFailed {
 }
 
 /// A gateway that serves.
-#[derive(Debug)]
 pub struct App {
     https: Listening<HttpProxy<Gateway>>,
     http: Option<Listening<RedirectToHttps>>,
     admin: Option<Listening<Admin>>,
-    sessions: Arc<Sessions>,
+    sessions: Sessions,
     metrics: Metrics,
     readiness: Readiness,
     sweeping: JoinHandle<()>,
@@ -83,13 +82,13 @@ impl App {
         let http = bind(listen.http).await?;
         let admin = bind(listen.admin).await?;
         let public_port = listen.public_port.unwrap_or(https.address().port());
-        let sessions = Arc::new(Sessions::start(&config.session, clock.clone(), random.clone())?);
+        let sessions = Sessions::start(&config.session, clock.clone(), random.clone())?;
         let sites = sites(config.portals, public_port, &sessions, &clock, &random)?;
         let origins = sites.iter().map(|(host, site)| (host.clone(), site.settings.public_origin.clone())).collect();
         let providers = HttpClient::new(HttpClientSettings::default())?;
         let sign_in = Arc::new(SignIn::new(config.providers, providers, clock.clone(), random.clone())?);
-        let readiness = Readiness::new(Arc::clone(&sessions));
-        let sweeping = tokio::spawn(sweep(Arc::clone(&sessions), metrics.clone(), clock.clone()));
+        let readiness = Readiness::new(sessions.clone());
+        let sweeping = tokio::spawn(sweep(sessions.clone(), metrics.clone(), clock.clone()));
         let gateway = gateway(&listen, sites, sign_in, &sessions, &metrics, clock, random);
         let limits = listen.limits;
         let app = Self {
@@ -125,7 +124,7 @@ impl App {
     }
 
     /// Who is signed in.
-    pub fn sessions(&self) -> &Arc<Sessions> {
+    pub fn sessions(&self) -> &Sessions {
         &self.sessions
     }
 
@@ -159,7 +158,7 @@ async fn bind(address: Option<SocketAddr>) -> Result<Option<Bound>, ListenFailed
 fn sites(
     portals: Vec<PortalSettings>,
     public_port: u16,
-    sessions: &Arc<Sessions>,
+    sessions: &Sessions,
     clock: &Clock,
     random: &Random,
 ) -> Result<HashMap<HostName, Arc<Site>>, StartFailed> {
@@ -171,7 +170,7 @@ fn sites(
             None => Roots::System,
         };
         let http = HttpClient::new(HttpClientSettings { roots, ..HttpClientSettings::default() })?;
-        let customers = CustomerSessions::for_portal(&settings, http, Arc::clone(sessions), clock.clone(), random.clone())?;
+        let customers = CustomerSessions::for_portal(&settings, http, sessions.clone(), clock.clone(), random.clone())?;
         let host = settings.host.clone();
         sites.insert(host, Arc::new(Site::new(settings, customers, clock.clone())?));
     }
@@ -183,7 +182,7 @@ fn gateway(
     listen: &ListenSettings,
     sites: HashMap<HostName, Arc<Site>>,
     sign_in: Arc<SignIn>,
-    sessions: &Arc<Sessions>,
+    sessions: &Sessions,
     metrics: &Metrics,
     clock: Clock,
     random: Random,
@@ -191,7 +190,7 @@ fn gateway(
     Gateway {
         sites,
         sign_in,
-        sessions: Arc::clone(sessions),
+        sessions: sessions.clone(),
         metrics: metrics.clone(),
         trusted_proxies: listen.trusted_proxies.clone(),
         limits: listen.limits,
@@ -216,7 +215,7 @@ const fn proxy_idle() -> Duration {
 }
 
 /// Sweeps out what has expired, and counts what is left.
-async fn sweep(sessions: Arc<Sessions>, metrics: Metrics, clock: Clock) {
+async fn sweep(sessions: Sessions, metrics: Metrics, clock: Clock) {
     let mut every = tokio::time::interval(SWEEP_EVERY);
     loop {
         every.tick().await;

@@ -54,7 +54,7 @@ pub struct Gateway {
     /// The ways to sign in.
     pub sign_in: Arc<SignIn>,
     /// Who is signed in.
-    pub sessions: Arc<Sessions>,
+    pub sessions: Sessions,
     /// What is counted.
     pub metrics: Metrics,
     /// Peers whose `X-Forwarded-For` is believed.

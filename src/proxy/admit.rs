@@ -126,7 +126,7 @@ impl Gateway {
                     ctx.exchange.took(Step::Store, watch.elapsed());
                     self.metrics.session_store_is_up(found.is_ok());
                     found.map_err(|error| {
-                        Refusal::with_detail(Reason::SessionStore { label: error.reason() }, error.to_string())
+                        Refusal::with_detail(Reason::SessionStore { label: error.label() }, error.to_string())
                     })?
                 }
             },

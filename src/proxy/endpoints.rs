@@ -24,6 +24,7 @@ use crate::portal::CanonicalRequest;
 use crate::portal::settings::Choose;
 use crate::refusal::{Blame, Reason, Refusal};
 use crate::reply::Reply;
+use crate::session::Ended;
 use crate::session::cookie::{self, Presented, SignInKey};
 use crate::sign_in::next_url::NextUrl;
 use crate::sign_in::{At, Callback, Fresh, StartFailed, VerifiedIdentity};
@@ -225,8 +226,8 @@ impl Gateway {
         ctx.exchange.took(Step::Store, watch.elapsed());
         self.metrics.session_store_is_up(opened.is_ok());
         let (id, session) = opened.map_err(|error| {
-            self.metrics.sign_in_ended(provider.as_str(), error.reason());
-            Refusal::with_detail(Reason::SessionStore { label: error.reason() }, error.to_string())
+            self.metrics.sign_in_ended(provider.as_str(), error.label());
+            Refusal::with_detail(Reason::SessionStore { label: error.label() }, error.to_string())
         })?;
         ctx.exchange.of_session(*session.hash(), &provider);
         self.metrics.sign_in_ended(provider.as_str(), "signed_in");
@@ -287,12 +288,15 @@ impl Gateway {
 
     /// Ends one session, here and upstream. `false` when the store did not take it: then the visitor is told.
     async fn end(&self, session: &Arc<crate::session::LiveSession>, site: &Site) -> bool {
-        site.customers.end(session).await;
         match self.sessions.end(session).await {
-            Ok(_) => {
+            Ok(Ended::Now(customer_session)) => {
                 self.metrics.sessions_changed("ended", 1);
+                if let Some(customer_session) = customer_session {
+                    site.customers.end(&customer_session).await;
+                }
                 true
             }
+            Ok(Ended::Before) => true,
             Err(error) => {
                 tracing::error!(%error, session = %session.hash(), "a session could not be ended in the store");
                 self.metrics.session_store_is_up(false);

@@ -82,6 +82,18 @@ pub enum OpenError {
     Store(#[from] StoreError),
 }
 
+impl OpenError {
+    /// The metric label: one of a closed set.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::NoRandomness(_) => "no_randomness",
+            Self::Over => "session_over_already",
+            Self::EndedMeanwhile => "session_ended_meanwhile",
+            Self::Store(error) => error.label(),
+        }
+    }
+}
+
 impl From<NotSealed> for OpenError {
     fn from(error: NotSealed) -> Self {
         Self::Store(error.into())

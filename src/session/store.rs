@@ -187,16 +187,16 @@ impl StoreError {
     /// The metric label: one of a closed set.
     pub const fn label(&self) -> &'static str {
         match self {
-            Self::Keys(_) => "keys",
-            Self::NotSealed(_) => "not_sealed",
-            Self::NotOpened { .. } => "not_opened",
-            Self::InUse { .. } => "in_use",
-            Self::OtherFormat { .. } => "other_format",
-            Self::Damaged { .. } => "damaged",
-            Self::Full { .. } => "full",
-            Self::Broken { .. } => "broken",
-            Self::Busy => "busy",
-            Self::Closed => "closed",
+            Self::Keys(_) => "session_store_keys",
+            Self::NotSealed(_) => "session_store_not_sealed",
+            Self::NotOpened { .. } => "session_store_not_opened",
+            Self::InUse { .. } => "session_store_in_use",
+            Self::OtherFormat { .. } => "session_store_other_format",
+            Self::Damaged { .. } => "session_store_damaged",
+            Self::Full { .. } => "session_store_full",
+            Self::Broken { .. } => "session_store_broken",
+            Self::Busy => "session_store_busy",
+            Self::Closed => "session_store_closed",
         }
     }
 }
