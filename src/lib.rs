@@ -12,6 +12,7 @@
     )
 )]
 
+pub mod config;
 pub mod listener;
 pub mod portal;
 pub mod session;
