@@ -12,6 +12,7 @@
     )
 )]
 
+pub mod config;
 pub mod listener;
 pub mod proxy;
 

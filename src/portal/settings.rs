@@ -30,6 +30,14 @@ pub struct PortalSettings {
     pub limits: PortalLimits,
 }
 
+impl PortalSettings {
+    /// The same portal, where browsers use this port.
+    #[must_use]
+    pub fn with_public_port(self, port: u16) -> Self {
+        Self { public_origin: PublicOrigin::new(&self.host, port), ..self }
+    }
+}
+
 /// The JSM site behind a portal.
 #[derive(Clone, Debug)]
 pub struct UpstreamSettings {

@@ -1,0 +1,262 @@
+//! Portals.
+
+use std::collections::BTreeMap;
+
+use url::Url;
+
+use super::provider::Claimed;
+use super::{Check, all, is_loopback, minutes, seconds};
+use crate::config::raw::{RawAdmission, RawChoose, RawPortal, RawPortalLimits, RawSignIn};
+use crate::config::tree::{Place, quote};
+use crate::email::{EmailAddress, EmailDomain};
+use crate::ids::ProviderName;
+use crate::listener::settings::ListenSettings;
+use crate::portal::settings::{
+    AdmissionSettings, CertificateAuthorities, Choose, PortalLimits, PortalSettings, SignInSettings, UpstreamSettings,
+};
+use crate::portal::{HostName, PublicOrigin};
+
+mod customer;
+mod rules;
+
+impl Check<'_> {
+    /// `port` is what browsers use; the listening sockets tell which upstream would be this gateway again.
+    pub(super) fn portals(
+        &mut self,
+        place: &Place<'_>,
+        raw: &[RawPortal],
+        claimed: &Claimed,
+        listen: Option<&ListenSettings>,
+        port: u16,
+    ) -> Option<Vec<PortalSettings>> {
+        if raw.is_empty() {
+            self.fault(place, "is empty", "name at least one portal");
+        }
+        let hosts: Vec<_> =
+            raw.iter().enumerate().map(|(index, raw)| self.host(&place.index(index).key("host"), &raw.host)).collect();
+        let mut first: BTreeMap<&HostName, usize> = BTreeMap::new();
+        for (index, host) in hosts.iter().enumerate() {
+            let Some(host) = host else { continue };
+            if let Some(earlier) = first.get(host) {
+                let what = format!("{host} is the host of portals[{earlier}] already");
+                self.fault(&place.index(index).key("host"), what, "a host has one portal");
+            } else {
+                first.insert(host, index);
+            }
+        }
+        let portals = raw.iter().zip(&hosts).enumerate().map(|(index, (raw, host))| {
+            let place = place.index(index);
+            let upstream = self.upstream(&place, raw, &hosts, listen);
+            let sign_in = self.sign_in(&place.key("sign_in"), &raw.sign_in, claimed);
+            let speaks_for = speaks_for(&raw.sign_in, claimed);
+            let admission = self.admission(&place.key("admission"), raw.admission.as_ref(), speaks_for.as_deref());
+            let customer_session = self.customer_session(&place, raw);
+            let rules = self.rules(&place.key("rules"), raw.rules.as_deref().unwrap_or_default());
+            let limits = self.portal_limits(&place.key("limits"), raw.limits.as_ref());
+            let host = host.clone()?;
+            Some(PortalSettings {
+                public_origin: PublicOrigin::new(&host, port),
+                host,
+                upstream: upstream?,
+                sign_in: sign_in?,
+                admission: admission?,
+                customer_session: customer_session?,
+                rules: rules?,
+                limits: limits?,
+            })
+        });
+        all(portals.collect())
+    }
+
+    fn host(&mut self, place: &Place<'_>, text: &str) -> Option<HostName> {
+        match HostName::parse(text) {
+            Ok(host) => Some(host),
+            Err(error) => {
+                let without_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
+                let bare = without_scheme.split(['/', ':']).next().unwrap_or_default().trim_end_matches('.');
+                let ascii = idna::domain_to_ascii_strict(bare).ok().filter(|ascii| HostName::parse(ascii).is_ok());
+                let cure = ascii.map(|host| format!("write \"{host}\"")).unwrap_or_default();
+                self.fault(place, error.to_string(), cure);
+                None
+            }
+        }
+    }
+
+    fn upstream(
+        &mut self,
+        place: &Place<'_>,
+        raw: &RawPortal,
+        hosts: &[Option<HostName>],
+        listen: Option<&ListenSettings>,
+    ) -> Option<UpstreamSettings> {
+        let url_place = place.key("upstream");
+        let url = self.site(&url_place, &raw.upstream);
+        if let Some(portal) = url.as_ref().and_then(|url| leads_back(url, hosts, listen)) {
+            let what = format!("leads back to portals[{portal}] of this gateway: requests would go round in circles");
+            self.fault(&url_place, what, "write the address of the site itself");
+        }
+        let ca = match &raw.upstream_ca {
+            None => None,
+            Some(text) => {
+                let place = place.key("upstream_ca");
+                if url.as_ref().is_some_and(|url| url.scheme() == "http") {
+                    self.fault(&place, "has nothing to verify: the upstream is plain http", "remove it");
+                }
+                let path = self.path(&place, text)?;
+                let bytes = self.read(&place, &path)?;
+                let certificates = self.certificates(&place, &bytes)?;
+                Some(CertificateAuthorities { path: text.clone(), certificates })
+            }
+        };
+        Some(UpstreamSettings { url: url?, ca })
+    }
+
+    fn sign_in(&mut self, place: &Place<'_>, raw: &RawSignIn, claimed: &Claimed) -> Option<SignInSettings> {
+        let list = place.key("providers");
+        if raw.providers.is_empty() {
+            self.fault(&list, "is empty: nobody could sign in", "name at least one identity provider");
+        }
+        let known: Vec<&str> = claimed.keys().map(String::as_str).collect();
+        let mut providers = Vec::new();
+        for (index, name) in raw.providers.iter().enumerate() {
+            let found = claimed.contains_key(name).then(|| ProviderName::parse(name).ok());
+            if found.is_none() {
+                let cure = format!("known: {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") });
+                self.fault(&list.index(index), format!("no provider is named {}", quote(name)), cure);
+            }
+            providers.push(found.flatten());
+        }
+        self.distinct(&list, &providers);
+        let choose_place = place.key("choose");
+        let choose = match raw.choose {
+            Some(RawChoose::Single) if raw.providers.len() > 1 => {
+                let what = format!("single is for one provider, and there are {}", raw.providers.len());
+                self.fault(&choose_place, what, "choose list or by_email");
+                Choose::List
+            }
+            Some(RawChoose::ByEmail) => {
+                let homeless = |name: &&String| matches!(claimed.get(*name), Some(Some(domains)) if domains.is_empty());
+                for name in raw.providers.iter().filter(homeless) {
+                    let what = format!("by_email never leads to \"{name}\", which lists no email_domains");
+                    let cure = format!("add identity_providers.{name}.email_domains, or choose list");
+                    self.fault(&choose_place, what, cure);
+                }
+                Choose::ByEmail
+            }
+            Some(RawChoose::List) => Choose::List,
+            Some(RawChoose::Single) => Choose::Single,
+            None if raw.providers.len() > 1 => Choose::List,
+            None => Choose::Single,
+        };
+        Some(SignInSettings { providers: all(providers)?, choose })
+    }
+
+    /// `speaks_for` are the domains that the portal's providers may speak for; `None` when that is any.
+    fn admission(
+        &mut self,
+        place: &Place<'_>,
+        raw: Option<&RawAdmission>,
+        speaks_for: Option<&[EmailDomain]>,
+    ) -> Option<AdmissionSettings> {
+        let Some(raw) = raw else { return Some(AdmissionSettings::default()) };
+        let domains = place.key("email_domains");
+        let (allow_place, deny_place) = (domains.key("allow"), domains.key("deny"));
+        let lists = raw.email_domains.as_ref();
+        let allow = self.domains(&allow_place, lists.and_then(|lists| lists.allow.as_deref()));
+        let deny = self.domains(&deny_place, lists.and_then(|lists| lists.deny.as_deref()));
+        for (index, domain) in deny.iter().flatten().enumerate() {
+            if allow.iter().flatten().any(|allowed| allowed == domain) {
+                let what = format!("{domain} is in email_domains.allow too");
+                self.fault(&deny_place.index(index), what, "keep it in one of the lists");
+            }
+        }
+        for (index, domain) in allow.iter().flatten().enumerate() {
+            if speaks_for.is_some_and(|domains| !domains.contains(domain)) {
+                let what = format!("no provider of this portal may speak for {domain}");
+                let cure = "add it to a provider's email_domains, or remove it here";
+                self.fault(&allow_place.index(index), what, cure);
+            }
+        }
+        let people = place.key("blocked_people");
+        let blocked: Vec<_> = raw
+            .blocked_people
+            .as_deref()
+            .unwrap_or_default()
+            .iter()
+            .enumerate()
+            .map(|(index, text)| self.email(&people.index(index), text))
+            .collect();
+        self.distinct(&people, &blocked);
+        let contact = match &raw.contact {
+            Some(text) => Some(self.text(&place.key("contact"), text, 500)?),
+            None => None,
+        };
+        Some(AdmissionSettings { allow: allow?, deny: deny?, blocked: all(blocked)?, contact })
+    }
+
+    fn email(&mut self, place: &Place<'_>, text: &str) -> Option<EmailAddress> {
+        match EmailAddress::parse(text) {
+            Ok(email) => Some(email),
+            Err(error) => {
+                self.fault(place, error.to_string(), "");
+                None
+            }
+        }
+    }
+
+    fn portal_limits(&mut self, place: &Place<'_>, raw: Option<&RawPortalLimits>) -> Option<PortalLimits> {
+        let nothing = RawPortalLimits::default();
+        let raw = raw.unwrap_or(&nothing);
+        let default = PortalLimits::default();
+        let body = self.size(&place.key("body"), raw.body.as_ref(), default.body, 1024..=10 * 1024 * 1024 * 1024);
+        let connect = self.duration(
+            &place.key("upstream_connect"),
+            raw.upstream_connect.as_ref(),
+            default.upstream_connect,
+            std::time::Duration::from_millis(100)..=minutes(1),
+        );
+        let response = self.duration(
+            &place.key("upstream_response"),
+            raw.upstream_response.as_ref(),
+            default.upstream_response,
+            seconds(1)..=minutes(60),
+        );
+        let idle = self.duration(
+            &place.key("upstream_idle"),
+            raw.upstream_idle.as_ref(),
+            default.upstream_idle,
+            seconds(1)..=minutes(60),
+        );
+        Some(PortalLimits {
+            body: body?,
+            upstream_connect: connect?,
+            upstream_response: response?,
+            upstream_idle: idle?,
+        })
+    }
+}
+
+/// The domains that a portal's providers may speak for; `None` when that is any, or cannot be told for a fault.
+fn speaks_for(sign_in: &RawSignIn, claimed: &Claimed) -> Option<Vec<EmailDomain>> {
+    let mut domains = Vec::new();
+    for name in &sign_in.providers {
+        let of_provider = claimed.get(name)?.as_ref()?;
+        if of_provider.is_empty() {
+            return None;
+        }
+        domains.extend(of_provider.iter().cloned());
+    }
+    (!domains.is_empty()).then_some(domains)
+}
+
+/// The portal that an upstream URL leads back to. On this machine many sites share one name, so there the port decides.
+fn leads_back(url: &Url, hosts: &[Option<HostName>], listen: Option<&ListenSettings>) -> Option<usize> {
+    let upstream = HostName::parse(url.host_str()?).ok()?;
+    let portal = hosts.iter().position(|host| host.as_ref() == Some(&upstream))?;
+    let port = url.port_or_known_default();
+    let ours = listen.is_some_and(|listen| {
+        let sockets = [Some(listen.https), listen.http, listen.admin];
+        sockets.into_iter().flatten().any(|socket| Some(socket.port()) == port)
+    });
+    (ours || !is_loopback(url)).then_some(portal)
+}

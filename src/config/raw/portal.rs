@@ -1,0 +1,202 @@
+//! Portals, as they are written.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{DurationText, RawSecret, SizeText};
+
+/// One portal.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawPortal {
+    /// The public name, without scheme and port.
+    #[schemars(example = "support.acme.com")]
+    pub host: String,
+    /// The site behind it: scheme, host, port and, for Data Center, the context path. Plain http is for loopback only.
+    #[schemars(example = "https://jira.acme.internal")]
+    pub upstream: String,
+    /// File with the authorities (PEM) to verify the upstream by, in place of the system's.
+    pub upstream_ca: Option<String>,
+    /// Who may sign in.
+    pub sign_in: RawSignIn,
+    /// Which of the people who signed in are let in.
+    pub admission: Option<RawAdmission>,
+    /// How the upstream comes to know the visitor. Exactly one kind.
+    #[schemars(example = &"datacenter")]
+    pub customer_session: RawCustomerSession,
+    /// Customers at the upstream. `customer_session: datacenter` needs it.
+    pub directory: Option<RawDirectory>,
+    /// What paths need: the first rule that matches counts. Where none does, the visitor has to be signed in.
+    #[schemars(extend("default" = []))]
+    pub rules: Option<Vec<RawRule>>,
+    /// Sizes and times of this portal.
+    pub limits: Option<RawPortalLimits>,
+}
+
+/// Who may sign in.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawSignIn {
+    /// Names from `identity_providers`, in the order in which a list shows them.
+    #[schemars(example = serde_json::json!(["acme-okta"]))]
+    pub providers: Vec<String>,
+    /// How the visitor comes to a provider. Without it, `single` for one provider and `list` for several.
+    pub choose: Option<RawChoose>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum RawChoose {
+    /// By the domain of their e-mail address. Every provider then needs `email_domains`.
+    ByEmail,
+    /// From a list.
+    List,
+    /// Straight to the only one.
+    Single,
+}
+
+/// Which of the people who signed in are let in.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawAdmission {
+    /// By mail domain.
+    pub email_domains: Option<RawDomains>,
+    /// E-mail addresses of people who are not let in.
+    #[schemars(extend("default" = []))]
+    pub blocked_people: Option<Vec<String>>,
+    /// What refused people read about whom to ask: plain text.
+    #[schemars(extend("x-lines" = true))]
+    pub contact: Option<String>,
+}
+
+/// By mail domain.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawDomains {
+    /// Domains that are let in, exactly as listed. An empty list means every domain that the provider may speak for.
+    #[schemars(extend("default" = []))]
+    pub allow: Option<Vec<String>>,
+    /// Domains that are not let in.
+    #[schemars(extend("default" = []))]
+    pub deny: Option<Vec<String>>,
+}
+
+/// How the upstream comes to know the visitor. Exactly one kind.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend(
+    "x-choice" = true,
+    "type" = ["object", "string"],
+    "pattern" = "^(datacenter|none)$",
+    "minProperties" = 1,
+    "maxProperties" = 1,
+))]
+pub(in crate::config) struct RawCustomerSession {
+    /// Jira Service Management Data Center: the gateway signs the customer in with a fresh random password each time.
+    pub datacenter: Option<RawDataCenter>,
+    /// Nothing is injected: for upstreams that need not know the visitor.
+    pub none: Option<RawNone>,
+}
+
+/// Nothing is injected.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawNone {}
+
+/// Jira Service Management Data Center.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawDataCenter {
+    /// Ways to log in, tried in this order; the one that worked is remembered.
+    #[schemars(extend("default" = ["rest_session", "portal_form", "tsv"]))]
+    pub logins: Option<Vec<RawLogin>>,
+    /// A group that marks the accounts whose password the gateway sets. Without it, none are marked.
+    #[schemars(example = "vestibule-managed")]
+    pub managed_group: Option<String>,
+    /// How long a customer session is used at most, whatever the upstream says.
+    #[schemars(extend("default" = "4h"))]
+    pub max_age: Option<DurationText>,
+    /// How many logins and account calls may run at once.
+    #[schemars(extend("default" = 8))]
+    pub concurrency: Option<u32>,
+    /// The time limit of one such call.
+    #[schemars(extend("default" = "10s"))]
+    pub call_timeout: Option<DurationText>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum RawLogin {
+    /// `POST /rest/auth/1/session`.
+    RestSession,
+    /// `POST /servicedesk/customer/user/login`.
+    PortalForm,
+    /// `POST /rest/tsv/1.0/authenticate`.
+    Tsv,
+}
+
+/// Customers at the upstream.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawDirectory {
+    /// The account on whose behalf customers are found and made: a Jira administrator.
+    pub site_token: Option<RawSiteToken>,
+    /// Whether a customer is made for people who have none yet.
+    #[schemars(extend("default" = true))]
+    pub create_customers: Option<bool>,
+    /// Service desks that every customer is added to, by number.
+    #[schemars(extend("default" = []), example = serde_json::json!(["10"]))]
+    pub service_desks: Option<Vec<String>>,
+}
+
+/// The account on whose behalf customers are found and made.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawSiteToken {
+    /// User name, for Basic authentication. Without it, `token` is a personal access token.
+    pub user: Option<String>,
+    /// Personal access token, or with `user` the password.
+    #[schemars(example = serde_json::json!({ "env": "JSM_TOKEN" }))]
+    pub token: RawSecret,
+}
+
+/// What a path needs.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawRule {
+    /// Which paths: `*` stands for one segment, `**` at the end for any rest.
+    #[schemars(example = "/servicedesk/customer/kb/**")]
+    pub path: String,
+    /// What they need.
+    #[schemars(example = &"signed_in")]
+    pub access: RawAccess,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum RawAccess {
+    /// Nothing: forwarded without a customer session.
+    Public,
+    /// A session.
+    SignedIn,
+    /// Nobody may.
+    Deny,
+}
+
+/// Sizes and times of one portal.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawPortalLimits {
+    /// The most bytes of a request's body.
+    #[schemars(extend("default" = "64MiB"))]
+    pub body: Option<SizeText>,
+    /// To reach the upstream: TCP and TLS each.
+    #[schemars(extend("default" = "5s"))]
+    pub upstream_connect: Option<DurationText>,
+    /// From the request to the head of the answer, and between two reads of its body.
+    #[schemars(extend("default" = "1m"))]
+    pub upstream_response: Option<DurationText>,
+    /// How long an idle connection to the upstream is kept.
+    #[schemars(extend("default" = "1m"))]
+    pub upstream_idle: Option<DurationText>,
+}

@@ -1,0 +1,124 @@
+//! What `vestibule check` shows of a sound configuration.
+
+use std::fmt::{self, Write as _};
+
+use super::Config;
+use super::quantity::{show_duration, show_size};
+use crate::portal::settings::{Choose, CustomerSessionSettings, PortalSettings, ServiceCredentials};
+use crate::session::settings::StoreSettings;
+use crate::sign_in::settings::{ClientAuthentication, EmailTrust, Protocol, ProviderSettings};
+use crate::telemetry::settings::LogFormat;
+
+/// The summary: one block for each part of the file, one line for each setting that matters.
+pub(super) fn of(config: &Config) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write(&mut text, config);
+    text
+}
+
+fn write(out: &mut String, config: &Config) -> fmt::Result {
+    let listen = &config.listen;
+    writeln!(out, "listen")?;
+    line(out, "https", &listen.https)?;
+    line(out, "http", &listen.http.map_or("none".to_owned(), |address| format!("{address}, redirects to https")))?;
+    line(out, "admin", &listen.admin.map_or("none".to_owned(), |address| address.to_string()))?;
+    line(out, "trusted proxies", &list(&listen.trusted_proxies, "none"))?;
+    for pair in &config.tls.certificates {
+        line(out, "certificate", &format!("{} with the key {}", pair.cert.display(), pair.key.display()))?;
+    }
+
+    let session = &config.session;
+    writeln!(out, "session")?;
+    line(
+        out,
+        "ends after",
+        &format!(
+            "{} without use, {} at the latest",
+            show_duration(session.idle_timeout),
+            show_duration(session.absolute_timeout)
+        ),
+    )?;
+    let StoreSettings::Embedded { path } = &session.store;
+    line(out, "store", &path.display())?;
+    for (index, key) in session.keys.iter().enumerate() {
+        let duty = if index == 0 { "seals and opens" } else { "opens" };
+        line(out, "key", &format!("{}, {duty}", key.source()))?;
+    }
+
+    for provider in &config.providers {
+        provider_lines(out, provider)?;
+    }
+    for portal in &config.portals {
+        portal_lines(out, portal)?;
+    }
+    let format = match config.log.format {
+        LogFormat::Json => "json",
+        LogFormat::Text => "text",
+    };
+    writeln!(out, "log")?;
+    line(out, "format", &format)?;
+    line(out, "level", &config.log.level.to_string().to_lowercase())
+}
+
+fn provider_lines(out: &mut String, provider: &ProviderSettings) -> fmt::Result {
+    writeln!(out, "identity provider {}", provider.name)?;
+    line(out, "label", &provider.label)?;
+    let Protocol::Oidc(oidc) = &provider.protocol;
+    line(out, "issuer", &oidc.issuer_text)?;
+    let proof = match &oidc.client_authentication {
+        ClientAuthentication::SecretBasic(secret) => format!("client_secret_basic, {}", secret.source()),
+        ClientAuthentication::SecretPost(secret) => format!("client_secret_post, {}", secret.source()),
+        ClientAuthentication::PrivateKeyJwt { key, .. } => format!("private_key_jwt, {}", key.source()),
+    };
+    line(out, "client", &format!("{}, {proof}", oidc.client_id))?;
+    line(out, "speaks for", &list(&provider.email_domains, "any mail domain"))?;
+    match oidc.email_trust {
+        EmailTrust::AsClaimed => Ok(()),
+        EmailTrust::DangerouslyAlways => line(out, "warning", &"takes every e-mail address as verified"),
+    }
+}
+
+fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
+    writeln!(out, "portal {}", portal.public_origin)?;
+    line(out, "upstream", &portal.upstream.url)?;
+    if let Some(ca) = &portal.upstream.ca {
+        line(out, "verified by", &format!("{} ({} certificates)", ca.path, ca.certificates.len()))?;
+    }
+    let choose = match portal.sign_in.choose {
+        Choose::ByEmail => "by_email",
+        Choose::List => "list",
+        Choose::Single => "single",
+    };
+    line(out, "sign-in", &format!("{}, {choose}", list(&portal.sign_in.providers, "none")))?;
+    let admission = &portal.admission;
+    line(out, "lets in", &list(&admission.allow, "every mail domain that its providers speak for"))?;
+    if !admission.deny.is_empty() || !admission.blocked.is_empty() {
+        line(out, "keeps out", &format!("{} domains and {} people", admission.deny.len(), admission.blocked.len()))?;
+    }
+    match &portal.customer_session {
+        CustomerSessionSettings::None => line(out, "customers", &"the upstream is told nothing")?,
+        CustomerSessionSettings::DataCenter(settings) => {
+            let account = match &settings.credentials {
+                ServiceCredentials::Bearer(token) => format!("personal access token, {}", token.source()),
+                ServiceCredentials::Basic { user, token } => format!("user {user}, {}", token.source()),
+            };
+            line(out, "customers", &format!("datacenter, {account}"))?;
+        }
+    }
+    for rule in &portal.rules {
+        line(out, "rule", &format!("{} {:?}", rule.path, rule.access))?;
+    }
+    line(out, "body limit", &show_size(portal.limits.body))
+}
+
+fn line(out: &mut String, name: &str, value: &dyn fmt::Display) -> fmt::Result {
+    writeln!(out, "  {name:<16}{value}")
+}
+
+fn list<T: fmt::Display>(items: &[T], none: &str) -> String {
+    if items.is_empty() {
+        return none.to_owned();
+    }
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
