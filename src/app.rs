@@ -24,7 +24,7 @@ use crate::proxy::Gateway;
 use crate::proxy::site::{Site, SiteUnusable};
 use crate::random::Random;
 use crate::session::{Sessions, StoreError};
-use crate::sign_in::{SignIn, SignInUnusable};
+use crate::sign_in::{SignIn, UnusableProvider};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::MetricsFailed;
 
@@ -49,7 +49,7 @@ pub enum StartFailed {
     #[error(transparent)]
     HttpClient(#[from] NoHttpClient),
     #[error(transparent)]
-    SignIn(#[from] SignInUnusable),
+    SignIn(#[from] UnusableProvider),
     #[error(transparent)]
     Broker(#[from] BrokerUnusable),
     #[error(transparent)]

@@ -12,7 +12,10 @@
     )
 )]
 
+pub mod app;
+pub mod cli;
 pub mod config;
+
 pub mod listener;
 pub mod proxy;
 
@@ -20,11 +23,13 @@ pub mod portal;
 pub mod session;
 pub mod policy;
 pub mod sign_in;
+pub mod customer;
 
 pub mod pages;
 pub mod refusal;
 pub mod telemetry;
 
+pub mod admin;
 pub mod demo;
 
 pub mod clock;

@@ -7,7 +7,7 @@ use crate::config;
 
 /// Prints what the configuration means, or every fault.
 pub fn check(path: &Path) -> ExitCode {
-    match config::load(path, &config::System) {
+    match config::load(path, &config::ProcessEnvironment) {
         Ok(config) => {
             println!("{}", config.summary());
             ExitCode::SUCCESS

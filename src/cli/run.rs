@@ -13,7 +13,7 @@ use crate::telemetry::log;
 
 /// Serves until told to stop.
 pub fn run(path: &Path) -> ExitCode {
-    let config = match config::load(path, &config::System) {
+    let config = match config::load(path, &config::ProcessEnvironment) {
         Ok(config) => config,
         Err(faults) => {
             eprintln!("{faults}");

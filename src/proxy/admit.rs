@@ -19,7 +19,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
 use crate::session::cookie::{Presented, PresentedCookies};
 use crate::session::{CustomerSession, LiveSession, Lookup};
-use crate::sign_in::next_url::NextUrl;
+use crate::sign_in::NextUrl;
 use crate::telemetry::{Outcome, Step};
 
 /// All that is ours stands below this path, and nothing of it is ever forwarded.
@@ -174,7 +174,7 @@ impl Gateway {
         if !navigation || request.is_websocket() {
             return Err(Reason::SignInRequired.into());
         }
-        let next = NextUrl::parse(&request.target()).unwrap_or_default();
+        let next = NextUrl::parse(&request.target()).unwrap_or_else(|_| NextUrl::root());
         self.begin_sign_in(site, visitor, next, ctx).await
     }
 }

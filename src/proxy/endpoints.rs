@@ -11,6 +11,7 @@ use super::Gateway;
 use super::admit::{Verdict, Visitor};
 use super::answer::Form;
 use super::context::RequestCtx;
+use super::refuse;
 use super::same_origin::is_same_origin;
 use super::site::Site;
 use crate::clock::Stopwatch;
@@ -26,8 +27,7 @@ use crate::refusal::{Blame, Reason, Refusal};
 use crate::reply::Reply;
 use crate::session::Ended;
 use crate::session::cookie::{self, Presented, SignInKey};
-use crate::sign_in::next_url::NextUrl;
-use crate::sign_in::{At, Callback, Fresh, StartFailed, VerifiedIdentity};
+use crate::sign_in::{At, Callback, Fresh, NextUrl, StartFailed, VerifiedIdentity};
 use crate::telemetry::{Outcome, Step};
 
 /// How long a browser keeps the cookie that binds its pending sign-ins.
@@ -107,8 +107,8 @@ impl Gateway {
             .sign_in
             .providers
             .iter()
-            .filter_map(|name| providers.iter().find(|provider| provider.name == *name))
-            .map(|provider| Choice { provider: &provider.name, label: &provider.label })
+            .filter_map(|name| providers.iter().find(|provider| provider.name() == name))
+            .map(|provider| Choice { provider: provider.name(), label: provider.label() })
             .collect();
         pages::choose_provider(&page_site(site), &choices, transaction, &FormTargets::ours())
     }
@@ -192,15 +192,15 @@ impl Gateway {
             Callback::Stale { next } if visitor.session.is_some() => {
                 Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(next.as_str())))
             }
-            Callback::Stale { next } => self.start(site, provider, next, visitor, How::LINK, ctx).await,
+            // Nobody knows any more where to: the start page.
+            Callback::Stale { next } => self.start(site, provider, if next == NextUrl::root() { start_of(site) } else { next }, visitor, How::LINK, ctx).await,
             Callback::LoopBroken => {
                 self.metrics.sign_in_ended(provider.as_str(), "sign_in_loop");
                 Err(Reason::SignInLoop.into())
             }
             Callback::Refused { rejected, .. } => {
                 self.metrics.sign_in_ended(provider.as_str(), rejected.reason());
-                let reason = Reason::SignIn { label: rejected.reason(), blame: rejected.blame() };
-                Err(Refusal::with_detail(reason, rejected.to_string()))
+                Err(refuse::sign_in_refusal(&rejected))
             }
         }
     }
@@ -262,7 +262,7 @@ impl Gateway {
         let mut at_provider = None;
         if let Some(session) = &visitor.session {
             let return_to = format!("{}/.vestibule/signed-out", site.settings.public_origin);
-            at_provider = self.sign_in.sign_out_location(session.identity(), session.id_token(), &return_to);
+            at_provider = self.sign_in.sign_out_location(session.identity(), session.id_token(), &return_to).await;
             if !self.end(session, site).await {
                 return Err(Reason::SessionStore { label: "session_store_unavailable" }.into());
             }
@@ -358,7 +358,7 @@ fn clear_session(verdict: Verdict) -> Verdict {
 }
 
 fn start_of(site: &Site) -> NextUrl {
-    NextUrl::parse(&site.start_page()).unwrap_or_default()
+    NextUrl::parse(&site.start_page()).unwrap_or_else(|_| NextUrl::root())
 }
 
 fn start_href(site: &Site) -> LocalHref {

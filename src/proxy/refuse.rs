@@ -1,13 +1,14 @@
 //! From a fault to a refusal, and from a refusal to its answer: a page, or JSON.
 
-use http::Method;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::context::{RequestCtx, Stage};
-use crate::customer::CustomerFailed;
-use crate::pages::{self, Actions, Form, FormTargets, Language, LocalHref, Notice, Retry, Wants};
-use crate::refusal::{Offer, Reason, Refusal};
+use crate::customer::{BrokerFailed, CustomerFailed, DirectoryFailed, UpstreamFailed};
+use crate::pages::{self, Actions, Explanation, Form, FormTargets, Language, LocalHref, Notice, Retry, Wants};
+use crate::refusal::{Blame, Offer, Reason, Refusal};
 use crate::reply::Reply;
+use crate::sign_in::OidcRejected;
+use crate::sign_in::oidc::rejected::ProviderFault;
 use crate::telemetry::Exchange;
 
 /// Writes the refusal into the record.
@@ -60,8 +61,8 @@ fn actions(offer: Offer) -> Actions {
 
 /// What the customer part could not do.
 pub fn customer_refusal(failed: &CustomerFailed) -> Refusal {
-    let reason =
-        Reason::CustomerSession { label: failed.reason(), passing: failed.is_passing(), explanation: explain(failed) };
+    let passing = !failed.is_about_the_account();
+    let reason = Reason::CustomerSession { label: failed.reason(), passing, explanation: explain(failed) };
     Refusal::with_detail(reason, failed.to_string())
 }
 
@@ -101,11 +102,64 @@ pub fn visitor_is_gone(error: &Error) -> bool {
         && matches!(error.etype(), ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::H2Error)
 }
 
-/// Whether a method changes nothing by definition, so that sending it twice is the same as once.
-pub fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+/// Why a sign-in was refused, and whose fault that was.
+pub fn sign_in_refusal(rejected: &OidcRejected) -> Refusal {
+    let blame = match rejected {
+        OidcRejected::VisitorCancelled => Blame::Visitor,
+        OidcRejected::EmailMissing
+        | OidcRejected::EmailMalformed
+        | OidcRejected::EmailNotVerified
+        | OidcRejected::EmailOutsideDomains(_) => Blame::Account,
+        OidcRejected::Provider(ProviderFault::Unreachable(_)) => Blame::ProviderUnavailable,
+        _ => Blame::ProviderMisbehaved,
+    };
+    Refusal::with_detail(Reason::SignIn { label: rejected.reason(), blame }, rejected.to_string())
 }
 
-fn explain(failed: &CustomerFailed) -> pages::Explanation {
-    failed.explanation()
+/// What a failure of the customer part tells the visitor.
+fn explain(failed: &CustomerFailed) -> Explanation {
+    match failed {
+        CustomerFailed::Directory(failed) => explain_directory(failed),
+        CustomerFailed::Broker(failed) => explain_broker(failed),
+        CustomerFailed::KeepsDying | CustomerFailed::Interrupted => Explanation::CustomerServiceBusy,
+        CustomerFailed::SessionEnded => Explanation::SignInNeeded,
+    }
+}
+
+fn explain_directory(failed: &DirectoryFailed) -> Explanation {
+    match failed {
+        DirectoryFailed::NoVerifiedEmail => Explanation::EmailUnusable,
+        DirectoryFailed::Licensed(_) => Explanation::AccountIsLicensed,
+        DirectoryFailed::Administrator(_) => Explanation::AccountIsAdministrator,
+        DirectoryFailed::Deactivated(_) => Explanation::AccountIsInactive,
+        DirectoryFailed::Unknown | DirectoryFailed::Rejected(_) => Explanation::CustomerUnknown,
+        DirectoryFailed::Ambiguous(_) | DirectoryFailed::Taken => Explanation::AccountIsAmbiguous,
+        DirectoryFailed::ManagedGroup(_) | DirectoryFailed::ServiceDesk(_) => Explanation::ServiceAccessRefused,
+        DirectoryFailed::Upstream(failed) => explain_upstream(failed),
+    }
+}
+
+fn explain_broker(failed: &BrokerFailed) -> Explanation {
+    match failed {
+        BrokerFailed::ReadOnlyDirectory(_) => Explanation::AccountIsReadOnly,
+        BrokerFailed::Administrator(_) => Explanation::AccountIsAdministrator,
+        BrokerFailed::CaptchaRequired(_) | BrokerFailed::TwoStepEnforced => Explanation::CustomerLoginChallenged,
+        BrokerFailed::PasswordRejected(_) | BrokerFailed::LoginRefused(_) | BrokerFailed::NoLoginAvailable => {
+            Explanation::CustomerLoginRefused
+        }
+        BrokerFailed::WrongCustomer(_) => Explanation::AccountMismatch,
+        BrokerFailed::LoginsPaused(_) => Explanation::CustomerServiceBusy,
+        BrokerFailed::Upstream(failed) => explain_upstream(failed),
+    }
+}
+
+fn explain_upstream(failed: &UpstreamFailed) -> Explanation {
+    match failed {
+        UpstreamFailed::RateLimited(_) => Explanation::CustomerServiceBusy,
+        UpstreamFailed::CredentialsRefused
+        | UpstreamFailed::CredentialsLackPermission
+        | UpstreamFailed::CredentialsCaptcha
+        | UpstreamFailed::BasicAuthOff => Explanation::ServiceAccessRefused,
+        _ => Explanation::CustomerServiceUnreachable,
+    }
 }

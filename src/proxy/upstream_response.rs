@@ -55,8 +55,7 @@ impl Gateway {
         let answer = AnswerHead {
             status: response.status,
             headers: &response.headers,
-            path: forwarding.request.decoded_path(),
-            wanted_json: wants_json(&http.req_header().headers),
+            request_wanted_json: wants_json(&http.req_header().headers),
         };
         let Some(sign) = site.customers.sign_of_death(&answer) else { return Ok(()) };
         if forwarding.repeat != Repeat::No {

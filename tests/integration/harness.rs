@@ -88,7 +88,7 @@ impl TestGateway {
             upstream = options.upstream,
             portal = options.portal,
         );
-        let parsed = config::parse(&config, folder.path(), &config::System).unwrap_or_else(|faults| panic!("{faults}"));
+        let parsed = config::parse(&config, folder.path(), &config::ProcessEnvironment).unwrap_or_else(|faults| panic!("{faults}"));
         let app = App::start(parsed, options.clock, Random::default()).await.unwrap();
         provider.register(Client {
             id: "vestibule".into(),
