@@ -47,7 +47,6 @@ use context::{Forwarding, Repeat, RequestCtx, Stage};
 use site::Site;
 
 /// The gateway: what every exchange needs.
-#[derive(Debug)]
 pub struct Gateway {
     /// Portals by host name.
     pub sites: HashMap<HostName, Arc<Site>>,

@@ -27,7 +27,7 @@ use crate::refusal::{Blame, Reason, Refusal};
 use crate::reply::Reply;
 use crate::session::Ended;
 use crate::session::cookie::{self, Presented, SignInKey};
-use crate::sign_in::{At, Callback, Fresh, NextUrl, StartFailed, VerifiedIdentity};
+use crate::sign_in::{At, Callback, NextUrl, StartFailed, VerifiedIdentity};
 use crate::telemetry::{Outcome, Step};
 
 /// How long a browser keeps the cookie that binds its pending sign-ins.
@@ -156,7 +156,7 @@ impl Gateway {
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
         let watch = Stopwatch::start();
-        let started = self.sign_in.start(at(site), provider, next, browser_of(visitor), how.hint, how.fresh).await;
+        let started = self.sign_in.start(at(site), provider, next, browser_of(visitor), how.hint).await;
         ctx.exchange.took(Step::SignIn, watch.elapsed());
         self.metrics.provider_is_up(provider.as_str(), started.is_ok());
         let started = started.map_err(|error| {
@@ -271,7 +271,7 @@ impl Gateway {
         if form.field("then") == Some("sign-in") {
             let providers = &site.settings.sign_in.providers;
             if let ([provider], None) = (providers.as_slice(), &at_provider) {
-                let how = How { fresh: Fresh::AskAgain, ..How::FORM };
+                let how = How::FORM;
                 let started = self.start(site, provider, start_of(site), visitor, how, ctx).await?;
                 return Ok(clear_session(started));
             }
@@ -313,13 +313,11 @@ struct How<'a> {
     by_form: bool,
     /// Who the visitor says they are.
     hint: Option<&'a EmailAddress>,
-    /// Whether the provider has to ask again.
-    fresh: Fresh,
 }
 
 impl How<'_> {
-    const LINK: Self = Self { by_form: false, hint: None, fresh: Fresh::Reuse };
-    const FORM: Self = Self { by_form: true, hint: None, fresh: Fresh::Reuse };
+    const LINK: Self = Self { by_form: false, hint: None };
+    const FORM: Self = Self { by_form: true, hint: None };
 }
 
 /// On to a provider. Browsers hold every redirect after a posted form against our `form-action` policy, wherever the
