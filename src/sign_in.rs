@@ -268,10 +268,8 @@ impl SignIn {
         let pending = match self.pending.take(state, browser, at.portal, &provider.name, self.clock.now()) {
             Taken::Pending(pending) => pending,
             Taken::Unknown => return self.restart(browser),
-            Taken::Repeated(next) if self.pending.may_complete(browser, self.clock.now()) => {
-                return Callback::Stale { next };
-            }
-            Taken::Repeated(_) => return Callback::LoopBroken,
+            Taken::Repeated(next) => return Callback::Stale { next },
+            Taken::RepeatedEndlessly => return Callback::LoopBroken,
             Taken::OtherProvider(next) => {
                 let rejected = OidcRejected::MixedUp("the sign-in was at another provider");
                 return Callback::Refused { rejected, next };
@@ -371,3 +369,6 @@ impl fmt::Debug for Remembered {
         f.write_str("Remembered(..)")
     }
 }
+
+#[cfg(test)]
+mod tests;

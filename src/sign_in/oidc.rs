@@ -278,6 +278,3 @@ impl RelyingParty {
         KeySet::parse(&answer.body).map_err(|what| ProviderFault::Misbehaved(format!("keys: {what}")))
     }
 }
-
-#[cfg(test)]
-mod tests;

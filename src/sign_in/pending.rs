@@ -35,6 +35,9 @@ const RESTARTS: usize = 3;
 /// loses the session again and again.
 const COMPLETIONS: usize = 20;
 
+/// Repeats of one callback that are let pass. A person repeats a few; a broken cache on the way repeats for ever.
+const REPEATS: u32 = 20;
+
 /// The window in which loops are looked for.
 const LOOP_WINDOW: Duration = Duration::from_secs(60);
 
@@ -56,6 +59,8 @@ pub(super) enum Taken {
     Pending(Box<Pending>),
     /// Somebody already went on with it: a repeated callback of the same browser.
     Repeated(NextUrl),
+    /// Repeated so often that no person does it.
+    RepeatedEndlessly,
     /// It was for another provider (mix-up, RFC 9700 section 4.4). It is used up.
     OtherProvider(NextUrl),
     /// Unknown, expired, pushed out, or of another browser or portal: whose it is stays untouched.
@@ -65,7 +70,7 @@ pub(super) enum Taken {
 enum Slot {
     Remembered { portal: HostName, next: NextUrl },
     Waiting(Box<Pending>),
-    Used { portal: HostName, next: NextUrl },
+    Used { portal: HostName, next: NextUrl, repeats: u32 },
 }
 
 /// The hash under which something is held.
@@ -143,9 +148,13 @@ impl PendingSignIns {
             return Taken::Unknown;
         }
         match slot {
-            Slot::Used { portal: at, next } if at == portal => Taken::Repeated(next.clone()),
+            Slot::Used { portal: at, repeats, .. } if at == portal && *repeats >= REPEATS => Taken::RepeatedEndlessly,
+            Slot::Used { portal: at, next, repeats } if at == portal => {
+                *repeats = repeats.saturating_add(1);
+                Taken::Repeated(next.clone())
+            }
             Slot::Waiting(pending) if pending.portal == *portal => {
-                let used = Slot::Used { portal: portal.clone(), next: pending.next.clone() };
+                let used = Slot::Used { portal: portal.clone(), next: pending.next.clone(), repeats: 0 };
                 match std::mem::replace(slot, used) {
                     Slot::Waiting(pending) if pending.provider == *provider => Taken::Pending(pending),
                     Slot::Waiting(pending) => Taken::OtherProvider(pending.next),
