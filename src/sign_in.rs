@@ -23,7 +23,7 @@ pub use self::oidc::CallLimits;
 pub use self::oidc::rejected::OidcRejected;
 use self::oidc::rejected::ProviderFault;
 use self::oidc::{Begin, CallbackQuery, Complete, RelyingParty, UnusableClientKey};
-use self::pending::{Pending, PendingSignIns, Taken};
+use self::pending::{Came, Pending, PendingSignIns, Taken};
 use self::settings::{Protocol, ProviderSettings};
 use crate::clock::Clock;
 use crate::email::{EmailAddress, EmailDomain};
@@ -233,7 +233,7 @@ impl SignIn {
         let location = provider.relying_party.authorization_url(begin).await?;
         let (name, portal) = (provider.name.clone(), at.portal.clone());
         let pending = Pending { provider: name, portal, browser, nonce, pkce_verifier, next };
-        self.pending.hold(&state, pending, self.clock.now());
+        self.pending.hold(&state, pending, came(browser_key_to_set.as_deref()), self.clock.now());
         Ok(Started { location, browser_key_to_set })
     }
 
@@ -244,6 +244,7 @@ impl SignIn {
     pub fn remember(&self, at: At<'_>, next: NextUrl, browser: Option<&str>) -> Result<Remembered, StartFailed> {
         let (browser, browser_key_to_set) = self.browser(browser)?;
         let handle = self.random.token()?;
+        let browser = (browser, came(browser_key_to_set.as_deref()));
         self.pending.remember(&handle, browser, at.portal.clone(), next, self.clock.now());
         Ok(Remembered { handle, browser_key_to_set })
     }
@@ -333,6 +334,11 @@ impl SignIn {
         let key = BrowserKey::generate(&self.random)?;
         Ok((key.hash(), Some(key.reveal().to_owned())))
     }
+}
+
+/// A browser that is given a key came without one.
+fn came(key_to_set: Option<&str>) -> Came {
+    if key_to_set.is_some() { Came::Without } else { Came::WithCookie }
 }
 
 /// Always from the configuration, never from a request (RFC 9700 section 4.1).

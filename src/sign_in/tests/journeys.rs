@@ -229,3 +229,13 @@ async fn b14_the_verifier_is_what_was_hashed() {
     assert_eq!(verifier.len(), 43);
     assert_eq!(challenge, URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes())));
 }
+
+#[tokio::test]
+async fn b2_every_algorithm_that_can_be_allowed_works() {
+    for algorithm in SigningAlgorithm::ALL {
+        let settings = op::Settings { algorithm, ..op_settings() };
+        let world = World::with(settings, |providers| oidc(&mut providers[0]).algorithms = vec![algorithm]).await;
+        let callback = world.browser().sign_in("/").await;
+        assert_eq!(told(&callback).0, "signed_in", "{algorithm:?}: {callback:?}");
+    }
+}
