@@ -300,8 +300,13 @@ mod tests {
 
     /// So many hits without a cookie.
     fn flood(table: &PendingSignIns, hits: u32, next: &NextUrl, seconds: i64) {
+        let (provider, portal) = (name("acme"), host("our.test"));
         for hit in 0..hits {
-            table.hold(&format!("flood {hit}"), pending(browser(), next), Came::Without, at(seconds));
+            let (provider, portal) = (provider.clone(), portal.clone());
+            let (browser, next) = (browser(), next.clone());
+            let (nonce, pkce_verifier) = (String::new(), Secret::generated(""));
+            let pending = Pending { provider, portal, browser, nonce, pkce_verifier, next };
+            table.hold(&format!("flood {hit}"), pending, Came::Without, at(seconds));
         }
     }
 
