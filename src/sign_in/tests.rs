@@ -14,6 +14,7 @@ use crate::clock::Timestamp;
 use crate::demo::openid_provider as op;
 use crate::demo::openid_provider::{Endpoint, Mode, OpenIdProvider};
 use crate::http_client::{Call, HttpClientSettings, Roots};
+use crate::portal::PublicOrigin;
 
 /// A secret that shows whether it is form-encoded before Basic.
 const SECRET: &str = "p:a%2 ss+é";
