@@ -9,10 +9,9 @@ pub mod browser;
 pub mod identity;
 pub mod next_url;
 pub mod oidc;
+pub mod outcome;
 pub mod pending;
 pub mod settings;
-
-use std::fmt;
 
 use url::Url;
 
@@ -21,15 +20,15 @@ pub use self::identity::VerifiedIdentity;
 pub use self::next_url::NextUrl;
 pub use self::oidc::CallLimits;
 pub use self::oidc::rejected::OidcRejected;
-use self::oidc::rejected::ProviderFault;
-use self::oidc::{Begin, CallbackQuery, Complete, RelyingParty, UnusableClientKey};
-use self::pending::{Pending, PendingSignIns, Taken};
+use self::oidc::{Begin, CallbackQuery, Complete, RelyingParty};
+pub use self::outcome::{At, Callback, Remembered, StartFailed, Started, UnusableProvider};
+use self::pending::{Came, Pending, PendingSignIns, Taken};
 use self::settings::{Protocol, ProviderSettings};
 use crate::clock::Clock;
 use crate::email::{EmailAddress, EmailDomain};
 use crate::http_client::HttpClient;
 use crate::ids::ProviderName;
-use crate::portal::{HostName, PublicOrigin};
+use crate::portal::HostName;
 use crate::random::{NoRandomness, Random};
 use crate::secret::Secret;
 
@@ -47,94 +46,6 @@ pub struct Provider {
     label: String,
     email_domains: Vec<EmailDomain>,
     relying_party: RelyingParty,
-}
-
-/// At which portal somebody signs in.
-#[derive(Clone, Copy, Debug)]
-pub struct At<'a> {
-    /// Its public host.
-    pub portal: &'a HostName,
-    /// What the browser calls it: redirect URIs are made from this, never from a request.
-    pub origin: &'a PublicOrigin,
-}
-
-/// A sign-in has begun.
-pub struct Started {
-    /// Where to send the browser. Holds `state` and `nonce`: not for the log.
-    pub location: Url,
-    /// The value for the sign-in cookie, when the browser has none yet.
-    pub browser_key_to_set: Option<String>,
-}
-
-/// A sign-in whose provider is still to be chosen.
-pub struct Remembered {
-    /// Names it on the page where the provider is chosen.
-    pub handle: String,
-    /// The value for the sign-in cookie, when the browser has none yet.
-    pub browser_key_to_set: Option<String>,
-}
-
-/// What a callback led to.
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one for each sign-in, and it is taken apart at once")]
-pub enum Callback {
-    /// Somebody signed in.
-    SignedIn {
-        /// Who.
-        identity: VerifiedIdentity,
-        /// The ID token, for signing out at the provider.
-        id_token: Secret,
-        /// Where they wanted to go.
-        next: NextUrl,
-    },
-    /// Nothing waits for it: unknown, expired, repeated, or another browser's. Begin again, or go to `next` when there
-    /// is a session already.
-    Stale {
-        /// Where they wanted to go, as far as that is known.
-        next: NextUrl,
-    },
-    /// Beginning again would not help: the browser keeps no cookies, or it has begun again and again within a minute.
-    LoopBroken,
-    /// The provider said no, or we do not believe it.
-    Refused {
-        /// Why.
-        rejected: OidcRejected,
-        /// Where they wanted to go, for the retry.
-        next: NextUrl,
-    },
-}
-
-/// The sign-in cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum UnusableProvider {
-    /// The client's private key cannot sign.
-    #[error("provider {0}: {1}")]
-    ClientKey(ProviderName, #[source] UnusableClientKey),
-}
-
-/// A sign-in could not begin.
-#[derive(Debug, thiserror::Error)]
-pub enum StartFailed {
-    /// There is no provider of that name.
-    #[error("there is no provider of that name")]
-    UnknownProvider,
-    /// The provider's metadata could not be had.
-    #[error(transparent)]
-    Provider(#[from] ProviderFault),
-    /// No randomness: nothing may go on.
-    #[error(transparent)]
-    NoRandomness(#[from] NoRandomness),
-}
-
-impl StartFailed {
-    /// The label for metrics, of a closed set.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::UnknownProvider => "provider_unknown",
-            Self::Provider(fault) => fault.reason(),
-            Self::NoRandomness(_) => "cryptography_failed",
-        }
-    }
 }
 
 impl SignIn {
@@ -233,7 +144,7 @@ impl SignIn {
         let location = provider.relying_party.authorization_url(begin).await?;
         let (name, portal) = (provider.name.clone(), at.portal.clone());
         let pending = Pending { provider: name, portal, browser, nonce, pkce_verifier, next };
-        self.pending.hold(&state, pending, self.clock.now());
+        self.pending.hold(&state, pending, came(browser_key_to_set.as_deref()), self.clock.now());
         Ok(Started { location, browser_key_to_set })
     }
 
@@ -244,6 +155,7 @@ impl SignIn {
     pub fn remember(&self, at: At<'_>, next: NextUrl, browser: Option<&str>) -> Result<Remembered, StartFailed> {
         let (browser, browser_key_to_set) = self.browser(browser)?;
         let handle = self.random.token()?;
+        let browser = (browser, came(browser_key_to_set.as_deref()));
         self.pending.remember(&handle, browser, at.portal.clone(), next, self.clock.now());
         Ok(Remembered { handle, browser_key_to_set })
     }
@@ -268,10 +180,8 @@ impl SignIn {
         let pending = match self.pending.take(state, browser, at.portal, &provider.name, self.clock.now()) {
             Taken::Pending(pending) => pending,
             Taken::Unknown => return self.restart(browser),
-            Taken::Repeated(next) if self.pending.may_complete(browser, self.clock.now()) => {
-                return Callback::Stale { next };
-            }
-            Taken::Repeated(_) => return Callback::LoopBroken,
+            Taken::Repeated(next) => return Callback::Stale { next },
+            Taken::RepeatedEndlessly => return Callback::LoopBroken,
             Taken::OtherProvider(next) => {
                 let rejected = OidcRejected::MixedUp("the sign-in was at another provider");
                 return Callback::Refused { rejected, next };
@@ -337,6 +247,11 @@ impl SignIn {
     }
 }
 
+/// A browser that is given a key came without one.
+fn came(key_to_set: Option<&str>) -> Came {
+    if key_to_set.is_some() { Came::Without } else { Came::WithCookie }
+}
+
 /// Always from the configuration, never from a request (RFC 9700 section 4.1).
 fn redirect_uri(at: At<'_>, provider: &ProviderName) -> String {
     format!("{}/.vestibule/oidc/{provider}/callback", at.origin)
@@ -359,15 +274,5 @@ impl Provider {
     }
 }
 
-/// Where to, without the parameters.
-impl fmt::Debug for Started {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Started({}{})", self.location.origin().ascii_serialization(), self.location.path())
-    }
-}
-
-impl fmt::Debug for Remembered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Remembered(..)")
-    }
-}
+#[cfg(test)]
+mod tests;

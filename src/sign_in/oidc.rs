@@ -40,7 +40,7 @@ use self::rejected::{IdTokenRejected, OidcRejected, ProviderFault};
 use self::token::Tokens;
 use super::identity::VerifiedIdentity;
 use super::settings::OidcSettings;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::email::{EmailAddress, EmailDomain};
 use crate::http_client::{Call, HttpClient};
 use crate::ids::ProviderName;
@@ -137,7 +137,7 @@ impl RelyingParty {
 
     /// Where the browser goes to sign in.
     pub(super) async fn authorization_url(&self, begin: Begin<'_>) -> Result<Url, ProviderFault> {
-        let metadata = self.metadata(self.clock.now()).await?;
+        let metadata = self.metadata().await?;
         let own = |_| ProviderFault::Misbehaved("the issuer or the redirect URI is not a URL".to_owned());
         let redirect_uri = RedirectUrl::new(begin.redirect_uri.to_owned()).map_err(own)?;
         let issuer = IssuerUrl::new(self.settings.issuer_text.clone()).map_err(own)?;
@@ -177,7 +177,7 @@ impl RelyingParty {
     /// Redeems a code and finds out whom it stands for. Hands back the ID token too: signing out may need it.
     pub(super) async fn complete(&self, answer: Complete<'_>) -> Result<(VerifiedIdentity, Secret), OidcRejected> {
         self.check_issuer(answer.issuer)?;
-        let metadata = self.metadata(self.clock.now()).await?;
+        let metadata = self.metadata().await?;
         if metadata.value.answers_with_issuer && answer.issuer.is_none() {
             return Err(OidcRejected::MixedUp("iss is missing, though the provider promises it"));
         }
@@ -228,14 +228,14 @@ impl RelyingParty {
             max_age: self.settings.max_age,
             skew: self.settings.clock_skew,
         };
-        // The token was issued after this sign-in came back, so ask the clock again.
-        let now = self.clock.now();
         let fetch = || self.fetch_keys(&metadata.jwks_uri);
-        let keys = self.keys.get(now, fetch).await?;
-        match id_token::verify(tokens.id_token.reveal(), &keys.value, &expect, now) {
+        // The token was issued after this sign-in came back, so the clock is asked when it is checked.
+        let check = |keys: &KeySet| id_token::verify(tokens.id_token.reveal(), keys, &expect, self.clock.now());
+        let keys = self.keys.get(&self.clock, fetch).await?;
+        match check(&keys.value) {
             Err(IdTokenRejected::UnknownKey) => {
-                let newer = self.keys.newer(&keys, now, fetch).await?.ok_or(IdTokenRejected::UnknownKey)?;
-                Ok(id_token::verify(tokens.id_token.reveal(), &newer.value, &expect, self.clock.now())?)
+                let newer = self.keys.newer(&keys, &self.clock, fetch).await?.ok_or(IdTokenRejected::UnknownKey)?;
+                Ok(check(&newer.value)?)
             }
             outcome => Ok(outcome?),
         }
@@ -246,7 +246,7 @@ impl RelyingParty {
         if !self.settings.sign_out_at_provider {
             return None;
         }
-        let metadata = self.metadata(self.clock.now()).await.ok()?;
+        let metadata = self.metadata().await.ok()?;
         let mut url = metadata.value.end_session_endpoint.clone()?;
         url.query_pairs_mut()
             .append_pair("client_id", &self.settings.client_id)
@@ -257,14 +257,14 @@ impl RelyingParty {
         Some(if hinted.as_str().len() <= LONGEST_SIGN_OUT { hinted } else { url })
     }
 
-    async fn metadata(&self, now: Timestamp) -> Result<Arc<Held<Metadata>>, ProviderFault> {
+    async fn metadata(&self) -> Result<Arc<Held<Metadata>>, ProviderFault> {
         let issuer = &self.settings.issuer;
         let fetch = || async {
             let answer =
                 discovery::fetch(&self.http, "metadata", self.document_call(&discovery::metadata_url(issuer))).await?;
             Metadata::parse(&answer.body, issuer, &self.settings.issuer_text)
         };
-        self.metadata.get(now, fetch).await
+        self.metadata.get(&self.clock, fetch).await
     }
 
     fn document_call(&self, url: &Url) -> Call {
@@ -278,6 +278,3 @@ impl RelyingParty {
         KeySet::parse(&answer.body).map_err(|what| ProviderFault::Misbehaved(format!("keys: {what}")))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,8 +2,8 @@
 //!
 //! Owns the only copy of nonce and PKCE verifier. Keys are hashes of what travels (`state`, handles, the browser's
 //! key), so this table could be read out without helping anyone. Strangers fill it: it is bounded, the oldest goes
-//! first, one browser has a handful, and browsers that never brought our cookie back live in a pool of their own,
-//! so that hits without cookies cannot push out those who are on their way. Whoever is pushed out restarts.
+//! first, one browser has a handful, and those who came without our cookie are in a pool of their own, so that hits
+//! without cookies cannot push out those who keep cookies. Whoever is pushed out begins again, and has the cookie then.
 //!
 //! Every operation is one step on one table, by hash: what a shared store offers too.
 
@@ -35,6 +35,9 @@ const RESTARTS: usize = 3;
 /// loses the session again and again.
 const COMPLETIONS: usize = 20;
 
+/// Repeats of one callback that are let pass. A person repeats a few; a broken cache on the way repeats for ever.
+const REPEATS: u32 = 20;
+
 /// The window in which loops are looked for.
 const LOOP_WINDOW: Duration = Duration::from_secs(60);
 
@@ -49,6 +52,15 @@ pub(super) struct Pending {
     pub(super) next: NextUrl,
 }
 
+/// Whether a browser brought our cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    /// It did.
+    WithCookie,
+    /// It did not: it is its first time, or it keeps none.
+    Without,
+}
+
 /// What was found under a `state`.
 #[derive(Debug)]
 pub(super) enum Taken {
@@ -56,6 +68,8 @@ pub(super) enum Taken {
     Pending(Box<Pending>),
     /// Somebody already went on with it: a repeated callback of the same browser.
     Repeated(NextUrl),
+    /// Repeated so often that no person does it.
+    RepeatedEndlessly,
     /// It was for another provider (mix-up, RFC 9700 section 4.4). It is used up.
     OtherProvider(NextUrl),
     /// Unknown, expired, pushed out, or of another browser or portal: whose it is stays untouched.
@@ -65,7 +79,7 @@ pub(super) enum Taken {
 enum Slot {
     Remembered { portal: HostName, next: NextUrl },
     Waiting(Box<Pending>),
-    Used { portal: HostName, next: NextUrl },
+    Used { portal: HostName, next: NextUrl, repeats: u32 },
 }
 
 /// The hash under which something is held.
@@ -79,7 +93,7 @@ pub(super) struct PendingSignIns {
 struct Tables {
     /// Of browsers that came without our cookie.
     newcomers: Bounded<Key, (BrowserHash, Slot)>,
-    /// Of browsers that brought our cookie back.
+    /// Of browsers that brought our cookie.
     returning: Bounded<Key, (BrowserHash, Slot)>,
     /// The keys of each browser, oldest first.
     browsers: Bounded<BrowserHash, VecDeque<Key>>,
@@ -103,13 +117,20 @@ impl PendingSignIns {
     }
 
     /// Holds `pending` until the browser comes back with `state`.
-    pub(super) fn hold(&self, state: &str, pending: Pending, now: Timestamp) {
+    pub(super) fn hold(&self, state: &str, pending: Pending, came: Came, now: Timestamp) {
         let (browser, size) = (pending.browser, pending.next.as_str().len());
-        self.tables().insert(sha256(state), browser, Slot::Waiting(Box::new(pending)), size, now);
+        self.tables().insert(sha256(state), (browser, came), Slot::Waiting(Box::new(pending)), size, now);
     }
 
     /// Keeps `next` under `handle` while the visitor chooses a provider.
-    pub(super) fn remember(&self, handle: &str, browser: BrowserHash, portal: HostName, next: NextUrl, now: Timestamp) {
+    pub(super) fn remember(
+        &self,
+        handle: &str,
+        browser: (BrowserHash, Came),
+        portal: HostName,
+        next: NextUrl,
+        now: Timestamp,
+    ) {
         let size = next.as_str().len();
         self.tables().insert(sha256(handle), browser, Slot::Remembered { portal, next }, size, now);
     }
@@ -143,9 +164,13 @@ impl PendingSignIns {
             return Taken::Unknown;
         }
         match slot {
-            Slot::Used { portal: at, next } if at == portal => Taken::Repeated(next.clone()),
+            Slot::Used { portal: at, repeats, .. } if at == portal && *repeats >= REPEATS => Taken::RepeatedEndlessly,
+            Slot::Used { portal: at, next, repeats } if at == portal => {
+                *repeats = repeats.saturating_add(1);
+                Taken::Repeated(next.clone())
+            }
             Slot::Waiting(pending) if pending.portal == *portal => {
-                let used = Slot::Used { portal: portal.clone(), next: pending.next.clone() };
+                let used = Slot::Used { portal: portal.clone(), next: pending.next.clone(), repeats: 0 };
                 match std::mem::replace(slot, used) {
                     Slot::Waiting(pending) if pending.provider == *provider => Taken::Pending(pending),
                     Slot::Waiting(pending) => Taken::OtherProvider(pending.next),
@@ -179,13 +204,15 @@ impl PendingSignIns {
 }
 
 impl Tables {
-    fn insert(&mut self, key: Key, browser: BrowserHash, slot: Slot, size: usize, now: Timestamp) {
+    fn insert(&mut self, key: Key, (browser, came): (BrowserHash, Came), slot: Slot, size: usize, now: Timestamp) {
         // About what an entry takes besides its URL.
         let bytes = size.saturating_add(512);
-        let keys = self.browsers.get(&browser, now).cloned();
-        let pool = if keys.is_some() { &mut self.returning } else { &mut self.newcomers };
+        let pool = match came {
+            Came::WithCookie => &mut self.returning,
+            Came::Without => &mut self.newcomers,
+        };
         let gone = pool.insert(key, (browser, slot), bytes, now);
-        let mut keys = keys.unwrap_or_default();
+        let mut keys = self.browsers.get(&browser, now).cloned().unwrap_or_default();
         keys.push_back(key);
         if keys.len() > PER_BROWSER
             && let Some(oldest) = keys.pop_front()
@@ -251,14 +278,35 @@ mod tests {
         HostName::parse(text).unwrap()
     }
 
-    fn pending(browser: BrowserHash, path: &str) -> Pending {
+    fn pending(browser: BrowserHash, next: &NextUrl) -> Pending {
         Pending {
             provider: name("acme"),
             portal: host("our.test"),
             browser,
             nonce: "nonce".into(),
             pkce_verifier: Secret::generated("verifier"),
-            next: NextUrl::parse(path).unwrap(),
+            next: next.clone(),
+        }
+    }
+
+    fn path(text: &str) -> NextUrl {
+        NextUrl::parse(text).unwrap()
+    }
+
+    /// A browser with the cookie goes to the provider.
+    fn hold(table: &PendingSignIns, state: &str, browser: BrowserHash, next: &NextUrl, seconds: i64) {
+        table.hold(state, pending(browser, next), Came::WithCookie, at(seconds));
+    }
+
+    /// So many hits without a cookie.
+    fn flood(table: &PendingSignIns, hits: u32, next: &NextUrl, seconds: i64) {
+        let (provider, portal) = (name("acme"), host("our.test"));
+        for hit in 0..hits {
+            let (provider, portal) = (provider.clone(), portal.clone());
+            let (browser, next) = (browser(), next.clone());
+            let (nonce, pkce_verifier) = (String::new(), Secret::generated(""));
+            let pending = Pending { provider, portal, browser, nonce, pkce_verifier, next };
+            table.hold(&format!("flood {hit}"), pending, Came::Without, at(seconds));
         }
     }
 
@@ -273,7 +321,7 @@ mod tests {
     #[test]
     fn b12_a_state_is_taken_once_by_its_own_browser_portal_and_provider() {
         let (table, mine, other) = (PendingSignIns::new(10), browser(), browser());
-        table.hold("s", pending(mine, "/a"), at(0));
+        hold(&table, "s", mine, &path("/a"), 0);
         assert!(matches!(take(&table, "t", mine, 1), Taken::Unknown));
         assert!(matches!(take(&table, "s", other, 1), Taken::Unknown));
         assert!(matches!(table.take("s", mine, &host("their.test"), &name("acme"), at(1)), Taken::Unknown));
@@ -285,7 +333,7 @@ mod tests {
     #[test]
     fn b15_a_state_at_another_provider_is_used_up() {
         let (table, mine) = (PendingSignIns::new(10), browser());
-        table.hold("s", pending(mine, "/a"), at(0));
+        hold(&table, "s", mine, &path("/a"), 0);
         assert!(matches!(table.take("s", mine, &host("our.test"), &name("evil"), at(1)), Taken::OtherProvider(_)));
         assert!(matches!(take(&table, "s", mine, 1), Taken::Repeated(_)));
     }
@@ -293,32 +341,41 @@ mod tests {
     #[test]
     fn b12_a_state_lives_a_quarter_of_an_hour() {
         let (table, mine) = (PendingSignIns::new(10), browser());
-        table.hold("s", pending(mine, "/a"), at(0));
-        table.hold("t", pending(mine, "/b"), at(0));
+        hold(&table, "s", mine, &path("/a"), 0);
+        hold(&table, "t", mine, &path("/b"), 0);
         assert!(matches!(take(&table, "s", mine, 899), Taken::Pending(_)));
         assert!(matches!(take(&table, "t", mine, 900), Taken::Unknown));
     }
 
     #[test]
     fn c10_hits_without_a_cookie_do_not_push_out_people_on_their_way() {
-        let (table, person) = (PendingSignIns::new(1000), browser());
+        let (table, person, next) = (PendingSignIns::new(1000), browser(), NextUrl::root());
         // The chooser page, then the provider, with the cookie: as a browser does it.
-        table.remember("handle", person, host("our.test"), NextUrl::root(), at(0));
-        table.hold("state", pending(person, "/a"), at(1));
-        for hit in 0..100_000_u32 {
-            table.hold(&format!("flood {hit}"), pending(browser(), "/"), at(2));
-        }
+        table.remember("handle", (person, Came::Without), host("our.test"), next.clone(), at(0));
+        hold(&table, "state", person, &next, 1);
+        flood(&table, 100_000, &next, 2);
         assert_eq!(table.len(), 501);
         assert!(matches!(take(&table, "state", person, 3), Taken::Pending(_)));
     }
 
     #[test]
+    fn c10_who_is_pushed_out_begins_again_and_arrives() {
+        let (table, person, next) = (PendingSignIns::new(1000), browser(), NextUrl::root());
+        table.hold("first", pending(person, &next), Came::Without, at(0));
+        flood(&table, 10_000, &next, 1);
+        assert!(matches!(take(&table, "first", person, 2), Taken::Unknown));
+        hold(&table, "second", person, &next, 3);
+        flood(&table, 10_000, &next, 4);
+        assert!(matches!(take(&table, "second", person, 5), Taken::Pending(_)));
+    }
+
+    #[test]
     fn c10_one_browser_has_a_handful() {
-        let (table, greedy, person) = (PendingSignIns::new(100), browser(), browser());
-        table.hold("first", pending(person, "/"), at(0));
-        table.hold("second", pending(person, "/"), at(0));
+        let (table, greedy, person, next) = (PendingSignIns::new(100), browser(), browser(), NextUrl::root());
+        hold(&table, "first", person, &next, 0);
+        hold(&table, "second", person, &next, 0);
         for hit in 0..10_000_u32 {
-            table.hold(&format!("{hit}"), pending(greedy, "/"), at(1));
+            hold(&table, &format!("{hit}"), greedy, &next, 1);
         }
         assert_eq!(table.len(), 2 + PER_BROWSER);
         assert!(matches!(take(&table, "first", person, 3), Taken::Pending(_)));
@@ -329,18 +386,15 @@ mod tests {
     #[test]
     fn c10_long_urls_count_for_what_they_are() {
         let table = PendingSignIns::new(100);
-        let long = format!("/{}", "a".repeat(4000));
-        for hit in 0..1000_u32 {
-            table.hold(&format!("{hit}"), pending(browser(), &long), at(1));
-        }
+        flood(&table, 1000, &path(&format!("/{}", "a".repeat(4000))), 1);
         assert!(table.len() <= 50 * 1024 / 4000, "{}", table.len());
     }
 
     #[test]
     fn a_handle_is_for_its_browser_and_portal_and_may_be_used_again() {
         let (table, mine) = (PendingSignIns::new(10), browser());
-        let next = NextUrl::parse("/deep").unwrap();
-        table.remember("h", mine, host("our.test"), next.clone(), at(0));
+        let next = path("/deep");
+        table.remember("h", (mine, Came::WithCookie), host("our.test"), next.clone(), at(0));
         for _ in 0..2 {
             assert_eq!(table.recall("h", mine, &host("our.test"), at(1)), Some(next.clone()));
         }
@@ -349,7 +403,7 @@ mod tests {
         assert_eq!(table.recall("h", mine, &host("our.test"), at(900)), None);
         // A handle is no state, a state no handle.
         assert!(matches!(take(&table, "h", mine, 1), Taken::Unknown));
-        table.hold("s", pending(mine, "/a"), at(0));
+        hold(&table, "s", mine, &path("/a"), 0);
         assert_eq!(table.recall("s", mine, &host("our.test"), at(1)), None);
     }
 
@@ -367,9 +421,7 @@ mod tests {
     #[test]
     fn c10_browsers_that_leave_are_forgotten() {
         let table = PendingSignIns::new(10);
-        for hit in 0..1000_u32 {
-            table.hold(&format!("{hit}"), pending(browser(), "/"), at(0));
-        }
+        flood(&table, 1000, &NextUrl::root(), 0);
         assert_eq!(table.tables().browsers.len(), 5);
     }
 }

@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
 
 use super::rejected::ProviderFault;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 
 /// After a failed fetch, everybody is told of that failure for this long.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
@@ -51,10 +51,11 @@ impl<T> Cached<T> {
     ///
     /// # Errors
     /// When there is none at hand and it cannot be fetched.
-    pub(super) async fn get<F>(&self, now: Timestamp, fetch: impl FnOnce() -> F) -> Result<Arc<Held<T>>, ProviderFault>
+    pub(super) async fn get<F>(&self, clock: &Clock, fetch: impl FnOnce() -> F) -> Result<Arc<Held<T>>, ProviderFault>
     where
         F: Future<Output = Result<T, ProviderFault>>,
     {
+        let now = clock.now();
         let usable = self.usable(now);
         let mut attempts = match usable {
             Some(held) if now.since(held.fetched) < self.max_age => return Ok(held),
@@ -81,7 +82,7 @@ impl<T> Cached<T> {
         if let Some(held) = usable.as_ref().filter(|held| now.since(held.fetched) < self.max_age) {
             return Ok(Arc::clone(held));
         }
-        match self.fetch(&mut attempts, now, fetch).await {
+        match self.fetch(&mut attempts, clock, fetch).await {
             Ok(held) => Ok(held),
             Err(fault) => usable.ok_or(fault),
         }
@@ -91,13 +92,14 @@ impl<T> Cached<T> {
     pub(super) async fn newer<F>(
         &self,
         seen: &Held<T>,
-        now: Timestamp,
+        clock: &Clock,
         fetch: impl FnOnce() -> F,
     ) -> Result<Option<Arc<Held<T>>>, ProviderFault>
     where
         F: Future<Output = Result<T, ProviderFault>>,
     {
         let mut attempts = self.attempts.lock().await;
+        let now = clock.now();
         if let Some(held) = self.usable(now).filter(|held| held.generation > seen.generation) {
             return Ok(Some(held));
         }
@@ -105,7 +107,7 @@ impl<T> Cached<T> {
             return Ok(None);
         }
         attempts.on_demand = Some(now);
-        self.fetch(&mut attempts, now, fetch).await.map(Some)
+        self.fetch(&mut attempts, clock, fetch).await.map(Some)
     }
 
     /// The document at hand, without a fetch.
@@ -116,22 +118,24 @@ impl<T> Cached<T> {
     async fn fetch<F>(
         &self,
         attempts: &mut Attempts,
-        now: Timestamp,
+        clock: &Clock,
         fetch: impl FnOnce() -> F,
     ) -> Result<Arc<Held<T>>, ProviderFault>
     where
         F: Future<Output = Result<T, ProviderFault>>,
     {
+        let asked = clock.now();
         match fetch().await {
             Ok(value) => {
                 attempts.failed = None;
                 attempts.generation = attempts.generation.saturating_add(1);
-                let held = Arc::new(Held { value, fetched: now, generation: attempts.generation });
+                let held = Arc::new(Held { value, fetched: asked, generation: attempts.generation });
                 self.held.store(Some(Arc::clone(&held)));
                 Ok(held)
             }
             Err(fault) => {
-                attempts.failed = Some((now, fault.clone()));
+                // It may have taken a while to fail.
+                attempts.failed = Some((clock.now(), fault.clone()));
                 Err(fault)
             }
         }
@@ -156,13 +160,13 @@ mod tests {
         }
 
         async fn get(&self, seconds: i64, up: bool) -> Result<u32, ProviderFault> {
-            let now = Timestamp::from_seconds(seconds);
-            self.cached.get(now, || self.fetch(up)).await.map(|held| held.value)
+            let clock = Clock::manual(Timestamp::from_seconds(seconds));
+            self.cached.get(&clock, || self.fetch(up)).await.map(|held| held.value)
         }
 
         async fn newer(&self, seen: &Held<u32>, seconds: i64) -> Option<u32> {
-            let now = Timestamp::from_seconds(seconds);
-            self.cached.newer(seen, now, || self.fetch(true)).await.unwrap().map(|held| held.value)
+            let clock = Clock::manual(Timestamp::from_seconds(seconds));
+            self.cached.newer(seen, &clock, || self.fetch(true)).await.unwrap().map(|held| held.value)
         }
 
         async fn fetch(&self, up: bool) -> Result<u32, ProviderFault> {
@@ -206,10 +210,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_slow_failure_counts_from_its_end() {
+        let (source, clock) = (Source::new(), Clock::manual(Timestamp::from_seconds(0)));
+        for _ in 0..2 {
+            let slow = || async {
+                clock.advance(Duration::from_secs(5));
+                source.fetch(false).await
+            };
+            assert!(source.cached.get(&clock, slow).await.is_err());
+        }
+        assert_eq!(source.fetches(), 1);
+    }
+
+    #[tokio::test]
     async fn b4_a_newer_one_is_looked_for_at_once_and_then_seldom() {
         let source = Source::new();
         let fetch = || source.fetch(true);
-        let seen = source.cached.get(Timestamp::from_seconds(0), fetch).await.unwrap();
+        let seen = source.cached.get(&Clock::manual(Timestamp::from_seconds(0)), fetch).await.unwrap();
         assert_eq!(source.newer(&seen, 1).await, Some(2));
         // Somebody who has seen only the first gets the second without a fetch.
         assert_eq!(source.newer(&seen, 1).await, Some(2));

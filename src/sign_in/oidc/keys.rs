@@ -139,3 +139,94 @@ pub(super) fn core_algorithm(algorithm: SigningAlgorithm) -> CoreJwsSigningAlgor
         SigningAlgorithm::EdDsa => CoreJwsSigningAlgorithm::EdDsa,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn modulus(bits: usize) -> String {
+        let mut bytes = vec![0xff; bits.div_ceil(8)];
+        bytes[0] >>= (8 - bits % 8) % 8;
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    fn usable(jwk: &Value) -> bool {
+        !KeySet::parse(json!({"keys": [jwk]}).to_string().as_bytes()).unwrap().is_empty()
+    }
+
+    #[test]
+    fn b5_only_public_signature_keys_of_a_fair_size_are_used() {
+        let coordinate = URL_SAFE_NO_PAD.encode([7; 32]);
+        let rsa = |bits| json!({"kty": "RSA", "e": "AQAB", "n": modulus(bits)});
+        let with = |name: &str, value: Value| {
+            let mut key = rsa(2048);
+            key[name] = value;
+            key
+        };
+        for (jwk, expected) in [
+            (rsa(512), false),
+            (rsa(2047), false),
+            (rsa(2048), true),
+            (rsa(4096), true),
+            (rsa(4097), false),
+            (json!({"kty": "RSA", "e": "AQAB", "n": format!("AA{}", &modulus(2040)[..338])}), false),
+            (json!({"kty": "RSA", "e": "AQAB"}), false),
+            (json!({"kty": "RSA", "e": "AQAB", "n": 7}), false),
+            (with("use", json!("sig")), true),
+            (with("use", json!("enc")), false),
+            (with("use", json!(7)), false),
+            (with("key_ops", json!(["verify"])), true),
+            (with("key_ops", json!(["encrypt"])), false),
+            (with("key_ops", json!("verify")), false),
+            (with("d", json!("AQAB")), false),
+            (with("alg", json!("RS256")), true),
+            (with("alg", json!("RSA-OAEP")), false),
+            (with("kid", json!("k")), true),
+            (with("kid", json!(7)), false),
+            (with("x5c", json!(["AAAA"])), true),
+            (json!({"kty": "oct", "k": "AAAA"}), false),
+            (json!({"kty": "EC", "crv": "P-256", "x": coordinate, "y": coordinate}), true),
+            (json!({"kty": "EC", "crv": "P-521", "x": coordinate, "y": coordinate}), false),
+            (json!({"kty": "EC", "crv": "secp256k1", "x": coordinate, "y": coordinate}), false),
+            (json!({"kty": "OKP", "crv": "Ed25519", "x": coordinate}), true),
+            (json!({"kty": "OKP", "crv": "X25519", "x": coordinate}), false),
+            (json!({"kty": "AKP", "alg": "ML-DSA-44"}), false),
+            (json!({"crv": "P-256"}), false),
+            (json!([]), false),
+            (json!(null), false),
+        ] {
+            assert_eq!(usable(&jwk), expected, "{jwk}");
+        }
+    }
+
+    #[test]
+    fn b4_a_key_is_chosen_by_name_type_and_algorithm() {
+        let set = json!({"keys": [
+            {"kty": "RSA", "e": "AQAB", "n": modulus(2048), "kid": "a", "alg": "RS256"},
+            {"kty": "RSA", "e": "AQAB", "n": modulus(2048), "kid": "a"},
+            {"kty": "RSA", "e": "AQAB", "n": modulus(2048)},
+        ]});
+        let set = KeySet::parse(set.to_string().as_bytes()).unwrap();
+        for (id, algorithm, expected) in [
+            (Some("a"), SigningAlgorithm::Rs256, 2),
+            (Some("a"), SigningAlgorithm::Ps256, 1),
+            (Some("b"), SigningAlgorithm::Rs256, 0),
+            (Some("a"), SigningAlgorithm::Es256, 0),
+            (None, SigningAlgorithm::Rs256, 3),
+            (None, SigningAlgorithm::EdDsa, 0),
+        ] {
+            assert_eq!(set.candidates(id, algorithm).count(), expected, "{id:?} {algorithm:?}");
+        }
+    }
+
+    #[test]
+    fn b5_sets_are_objects_with_an_array_and_bounded() {
+        for wrong in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[],"keys":[]}"#, "<html>"] {
+            assert!(KeySet::parse(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+        let many = vec![json!({"kty": "RSA", "e": "AQAB", "n": modulus(2048)}); 100];
+        assert_eq!(KeySet::parse(json!({"keys": many}).to_string().as_bytes()).unwrap().len(), MOST);
+    }
+}

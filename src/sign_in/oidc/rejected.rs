@@ -251,3 +251,36 @@ impl OidcRejected {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b17_error_codes_are_shown_only_when_plain() {
+        for (raw, shown) in [
+            ("invalid_request", "invalid_request"),
+            ("<script>", "-"),
+            ("", "-"),
+            ("a b", "-"),
+            ("a\r\nSet-Cookie:x", "-"),
+            (&"a".repeat(65), "-"),
+        ] {
+            assert_eq!(ErrorCode::new(raw).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn who_is_to_blame() {
+        for (rejected, reason, blame) in [
+            (OidcRejected::VisitorCancelled, "visitor_cancelled", Blame::Visitor),
+            (OidcRejected::EmailNotVerified, "email_not_verified", Blame::Visitor),
+            (IdTokenRejected::BadSignature.into(), "id_token_bad_signature", Blame::Provider),
+            (ProviderFault::Unreachable("x".into()).into(), "provider_unreachable", Blame::Provider),
+            (OidcRejected::ClientRefused(ErrorCode::new("x")), "client_refused", Blame::Operator),
+            (OidcRejected::Cryptography("x"), "cryptography_failed", Blame::Gateway),
+        ] {
+            assert_eq!((rejected.reason(), rejected.blame()), (reason, blame));
+        }
+    }
+}
