@@ -234,7 +234,7 @@ async fn http2_visitors_are_served_alike() {
     let request = recorder.requests().pop().unwrap();
     assert_eq!((request.target(), request.all("host")), ("/private/h2", vec![recorder.address.to_string().as_str()]));
     assert_eq!(request.all("x-forwarded-for"), ["127.0.0.1"]);
-    assert_eq!(request.all("cookie"), Vec::<&str>::new());
+    assert!(request.all("cookie").iter().all(|cookie| !cookie.contains("vestibule")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
