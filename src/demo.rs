@@ -1,1 +1,5 @@
 //! The outside world in one process: identity providers and JSM look-alikes, for `vestibule demo` and for the tests.
+
+pub mod certificates;
+pub mod recorder;
+pub mod server;
