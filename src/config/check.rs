@@ -36,7 +36,7 @@ impl Check<'_> {
     /// Checks a whole file. `None` when a fault was found.
     pub(super) fn config(&mut self, root: &Place<'_>, raw: Raw) -> Option<Config> {
         if raw.version != 1 {
-            self.fault(&root.key("version"), format!("version {} is not known", raw.version), "write 1");
+            self.fault(&root.key("version"), format!("{} is not known", raw.version), "write 1");
         }
         let keys = self.keys(&root.key("keys"), &raw.keys);
         let listen = self.listen(&root.key("listen"), &raw.listen);
@@ -194,7 +194,7 @@ impl Check<'_> {
         } else if url.query().is_some() || url.fragment().is_some() {
             self.fault(place, "has a query or a fragment", "end it before the \"?\" or \"#\"");
         } else if url.scheme() == "http" && !is_loopback(&url) {
-            self.fault(place, "plain http is for this machine only (localhost, 127.0.0.1, [::1])", "use https");
+            self.fault(place, "plain http is for this machine only: localhost, 127.0.0.1 or [::1]", "use https");
         }
         (self.report.count() == before).then_some(url)
     }

@@ -23,7 +23,7 @@ impl Walk<'_> {
             return self.secret(node, place);
         }
         if let Some(words) = words(schema) {
-            return self.word(node, place, &words);
+            return self.word(node, place, &words, schema);
         }
         let kind = schema.get("type");
         if schema.get("properties").is_some() || marked(schema, "x-choice") {
@@ -61,7 +61,10 @@ impl Walk<'_> {
                 None => self.unknown(entry, entries, place, properties),
             }
         }
-        if choice && !self.report.is_broken(place) && values.len() != 1 {
+        if choice && values.is_empty() && !entries.is_empty() {
+            // What stands there is unknown, which has been said.
+            self.report.spoil(place);
+        } else if choice && values.len() != 1 && !self.report.is_broken(place) {
             let known: Vec<&str> = properties.iter().flat_map(|known| known.keys().map(String::as_str)).collect();
             let what = if values.is_empty() { "nothing is chosen" } else { "only one kind may be chosen" };
             self.report.broken(place, what, format!("known: {}", known.join(", ")));
@@ -200,7 +203,7 @@ impl Walk<'_> {
         }
     }
 
-    fn word(&mut self, node: &Node, place: &Place<'_>, words: &[&str]) -> Value {
+    fn word(&mut self, node: &Node, place: &Place<'_>, words: &[&str], schema: &Value) -> Value {
         let known = words.join(", ");
         let Some(text) = self.scalar(node, place, &format!("one of {known}")) else {
             return words.first().copied().unwrap_or_default().into();
@@ -209,9 +212,10 @@ impl Walk<'_> {
             return text.into();
         }
         let near = nearest(text, words);
-        let cure = match near {
-            Some(near) => format!("did you mean \"{near}\"? known: {known}"),
-            None => format!("known: {known}"),
+        let cure = match (schema.get("x-advice").and_then(Value::as_str), near) {
+            (Some(advice), _) => format!("{advice}; known: {known}"),
+            (None, Some(near)) => format!("did you mean \"{near}\"? known: {known}"),
+            (None, None) => format!("known: {known}"),
         };
         self.report.broken(place, format!("{} is not known here", quote(text)), cure);
         near.or(words.first().copied()).unwrap_or_default().into()
@@ -282,8 +286,7 @@ fn filler(schema: &Value) -> Value {
 fn example(key: &str, schema: &Value) -> String {
     let example = schema.get("examples").and_then(Value::as_array).and_then(|examples| examples.first());
     match example {
-        Some(Value::String(text)) => format!("such as {key}: {text}"),
-        Some(other) => format!("such as {key}: {}", flow(other)),
+        Some(example) => format!("such as {key}: {}", flow(example)),
         None => {
             let meaning = schema.get("description").and_then(Value::as_str).unwrap_or_default();
             let sentence = meaning.split_once(". ").map_or(meaning, |(first, _)| first).trim_end_matches('.');
@@ -299,7 +302,7 @@ pub(super) fn flow(value: &Value) -> String {
     match value {
         Value::Null => "~".to_owned(),
         Value::Bool(_) | Value::Number(_) => value.to_string(),
-        Value::String(text) if text.bytes().any(|b| b.is_ascii_alphabetic()) => text.clone(),
+        Value::String(text) if is_plain(text) => text.clone(),
         Value::String(text) => format!("\"{text}\""),
         Value::Array(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
         Value::Object(entries) => {
@@ -307,6 +310,13 @@ pub(super) fn flow(value: &Value) -> String {
             format!("{{{}}}", entries.join(", "))
         }
     }
+}
+
+/// Whether a text needs no quotes in YAML, and is no number.
+fn is_plain(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/')
+        && text.bytes().any(|b| b.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/.:-_@".contains(&b))
 }
 
 /// The known word that was most likely meant.

@@ -191,7 +191,7 @@ impl<'t> Reader<'_, 't> {
                 (_, span) => {
                     let cure = "remove everything from this \"---\" on";
                     self.report.of_text(Mark::start(&span), "", "a second document starts here", cure);
-                    return Some(root);
+                    return None;
                 }
             }
         }

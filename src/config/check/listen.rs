@@ -1,8 +1,8 @@
 //! Sockets and TLS.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
@@ -65,9 +65,8 @@ impl Check<'_> {
             IpNet::V4(network) => network.prefix_len() == 0,
             // ::ffff:0:0/96 is every IPv4 address once more.
             IpNet::V6(network) => {
-                network.prefix_len() == 0
-                    || network.network().to_ipv4_mapped().is_some_and(|v4| v4.is_unspecified())
-                        && network.prefix_len() <= 96
+                let mapped = Ipv6Net::new(Ipv4Addr::UNSPECIFIED.to_ipv6_mapped(), 96);
+                mapped.is_ok_and(|mapped| network.contains(&mapped))
             }
         };
         if everyone {

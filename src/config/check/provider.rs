@@ -45,6 +45,9 @@ impl Check<'_> {
 
     /// A list of mail domains, each at most once.
     pub(super) fn domains(&mut self, place: &Place<'_>, raw: Option<&[String]>) -> Option<Vec<EmailDomain>> {
+        if self.report.is_broken(place) {
+            return None;
+        }
         let parse = |(index, text): (usize, &String)| match EmailDomain::parse(text) {
             Ok(domain) => Some(domain),
             Err(error) => {

@@ -10,12 +10,12 @@ use super::{DurationText, RawSecret};
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct RawProvider {
     /// OpenID Connect, authorization code flow with PKCE. The redirect address to register at the provider is
-    /// `https://HOST/.vestibule/callback/NAME`, for each portal that uses it.
+    /// `https://HOST/.vestibule/oidc/NAME/callback`, for each portal that uses it.
     pub oidc: RawOidc,
     /// What people read on the sign-in page. Without it, the name.
     pub label: Option<String>,
     /// The only mail domains that this provider may speak for, exactly as listed, without subdomains; also the way to it
-    /// with `choose: by_email`. Without it, any that no other provider lists.
+    /// with `choose: by_email`. Without it, any.
     #[schemars(extend("default" = []), example = serde_json::json!(["acme.com"]))]
     pub email_domains: Option<Vec<String>>,
 }
@@ -75,6 +75,7 @@ pub(in crate::config) enum RawClientAuthentication {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[schemars(extend("x-advice" = "neither none nor a shared secret ever counts as a signature"))]
 pub(in crate::config) enum RawAlgorithm {
     RS256,
     RS384,
@@ -104,6 +105,7 @@ pub(in crate::config) struct RawClaims {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(extend("x-advice" = "remove the key to go by the provider's email_verified"))]
 pub(in crate::config) enum RawEmailIsVerified {
     /// Every address counts as verified.
     DangerouslyAlways,
