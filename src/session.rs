@@ -1,3 +1,29 @@
 //! The visitor's session with Vestibule: one opaque cookie in the browser, a sealed record in the store.
+//!
+//! Owns the cookie ([`cookie`]), the session in memory ([`LiveSession`]), what is written of it (`record`, `sealed`) and
+//! where ([`store`]). Trusts nothing but the 256 random bits of the cookie and the configured keys: the store is told a
+//! hash of the id, and both together are needed to open a record. Refuses a session id that it did not make, a record
+//! that any other key or place has sealed, and whatever is over.
 
+pub mod cookie;
+pub mod customer_session;
+mod entry;
+mod keys;
+mod live;
+mod record;
+mod registry;
+mod sealed;
+mod sessions;
 pub mod settings;
+pub mod store;
+
+#[cfg(test)]
+mod kill_tests;
+
+pub use cookie::{SESSION_COOKIE, SIGN_IN_COOKIE};
+pub use customer_session::{CustomerSession, UpstreamCookie};
+pub use entry::{Listing, Selector, SessionEntry};
+pub use keys::InvalidKeys;
+pub use live::LiveSession;
+pub use sessions::{Ended, EndedSession, Kept, Lookup, OpenError, PartlyEnded, Sessions};
+pub use store::StoreError;

@@ -1,0 +1,329 @@
+//! The upstream cookies that make JSM see a customer. Held for the session, sealed in its record, never shown to the
+//! browser, never logged. The broker opens and renews them; this is the value alone.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use cookie::Cookie;
+use http::HeaderValue;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::secret::Secret;
+
+/// One upstream cookie that belongs to a customer session.
+#[derive(Clone)]
+pub struct UpstreamCookie {
+    /// The cookie's name.
+    pub name: String,
+    /// Its value, a bearer secret.
+    pub value: Secret,
+    /// The path below which the upstream wants it; `/` for everywhere.
+    pub path: String,
+}
+
+/// What a `Set-Cookie` of the upstream asks for.
+#[derive(Debug)]
+pub enum SetCookie {
+    /// To hold this cookie, until then if it says so.
+    Hold(UpstreamCookie, Option<Timestamp>),
+    /// To forget the cookie of that name and path.
+    Forget {
+        /// The cookie's name.
+        name: String,
+        /// The path, when one is told.
+        path: Option<String>,
+    },
+}
+
+impl SetCookie {
+    /// Reads one `Set-Cookie` value (RFC 6265, 5.2). `None` when it is none, or holds what no `Cookie` header may carry.
+    pub fn parse(value: &HeaderValue, now: Timestamp) -> Option<Self> {
+        let cookie = Cookie::parse(value.to_str().ok()?).ok()?;
+        let plain = |text: &str| text.bytes().all(|b| b.is_ascii_graphic() && b != b';' && b != b',');
+        if cookie.name().is_empty() || !plain(cookie.name()) || !cookie.value().bytes().all(|b| b.is_ascii_graphic()) {
+            return None;
+        }
+        let (name, path) = (cookie.name().to_owned(), cookie.path().filter(|path| path.starts_with('/')));
+        let path = path.map(str::to_owned);
+        // Max-Age is stronger than Expires (RFC 6265, 5.3).
+        let expires = match (cookie.max_age(), cookie.expires_datetime()) {
+            (Some(age), _) => Some(now.after(age.try_into().unwrap_or_default())),
+            (None, Some(at)) => Some(Timestamp::from_seconds(at.unix_timestamp())),
+            (None, None) => None,
+        };
+        if cookie.value().is_empty() || expires.is_some_and(|at| at <= now) {
+            return Some(Self::Forget { name, path });
+        }
+        let value = Secret::generated(cookie.value());
+        Some(Self::Hold(UpstreamCookie { name, value, path: path.unwrap_or_else(|| "/".to_owned()) }, expires))
+    }
+}
+
+/// The upstream cookies of one customer, as the upstream gave them at one moment. A new sign-in there, or a renewed
+/// cookie, is a new value with a higher generation.
+#[derive(Clone)]
+pub struct CustomerSession {
+    generation: u64,
+    customer: String,
+    cookies: Vec<UpstreamCookie>,
+    opened: Timestamp,
+    expires: Option<Timestamp>,
+    /// The whole `Cookie` header, when no cookie is for a part of the site only.
+    everywhere: Option<HeaderValue>,
+}
+
+impl CustomerSession {
+    /// The session of `customer` (user name or account id), opened at `opened`, over at `expires` if that is known.
+    pub fn new(
+        generation: u64,
+        customer: impl Into<String>,
+        mut cookies: Vec<UpstreamCookie>,
+        opened: Timestamp,
+        expires: Option<Timestamp>,
+    ) -> Self {
+        // Longer paths stand first (RFC 6265, 5.4).
+        cookies.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
+        let everywhere = if cookies.iter().all(|cookie| cookie.path == "/") { header(cookies.iter()) } else { None };
+        Self { generation, customer: customer.into(), cookies, opened, expires, everywhere }
+    }
+
+    /// Counts the customer sessions of one session upwards: what is newer wins.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whom JSM sees: user name or account id.
+    pub fn customer(&self) -> &str {
+        &self.customer
+    }
+
+    /// The cookies, longer paths first.
+    pub fn cookies(&self) -> &[UpstreamCookie] {
+        &self.cookies
+    }
+
+    /// When it was opened.
+    pub fn opened(&self) -> Timestamp {
+        self.opened
+    }
+
+    /// When it is over, as far as the upstream has told.
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.expires
+    }
+
+    /// The `Cookie` header for a request to `path`, marked sensitive. Costs nothing when all cookies are for `/`.
+    pub fn cookie_header(&self, path: &str) -> Option<HeaderValue> {
+        match &self.everywhere {
+            Some(whole) => Some(whole.clone()),
+            None => header(self.cookies.iter().filter(|cookie| path_matches(path, &cookie.path))),
+        }
+    }
+
+    /// Whether a cookie of that name is held, so that the browser's must not reach the upstream beside it.
+    pub fn holds(&self, name: &str) -> bool {
+        self.cookies.iter().any(|cookie| cookie.name == name)
+    }
+
+    /// Takes over what the upstream says about the cookies that are held: a new value of the next generation when
+    /// something changed, `None` when nothing did. Other cookies are the browser's.
+    pub fn absorb<'a>(&self, set_cookies: impl IntoIterator<Item = &'a HeaderValue>, now: Timestamp) -> Option<Self> {
+        let mut cookies = self.cookies.clone();
+        let mut changed = false;
+        for asked in set_cookies.into_iter().filter_map(|value| SetCookie::parse(value, now)) {
+            match asked {
+                SetCookie::Hold(new, _) => {
+                    let held = |old: &&mut UpstreamCookie| old.name == new.name && old.path == new.path;
+                    if let Some(old) = cookies.iter_mut().find(held)
+                        && old.value.reveal() != new.value.reveal()
+                    {
+                        *old = new;
+                        changed = true;
+                    }
+                }
+                SetCookie::Forget { name, path } => {
+                    let before = cookies.len();
+                    let path = path.as_deref().unwrap_or("/");
+                    cookies.retain(|cookie| cookie.name != name || cookie.path != path);
+                    changed |= cookies.len() != before;
+                }
+            }
+        }
+        let next = self.generation.saturating_add(1);
+        changed.then(|| Self::new(next, self.customer.clone(), cookies, self.opened, self.expires))
+    }
+
+    /// What is written into the record.
+    pub(super) fn text(&self) -> CustomerSessionText<'_> {
+        CustomerSessionText {
+            generation: self.generation,
+            customer: Cow::Borrowed(&self.customer),
+            cookies: self
+                .cookies
+                .iter()
+                .map(|cookie| CookieText {
+                    name: Cow::Borrowed(&cookie.name),
+                    value: Cow::Borrowed(cookie.value.reveal()),
+                    path: Cow::Borrowed(&cookie.path),
+                })
+                .collect(),
+            opened: self.opened,
+            expires: self.expires,
+        }
+    }
+
+    /// Reads what [`CustomerSession::text`] wrote.
+    pub(super) fn from_text(text: CustomerSessionText<'_>) -> Self {
+        let cookies = text.cookies.into_iter().map(|cookie| UpstreamCookie {
+            name: cookie.name.into_owned(),
+            value: Secret::generated(cookie.value.into_owned()),
+            path: cookie.path.into_owned(),
+        });
+        Self::new(text.generation, text.customer, cookies.collect(), text.opened, text.expires)
+    }
+}
+
+/// The names, and no value.
+impl fmt::Debug for CustomerSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CustomerSession")
+            .field("generation", &self.generation)
+            .field("customer", &self.customer)
+            .field("cookies", &self.cookies)
+            .field("opened", &self.opened)
+            .field("expires", &self.expires)
+            .finish()
+    }
+}
+
+impl fmt::Debug for UpstreamCookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}=..; Path={}", self.name, self.path)
+    }
+}
+
+/// A customer session with its values in clear: exists only on the way into and out of the sealed record.
+#[derive(Serialize, Deserialize)]
+pub(super) struct CustomerSessionText<'a> {
+    generation: u64,
+    customer: Cow<'a, str>,
+    cookies: Vec<CookieText<'a>>,
+    opened: Timestamp,
+    expires: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CookieText<'a> {
+    name: Cow<'a, str>,
+    value: Cow<'a, str>,
+    path: Cow<'a, str>,
+}
+
+fn header<'a>(cookies: impl Iterator<Item = &'a UpstreamCookie>) -> Option<HeaderValue> {
+    let mut text = zeroize::Zeroizing::new(String::new());
+    for cookie in cookies {
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        text.push_str(&cookie.name);
+        text.push('=');
+        text.push_str(cookie.value.reveal());
+    }
+    if text.is_empty() {
+        return None;
+    }
+    let mut value = HeaderValue::from_str(&text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// RFC 6265, 5.1.4.
+fn path_matches(request: &str, cookie: &str) -> bool {
+    match request.strip_prefix(cookie) {
+        Some(rest) => rest.is_empty() || cookie.ends_with('/') || rest.starts_with('/'),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_000);
+
+    fn cookie(name: &str, value: &str, path: &str) -> UpstreamCookie {
+        UpstreamCookie { name: name.into(), value: Secret::generated(value), path: path.into() }
+    }
+
+    fn session(cookies: Vec<UpstreamCookie>) -> CustomerSession {
+        CustomerSession::new(7, "ana@acme.com", cookies, NOW, None)
+    }
+
+    fn absorbed(session: &CustomerSession, set_cookies: &[&str]) -> Option<CustomerSession> {
+        let values: Vec<HeaderValue> = set_cookies.iter().map(|value| HeaderValue::from_str(value).unwrap()).collect();
+        session.absorb(&values, NOW)
+    }
+
+    #[test]
+    fn the_header_is_ready_and_sensitive() {
+        let session = session(vec![cookie("JSESSIONID", "abc", "/"), cookie("seraph", "d%3Ae", "/")]);
+        let header = session.cookie_header("/any").unwrap();
+        assert_eq!(header, "JSESSIONID=abc; seraph=d%3Ae");
+        assert!(header.is_sensitive());
+    }
+
+    #[test]
+    fn cookies_go_only_below_their_path() {
+        let session = session(vec![cookie("a", "1", "/"), cookie("b", "2", "/servicedesk")]);
+        assert_eq!(session.cookie_header("/servicedesk/customer").unwrap(), "b=2; a=1");
+        assert_eq!(session.cookie_header("/servicedesk").unwrap(), "b=2; a=1");
+        assert_eq!(session.cookie_header("/servicedesks").unwrap(), "a=1");
+    }
+
+    #[test]
+    fn only_held_cookies_are_absorbed() {
+        let session = session(vec![cookie("JSESSIONID", "abc", "/"), cookie("xsrf", "x", "/")]);
+        assert!(absorbed(&session, &["theme=dark; Path=/", "JSESSIONID=abc; Path=/; HttpOnly"]).is_none());
+        assert!(absorbed(&session, &["JSESSIONID=other; Path=/elsewhere", "", "="]).is_none());
+        let next = absorbed(&session, &["JSESSIONID=new; Path=/; Secure", "theme=dark"]).unwrap();
+        assert_eq!(next.generation(), 8);
+        assert_eq!(next.cookie_header("/").unwrap(), "JSESSIONID=new; xsrf=x");
+    }
+
+    #[test]
+    fn forgotten_cookies_go() {
+        let session = session(vec![cookie("JSESSIONID", "abc", "/"), cookie("xsrf", "x", "/")]);
+        for gone in
+            ["xsrf=; Path=/", "xsrf=x; Max-Age=0; Path=/", "xsrf=x; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT"]
+        {
+            assert_eq!(absorbed(&session, &[gone]).unwrap().cookie_header("/").unwrap(), "JSESSIONID=abc", "{gone}");
+        }
+    }
+
+    #[test]
+    fn set_cookie_tells_when_it_ends() {
+        let parse = |text: &str| SetCookie::parse(&HeaderValue::from_str(text).unwrap(), NOW);
+        let Some(SetCookie::Hold(held, Some(until))) = parse("a=b; Max-Age=60; Expires=Thu, 01 Jan 1970 00:00:00 GMT")
+        else {
+            panic!("held");
+        };
+        assert_eq!((held.value.reveal(), held.path.as_str(), until), ("b", "/", Timestamp::from_seconds(1_060)));
+        assert!(parse("no equals sign").is_none());
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        let shown = format!("{:?}", session(vec![cookie("JSESSIONID", "top-secret", "/")]));
+        assert!(shown.contains("JSESSIONID") && !shown.contains("top-secret"), "{shown}");
+    }
+
+    #[test]
+    fn the_text_reads_back() {
+        let session = session(vec![cookie("a", "1", "/"), cookie("b", "2", "/x")]);
+        let text = serde_json::to_string(&session.text()).unwrap();
+        let back = CustomerSession::from_text(serde_json::from_str(&text).unwrap());
+        assert_eq!(back.cookie_header("/x"), session.cookie_header("/x"));
+        assert_eq!((back.generation(), back.customer()), (7, "ana@acme.com"));
+    }
+}

@@ -1,0 +1,86 @@
+//! The index part: what may be known of a session without the visitor's cookie.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::email::EmailAddress;
+use crate::ids::{ProviderName, SessionHash};
+use crate::portal::host::HostName;
+
+/// What operators and sign-out by the provider may know of a session. Opened with the configured keys alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionEntry {
+    /// The session's name in the store and in logs.
+    pub hash: SessionHash,
+    /// The identity provider that spoke for the person.
+    pub provider: ProviderName,
+    /// OpenID Connect `iss`, or the SAML entity id.
+    pub issuer: String,
+    /// OpenID Connect `sub`, or the SAML NameID.
+    pub subject: String,
+    /// The person's e-mail address.
+    pub email: Option<EmailAddress>,
+    /// The provider's own session (`sid`, SessionIndex).
+    pub provider_session: Option<String>,
+    /// The portal that the session is for.
+    pub portal: HostName,
+    /// When the person signed in.
+    pub opened: Timestamp,
+    /// When the session was last used, as far as it was written: up to a minute late.
+    pub last_seen: Timestamp,
+    /// The address that the person signed in from.
+    pub client: IpAddr,
+}
+
+impl SessionEntry {
+    /// The selectors that find this session; each becomes a blind tag in the store.
+    pub(super) fn selectors(&self) -> impl Iterator<Item = Selector> {
+        let by_session =
+            self.provider_session.clone().map(|sid| Selector::ProviderSession { issuer: self.issuer.clone(), sid });
+        let by_subject = Selector::Subject { issuer: self.issuer.clone(), subject: self.subject.clone() };
+        std::iter::once(by_subject).chain(by_session)
+    }
+
+    /// Whether `selector` means this session.
+    pub fn matches(&self, selector: &Selector) -> bool {
+        match selector {
+            Selector::ProviderSession { issuer, sid } => {
+                *issuer == self.issuer && Some(sid) == self.provider_session.as_ref()
+            }
+            Selector::Subject { issuer, subject } => *issuer == self.issuer && *subject == self.subject,
+            Selector::Hash(hash) => *hash == self.hash,
+        }
+    }
+}
+
+/// Which sessions to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// Those that hang on one session at the provider (OpenID Connect Back-Channel Logout `sid`, SAML SessionIndex).
+    ProviderSession {
+        /// OpenID Connect `iss`, or the SAML entity id.
+        issuer: String,
+        /// The provider's session.
+        sid: String,
+    },
+    /// All sessions of one person.
+    Subject {
+        /// OpenID Connect `iss`, or the SAML entity id.
+        issuer: String,
+        /// OpenID Connect `sub`, or the SAML NameID.
+        subject: String,
+    },
+    /// One session.
+    Hash(SessionHash),
+}
+
+/// Sessions as the store tells them.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// Those that could be read; not in order.
+    pub sessions: Vec<SessionEntry>,
+    /// How many more were met that no configured key opens.
+    pub unreadable: usize,
+}

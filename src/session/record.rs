@@ -1,0 +1,100 @@
+//! What is written of a session: the plain content of the two sealed parts, as JSON.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::customer_session::{CustomerSession, CustomerSessionText};
+use super::entry::SessionEntry;
+use super::sealed::NotSealed;
+use crate::clock::Timestamp;
+use crate::portal::host::HostName;
+use crate::secret::Secret;
+use crate::sign_in::VerifiedIdentity;
+
+/// The secrets of a session, which only its cookie opens.
+pub(super) struct Record {
+    pub identity: VerifiedIdentity,
+    pub id_token: Option<Secret>,
+    pub portal: HostName,
+    pub client: IpAddr,
+    pub opened: Timestamp,
+    pub customer_session: Option<CustomerSession>,
+}
+
+#[derive(Serialize)]
+struct RecordText<'a> {
+    identity: &'a VerifiedIdentity,
+    id_token: Option<&'a str>,
+    portal: &'a HostName,
+    client: IpAddr,
+    opened: Timestamp,
+    customer_session: Option<CustomerSessionText<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ReadRecord {
+    identity: VerifiedIdentity,
+    id_token: Option<String>,
+    portal: HostName,
+    client: IpAddr,
+    opened: Timestamp,
+    customer_session: Option<CustomerSessionText<'static>>,
+}
+
+/// A session's lasting parts, to be written together with a customer session.
+pub(super) struct RecordParts<'a> {
+    pub identity: &'a VerifiedIdentity,
+    pub id_token: Option<&'a Secret>,
+    pub portal: &'a HostName,
+    pub client: IpAddr,
+    pub opened: Timestamp,
+}
+
+impl RecordParts<'_> {
+    /// The plain bytes to seal. Wiped when dropped.
+    pub fn plain(&self, customer_session: Option<&CustomerSession>) -> Result<Zeroizing<Vec<u8>>, NotSealed> {
+        plain(&RecordText {
+            identity: self.identity,
+            id_token: self.id_token.map(Secret::reveal),
+            portal: self.portal,
+            client: self.client,
+            opened: self.opened,
+            customer_session: customer_session.map(CustomerSession::text),
+        })
+    }
+}
+
+impl Record {
+    /// Reads what [`RecordParts::plain`] wrote.
+    pub fn read(plain: &[u8]) -> Option<Self> {
+        let read: ReadRecord = serde_json::from_slice(plain).ok()?;
+        Some(Self {
+            identity: read.identity,
+            id_token: read.id_token.map(Secret::generated),
+            portal: read.portal,
+            client: read.client,
+            opened: read.opened,
+            customer_session: read.customer_session.map(CustomerSession::from_text),
+        })
+    }
+}
+
+impl SessionEntry {
+    /// The plain bytes to seal.
+    pub(super) fn plain(&self) -> Result<Zeroizing<Vec<u8>>, NotSealed> {
+        plain(self)
+    }
+
+    /// Reads what [`SessionEntry::plain`] wrote.
+    pub(super) fn read(plain: &[u8]) -> Option<Self> {
+        serde_json::from_slice(plain).ok()
+    }
+}
+
+fn plain(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, NotSealed> {
+    let mut plain = Zeroizing::new(Vec::with_capacity(4096)); // one buffer: growing would leave copies behind
+    serde_json::to_writer(&mut *plain, value).map_err(|_| NotSealed::NoJson)?;
+    Ok(plain)
+}

@@ -1,0 +1,386 @@
+//! Sessions: opened, found, ended. The hot path, [`Sessions::cached`], reads memory only.
+
+mod ending;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use moka::sync::Cache;
+
+pub use self::ending::{Ended, EndedSession, PartlyEnded};
+use super::customer_session::CustomerSession;
+use super::entry::{Listing, SessionEntry};
+use super::keys::KeyRing;
+use super::live::{Lifetimes, LiveSession, Standing};
+use super::record::Record;
+use super::registry::{Loaded, Registry, Whereabouts};
+use super::sealed::{Kind, NotSealed, Sealed};
+use super::settings::{SessionSettings, StoreSettings};
+use super::store::embedded::EmbeddedStore;
+use super::store::{SessionStore, StoreError, StoredIndex, StoredSession};
+use crate::clock::{Clock, Timestamp};
+use crate::ids::{SessionHash, SessionId};
+use crate::portal::host::HostName;
+use crate::random::{NoRandomness, Random};
+use crate::secret::Secret;
+use crate::sign_in::VerifiedIdentity;
+
+/// All sessions. Clones share them.
+#[derive(Clone)]
+pub struct Sessions {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    keys: KeyRing,
+    store: Arc<dyn SessionStore>,
+    cache: Cache<SessionHash, Arc<LiveSession>>,
+    registry: Registry,
+    lifetimes: Lifetimes,
+    clock: Clock,
+    random: Random,
+}
+
+/// What memory alone knows of a cookie.
+#[derive(Clone, Debug)]
+pub enum Lookup {
+    /// A session, sound now.
+    Found(Arc<LiveSession>),
+    /// A session, but not for this request: over, ended, or of another portal.
+    Refused,
+    /// Ask the store, by [`Sessions::find`].
+    NotCached,
+}
+
+/// What became of a customer session that was to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is kept, in memory and on the disk.
+    Kept,
+    /// A newer or equal one was there already: use that.
+    Older,
+    /// The session has ended meanwhile: the caller should end the customer session too.
+    SessionEnded,
+}
+
+/// Why no session was opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// No id could be made.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// The provider's limit for the session has passed already.
+    #[error("the identity provider's limit for the session has passed")]
+    Over,
+    /// It was ended before it was opened, by a sign-out at the same time.
+    #[error("the session was ended while it was being opened")]
+    EndedMeanwhile,
+    /// It could not be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<NotSealed> for OpenError {
+    fn from(error: NotSealed) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl Sessions {
+    /// Opens the configured store.
+    ///
+    /// # Errors
+    /// When the keys will not do, or the store cannot be opened: in use, of another format, damaged, unreachable.
+    pub fn start(settings: &SessionSettings, clock: Clock, random: Random) -> Result<Self, StoreError> {
+        let StoreSettings::Embedded { path } = &settings.store;
+        let keys = KeyRing::new(&settings.keys)?;
+        let store = Arc::new(EmbeddedStore::open(path.clone())?);
+        Ok(Self::assemble(settings, keys, store, clock, random))
+    }
+
+    /// Sessions in `store`, whatever the settings say of stores.
+    ///
+    /// # Errors
+    /// When the keys will not do.
+    pub fn with_store(
+        settings: &SessionSettings,
+        store: Arc<dyn SessionStore>,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, StoreError> {
+        Ok(Self::assemble(settings, KeyRing::new(&settings.keys)?, store, clock, random))
+    }
+
+    fn assemble(
+        settings: &SessionSettings,
+        keys: KeyRing,
+        store: Arc<dyn SessionStore>,
+        clock: Clock,
+        random: Random,
+    ) -> Self {
+        let (cache, lifetimes) = (Cache::new(settings.cache_entries), Lifetimes::of(settings));
+        let registry = Registry::default();
+        Self { inner: Arc::new(Inner { keys, store, cache, registry, lifetimes, clock, random }) }
+    }
+
+    /// Opens a session under a new id; it is lasting when this returns. The id goes into the cookie and nowhere else.
+    ///
+    /// # Errors
+    /// When it cannot be made or kept, or is over already: nobody is signed in then.
+    pub async fn open(
+        &self,
+        identity: VerifiedIdentity,
+        id_token: Option<Secret>,
+        portal: HostName,
+        client: IpAddr,
+    ) -> Result<(SessionId, Arc<LiveSession>), OpenError> {
+        let inner = &*self.inner;
+        let opened = inner.clock.now();
+        let id = SessionId::generate(&inner.random)?;
+        let (hash, record_key) = (id.hash(), inner.keys.first().record_key(&id));
+        let record = Record { identity, id_token, portal, client, opened, customer_session: None };
+        let live = Arc::new(LiveSession::new(hash, record, opened, inner.lifetimes, record_key));
+        if live.is_over(opened) {
+            return Err(OpenError::Over);
+        }
+        // Known as arriving before it is written: a sign-out that finds it in the store must reach it here too.
+        let Whereabouts::Arriving(arriving) = inner.registry.whereabouts(&hash) else {
+            return Err(OpenError::EndedMeanwhile); // 256 random bits twice: not random
+        };
+        let stored = StoredSession { record: live.sealed_record(&inner.random)?, index: inner.index_of(&live)? };
+        inner.store.save(&hash, stored).await?;
+        if !arriving.admit(&live) {
+            return Err(OpenError::EndedMeanwhile);
+        }
+        inner.cache.insert(hash, Arc::clone(&live));
+        Ok((id, live))
+    }
+
+    /// Looks a cookie up in memory: no disk, no wait. What is over is ended by the way.
+    pub fn cached(&self, id: &SessionId, portal: &HostName, now: Timestamp) -> Lookup {
+        match self.inner.cache.get(&id.hash()) {
+            Some(live) => self.inner.admitted(live, portal, now).map_or(Lookup::Refused, Lookup::Found),
+            None => Lookup::NotCached,
+        }
+    }
+
+    /// Looks a cookie up in memory, then in the store. `None` for what is unknown, over, ended, of another portal, or
+    /// sealed by keys that are not configured. Requests that ask for one id at the same time load it once.
+    ///
+    /// # Errors
+    /// When the store cannot be read: the visitor may well have a session, and must not be sent to sign in again.
+    pub async fn find(
+        &self,
+        id: &SessionId,
+        portal: &HostName,
+        now: Timestamp,
+    ) -> Result<Option<Arc<LiveSession>>, StoreError> {
+        match self.cached(id, portal, now) {
+            Lookup::Found(live) => return Ok(Some(live)),
+            Lookup::Refused => return Ok(None),
+            Lookup::NotCached => {}
+        }
+        let loaded = self.inner.load(id).await?;
+        Ok(loaded.and_then(|live| self.inner.admitted(live, portal, now)))
+    }
+
+    /// Keeps a customer session that is newer than the one held: in memory at once, on the disk before this returns.
+    ///
+    /// # Errors
+    /// When it could not be written. It is held in memory nevertheless, and serves until the process ends.
+    pub async fn keep_customer_session(
+        &self,
+        session: &Arc<LiveSession>,
+        customer_session: CustomerSession,
+    ) -> Result<Kept, StoreError> {
+        let inner = &*self.inner;
+        if session.is_ended() {
+            return Ok(Kept::SessionEnded);
+        }
+        if !session.put_customer_session(Arc::new(customer_session)) {
+            return Ok(Kept::Older);
+        }
+        let order = session.writing.lock().await; // what is written last is what is held last
+        let written = inner.store.replace(session.hash(), session.sealed_record(&inner.random)?).await;
+        drop(order);
+        if written == Ok(false) {
+            inner.lay_down(session); // the store has forgotten it
+        }
+        if session.is_ended() {
+            session.take_customer_session();
+            return Ok(Kept::SessionEnded);
+        }
+        written.map(|_| Kept::Kept)
+    }
+
+    /// Lets go of a customer session that the upstream no longer knows, if it is still the one held. False when a newer
+    /// one is held already. The disk keeps the dead one until the next is kept; after a restart it is found dead again.
+    pub fn drop_customer_session(&self, session: &LiveSession, generation: u64) -> bool {
+        session.drop_customer_session(generation)
+    }
+
+    /// Up to `limit` sessions, for operators.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn list(&self, limit: usize) -> Result<Listing, StoreError> {
+        let mut listing = Listing::default();
+        for (hash, sealed) in self.inner.store.scan(limit).await? {
+            match self.inner.entry(&hash, &sealed) {
+                Some(entry) => listing.sessions.push(entry),
+                None => listing.unreadable = listing.unreadable.saturating_add(1),
+            }
+        }
+        Ok(listing)
+    }
+
+    /// How many sessions are stored, with those that are over and not yet swept.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn count(&self) -> Result<u64, StoreError> {
+        self.inner.store.count().await
+    }
+
+    /// How many sessions are held in memory, roughly.
+    pub fn cached_count(&self) -> u64 {
+        self.inner.cache.entry_count()
+    }
+
+    /// Waits until everything noted before is lasting.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        self.inner.write_all_back();
+        self.inner.store.flush().await
+    }
+
+    /// Writes what is left and lets go of the store. For shutting down.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.inner.write_all_back();
+        self.inner.store.close().await
+    }
+
+    /// How the last write went.
+    ///
+    /// # Errors
+    /// The last write's, until one works again.
+    pub fn health(&self) -> Result<(), StoreError> {
+        self.inner.store.health()
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").field("store", &self.inner.store).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// The session if this request may have it; noted as used.
+    fn admitted(&self, live: Arc<LiveSession>, portal: &HostName, now: Timestamp) -> Option<Arc<LiveSession>> {
+        match live.admit(portal, now) {
+            Standing::Sound => {
+                self.write_back(&live, self.lifetimes.write_back);
+                Some(live)
+            }
+            Standing::NotHere => None,
+            Standing::Over => {
+                self.lay_down(&live);
+                None
+            }
+        }
+    }
+
+    /// Ends a session here, without waiting for the store: the next sweep makes it forget.
+    fn lay_down(&self, live: &LiveSession) {
+        live.mark_ended();
+        self.registry.end(live.hash());
+        self.cache.invalidate(live.hash());
+    }
+
+    async fn load(&self, id: &SessionId) -> Loaded {
+        let hash = id.hash();
+        let arriving = match self.registry.whereabouts(&hash) {
+            Whereabouts::Here(live) => {
+                self.cache.insert(hash, Arc::clone(&live));
+                // Ended between the two lines: the cache must not keep it.
+                if live.is_ended() {
+                    self.cache.invalidate(&hash);
+                }
+                return Ok(Some(live));
+            }
+            Whereabouts::Ended => return Ok(None),
+            Whereabouts::Arriving(arriving) => arriving,
+        };
+        let loading = arriving.arrival.loaded.get_or_init(|| async {
+            let Some(stored) = self.store.load(&hash).await? else { return Ok(None) };
+            let Some(live) = self.opened(id, &hash, &stored) else {
+                tracing::warn!(session = %hash, "a stored session does not open with the configured keys");
+                return Ok(None);
+            };
+            let live = Arc::new(live);
+            if !arriving.admit(&live) {
+                return Ok(None);
+            }
+            self.cache.insert(hash, Arc::clone(&live));
+            if live.is_ended() {
+                self.cache.invalidate(&hash);
+            }
+            Ok(Some(live))
+        });
+        loading.await.clone()
+    }
+
+    /// Opens both parts of a stored session.
+    fn opened(&self, id: &SessionId, hash: &SessionHash, stored: &StoredSession) -> Option<LiveSession> {
+        let entry = self.entry(hash, &stored.index.sealed)?;
+        let key_id = stored.record.key_id()?;
+        let plain =
+            self.keys.with_id(key_id).find_map(|key| key.record_key(id).open(Kind::Record, hash, &stored.record))?;
+        let record = Record::read(&plain)?;
+        let record_key = self.keys.first().record_key(id);
+        Some(LiveSession::new(*hash, record, entry.last_seen, self.lifetimes, record_key))
+    }
+
+    /// Opens an index part.
+    fn entry(&self, hash: &SessionHash, sealed: &Sealed) -> Option<SessionEntry> {
+        let plain =
+            self.keys.with_id(sealed.key_id()?).find_map(|key| key.index_key(hash).open(Kind::Index, hash, sealed))?;
+        SessionEntry::read(&plain)
+    }
+
+    /// The index part as it is to be stored now.
+    fn index_of(&self, live: &LiveSession) -> Result<StoredIndex, NotSealed> {
+        let (entry, key) = (live.entry(), self.keys.first());
+        let sealed = key.index_key(live.hash()).seal(Kind::Index, live.hash(), &entry.plain()?, &self.random)?;
+        let tags = entry.selectors().filter_map(|selector| key.tag(&selector)).collect();
+        Ok(StoredIndex { sealed, tags, swept_after: live.swept_after() })
+    }
+
+    /// Has the use of a session written, if it was not within the last `at_least`.
+    fn write_back(&self, live: &LiveSession, at_least: std::time::Duration) {
+        let Some(before) = live.claim_write_back(at_least) else { return };
+        let queued = self.index_of(live).map_err(StoreError::from);
+        if let Err(error) = queued.and_then(|index| self.store.touch(live.hash(), index)) {
+            live.not_written(before);
+            tracing::debug!(session = %live.hash(), %error, "the use of a session was not written; the next use tries again");
+        }
+    }
+
+    fn write_all_back(&self) {
+        for live in self.registry.all() {
+            if !live.is_ended() {
+                self.write_back(&live, std::time::Duration::ZERO);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

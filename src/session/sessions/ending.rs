@@ -1,0 +1,174 @@
+//! The ways in which sessions end: signed out by the visitor, by the provider, by an operator, or by time.
+//!
+//! A session is refused here from the first moment; then the store forgets it. If the store cannot, it stays refused in
+//! this process, the caller is told, and every sweep tries again.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::super::customer_session::CustomerSession;
+use super::super::entry::{Selector, SessionEntry};
+use super::super::live::LiveSession;
+use super::super::store::StoreError;
+use super::{Inner, Sessions};
+use crate::clock::Timestamp;
+use crate::ids::SessionHash;
+use crate::secret::Secret;
+
+/// Most sessions that one transaction sweeps.
+const SWEPT_AT_ONCE: usize = 1000;
+
+/// What ending one session came to.
+#[derive(Debug)]
+pub enum Ended {
+    /// This call ended it. What was held for it is handed over, to be ended upstream.
+    Now(Option<Arc<CustomerSession>>),
+    /// It had ended before.
+    Before,
+}
+
+/// A session that was ended by somebody else than its visitor.
+pub struct EndedSession {
+    /// Whose it was.
+    pub entry: SessionEntry,
+    /// The customer session, to be ended upstream. Only known for a session that is in memory: nobody can open a stored
+    /// one without the visitor's cookie, so that what the upstream holds for it ends by the upstream's own timeout.
+    pub customer_session: Option<Arc<CustomerSession>>,
+    /// The ID token, known under the same condition.
+    pub id_token: Option<Secret>,
+}
+
+impl fmt::Debug for EndedSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndedSession")
+            .field("hash", &self.entry.hash)
+            .field("customer_session", &self.customer_session)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Not all sessions that were meant could be found or forgotten.
+#[derive(Debug, thiserror::Error)]
+#[error("not every session could be ended for good: {cause}")]
+pub struct PartlyEnded {
+    /// Those that are refused from now on, for good or at least until this process ends.
+    pub ended: Vec<EndedSession>,
+    /// What the store said.
+    #[source]
+    pub cause: StoreError,
+}
+
+impl Sessions {
+    /// Ends a session, at once and for good. Any number of calls may do so at the same time.
+    ///
+    /// # Errors
+    /// When the store could not forget it. It is refused in this process nevertheless.
+    pub async fn end(&self, session: &LiveSession) -> Result<Ended, StoreError> {
+        let first = session.mark_ended();
+        let held = session.take_customer_session();
+        self.inner.end(session.hash()).await?;
+        Ok(if first { Ended::Now(held) } else { Ended::Before })
+    }
+
+    /// Ends all sessions that `selector` means, wherever they are.
+    ///
+    /// # Errors
+    /// When the store could not tell or forget them all. Those in memory are refused in this process nevertheless.
+    pub async fn end_matching(&self, selector: &Selector) -> Result<Vec<EndedSession>, PartlyEnded> {
+        let inner = &*self.inner;
+        let (hashes, mut fault) = match selector {
+            Selector::Hash(hash) => (vec![*hash], None),
+            _ => match inner.store.find_by_tag(&inner.keys.tags(selector)).await {
+                Ok(hashes) => (hashes, None),
+                Err(fault) => {
+                    let all = inner.registry.all();
+                    let meant = all.iter().filter(|live| live.entry().matches(selector));
+                    (meant.map(|live| *live.hash()).collect(), Some(fault))
+                }
+            },
+        };
+        let mut ended = Vec::new();
+        for (session, result) in join_all(hashes.iter().map(|hash| inner.end_unseen(hash))).await {
+            ended.extend(session);
+            fault = result.err().or(fault);
+        }
+        match fault {
+            None => Ok(ended),
+            Some(cause) => Err(PartlyEnded { ended, cause }),
+        }
+    }
+
+    /// Ends all sessions whose time is over, and has the store forget what it could not forget before. Tells how many
+    /// sessions were over. For a task that runs every minute or so.
+    ///
+    /// # Errors
+    /// When the store could not be written.
+    pub async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let inner = &*self.inner;
+        let mut over = HashSet::new();
+        for live in inner.registry.all() {
+            if live.is_over(now) {
+                inner.lay_down(&live);
+                over.insert(*live.hash());
+            }
+        }
+        loop {
+            let swept = inner.store.sweep(now, SWEPT_AT_ONCE).await?;
+            for hash in &swept {
+                if let Some(live) = inner.registry.end(hash) {
+                    inner.lay_down(&live);
+                }
+                inner.registry.forgotten(hash);
+            }
+            let last = swept.len() < SWEPT_AT_ONCE;
+            over.extend(swept);
+            if last {
+                break;
+            }
+        }
+        let unforgotten = inner.registry.not_forgotten();
+        for forgotten in join_all(unforgotten.iter().map(|hash| inner.end(hash))).await {
+            forgotten?;
+        }
+        Ok(over.len())
+    }
+}
+
+impl Inner {
+    /// Refuses a session from now on, and has the store forget it.
+    async fn end(&self, hash: &SessionHash) -> Result<bool, StoreError> {
+        if let Some(live) = self.registry.end(hash) {
+            live.mark_ended();
+        }
+        self.cache.invalidate(hash);
+        let known = self.store.forget(hash).await?;
+        self.registry.forgotten(hash);
+        Ok(known)
+    }
+
+    /// Ends a session that no request has brought: what was known of it, and how the store took it.
+    async fn end_unseen(&self, hash: &SessionHash) -> (Option<EndedSession>, Result<(), StoreError>) {
+        let live = self.registry.end(hash);
+        let ended = match &live {
+            Some(live) => {
+                let first = live.mark_ended();
+                let customer_session = live.take_customer_session();
+                first.then(|| EndedSession {
+                    entry: live.entry(),
+                    customer_session,
+                    id_token: live.id_token().cloned(),
+                })
+            }
+            None => match self.store.load(hash).await {
+                Ok(stored) => stored
+                    .and_then(|stored| self.entry(hash, &stored.index.sealed))
+                    .map(|entry| EndedSession { entry, customer_session: None, id_token: None }),
+                Err(_) => None, // the forgetting below will say what is wrong
+            },
+        };
+        (ended, self.end(hash).await.map(drop))
+    }
+}

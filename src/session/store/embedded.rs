@@ -1,0 +1,171 @@
+//! Sessions in a file of this machine, by `redb`: every write is a transaction that a crash cannot tear.
+//!
+//! One thread writes. What waits for it is put into one transaction, synced to the disk once, and acknowledged
+//! afterwards. Reads run on the blocking pool, beside the writer. After a fault of the disk the file is opened again, so
+//! that a disk that was full and has room again needs no restart.
+
+mod file;
+mod tables;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock, mpsc};
+use std::thread;
+
+use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
+use redb::Database;
+use tokio::sync::{Semaphore, oneshot};
+
+use self::file::OpenFile;
+use self::writer::{Answer, Op, Queued, Writer};
+use super::{Sealed, SessionStore, StoreError, StoredIndex, StoredSession, Tag};
+use crate::clock::Timestamp;
+use crate::ids::SessionHash;
+
+/// How many writes may wait.
+const WAITING_WRITES: usize = 8192;
+/// How many reads may run beside each other.
+const READS: usize = 32;
+
+/// Keeps sessions in one `redb` file.
+#[derive(Debug)]
+pub struct EmbeddedStore {
+    shared: Arc<Shared>,
+    queue: mpsc::Sender<Queued>,
+    room: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+}
+
+/// What the writer and the readers share.
+#[derive(Debug)]
+struct Shared {
+    path: Arc<Path>,
+    open: OpenFile,
+    /// `None` when closed, or when the file could not be opened again.
+    database: RwLock<Option<Database>>,
+    /// The last write's error, until one works again.
+    fault: ArcSwapOption<StoreError>,
+}
+
+impl EmbeddedStore {
+    /// Opens the file, or makes it. Its folder has to exist. Only its owner may read it.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, is in use, is of another format, or is no session store. It is never changed or
+    /// deleted then.
+    pub fn open(path: PathBuf) -> Result<Self, StoreError> {
+        let path: Arc<Path> = path.into();
+        let shown = Arc::clone(&path);
+        Self::start(path, OpenFile::new(move |check| file::open(&shown, check)))
+    }
+
+    fn start(path: Arc<Path>, open: OpenFile) -> Result<Self, StoreError> {
+        let database = open.first(&path)?;
+        let fault = ArcSwapOption::empty();
+        let shared = Arc::new(Shared { path: Arc::clone(&path), open, database: RwLock::new(Some(database)), fault });
+        let (queue, waiting) = mpsc::channel();
+        let writer = Writer::new(Arc::clone(&shared), waiting);
+        thread::Builder::new()
+            .name("session-store".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| StoreError::NotOpened { path, reason: error.to_string() })?;
+        let (room, reads) = (Arc::new(Semaphore::new(WAITING_WRITES)), Arc::new(Semaphore::new(READS)));
+        Ok(Self { shared, queue, room, reads })
+    }
+
+    /// Gives the writer something to do and waits until it is lasting.
+    async fn write(&self, op: Op) -> Result<Answer, StoreError> {
+        let room = Arc::clone(&self.room).acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let (done, answer) = oneshot::channel();
+        self.queue.send(Queued { op, done: Some(done), _room: Some(room) }).map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Reads beside the async workers.
+    async fn read<T, R>(&self, read: R) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        R: FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
+    {
+        let turn = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let shared = Arc::clone(&self.shared);
+        let reading = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let database = shared.database.read().unwrap_or_else(PoisonError::into_inner);
+            match &*database {
+                Some(database) => read(database).map_err(|error| file::fault(&shared.path, error)),
+                None => Err(shared.fault.load_full().map_or(StoreError::Closed, |fault| (*fault).clone())),
+            }
+        });
+        let result = reading.await.unwrap_or_else(|panic| {
+            Err(StoreError::Broken { path: Arc::clone(&self.shared.path), reason: panic.to_string() })
+        });
+        if matches!(result, Err(StoreError::Broken { .. } | StoreError::Full { .. } | StoreError::Damaged { .. })) {
+            // redb refuses everything after a fault: the writer finds that out and opens the file again.
+            let _ = self.queue.send(Queued { op: Op::Probe, done: None, _room: None });
+        }
+        result
+    }
+}
+
+#[async_trait]
+impl SessionStore for EmbeddedStore {
+    async fn load(&self, hash: &SessionHash) -> Result<Option<StoredSession>, StoreError> {
+        let hash = *hash;
+        self.read(move |database| tables::load(database, &hash)).await
+    }
+
+    async fn save(&self, hash: &SessionHash, session: StoredSession) -> Result<(), StoreError> {
+        self.write(Op::Save(*hash, session)).await.map(drop)
+    }
+
+    async fn replace(&self, hash: &SessionHash, record: Sealed) -> Result<bool, StoreError> {
+        self.write(Op::Replace(*hash, record)).await.map(|answer| matches!(answer, Answer::Was(true)))
+    }
+
+    fn touch(&self, hash: &SessionHash, index: StoredIndex) -> Result<(), StoreError> {
+        let room = Arc::clone(&self.room).try_acquire_owned().map_err(|_| StoreError::Busy)?;
+        let touch = Queued { op: Op::Touch(*hash, index), done: None, _room: Some(room) };
+        self.queue.send(touch).map_err(|_| StoreError::Closed)
+    }
+
+    async fn forget(&self, hash: &SessionHash) -> Result<bool, StoreError> {
+        self.write(Op::Forget(*hash)).await.map(|answer| matches!(answer, Answer::Was(true)))
+    }
+
+    async fn find_by_tag(&self, tags: &[Tag]) -> Result<Vec<SessionHash>, StoreError> {
+        let tags = tags.to_vec();
+        self.read(move |database| tables::find_by_tag(database, &tags)).await
+    }
+
+    async fn scan(&self, limit: usize) -> Result<Vec<(SessionHash, Sealed)>, StoreError> {
+        self.read(move |database| tables::scan(database, limit)).await
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        self.read(tables::count).await
+    }
+
+    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionHash>, StoreError> {
+        match self.write(Op::Sweep(now, limit)).await? {
+            Answer::Swept(hashes) => Ok(hashes),
+            Answer::Done | Answer::Was(_) => Ok(Vec::new()),
+        }
+    }
+
+    async fn flush(&self) -> Result<(), StoreError> {
+        self.write(Op::Flush).await.map(drop)
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.write(Op::Close).await.map(drop)
+    }
+
+    fn health(&self) -> Result<(), StoreError> {
+        self.shared.fault.load_full().map_or(Ok(()), |fault| Err((*fault).clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests;
