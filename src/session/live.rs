@@ -108,6 +108,24 @@ impl LiveSession {
         }
     }
 
+    /// A session of `identity` that no store knows, for the tests of later steps.
+    #[cfg(test)]
+    pub(crate) fn for_test(identity: VerifiedIdentity, portal: &HostName, opened: Timestamp) -> Arc<Self> {
+        let id = crate::ids::SessionId::generate(&Random::default()).unwrap();
+        let keys = super::keys::KeyRing::new(&[Secret::generated("k".repeat(43))]).unwrap();
+        let record = Record {
+            identity,
+            id_token: None,
+            portal: portal.clone(),
+            client: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+            opened,
+            customer_session: None,
+        };
+        let hour = Duration::from_secs(3600);
+        let lifetimes = Lifetimes { idle: hour, absolute: hour.saturating_mul(12), write_back: hour };
+        Arc::new(Self::new(id.hash(), record, opened, lifetimes, keys.first().record_key(&id)))
+    }
+
     /// The session's name in the store and in logs.
     pub fn hash(&self) -> &SessionHash {
         &self.hash

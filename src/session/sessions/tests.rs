@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::super::entry::Selector;
+use super::super::sealed::Kind;
 use super::super::store::faulty::FaultyStore;
 use super::super::store::memory::MemoryStore;
 use super::*;
@@ -221,6 +222,17 @@ async fn c7_an_ended_session_is_refused_at_once_and_for_good() {
 }
 
 #[tokio::test]
+async fn c7_a_cached_session_is_refused_from_the_moment_it_is_ended() {
+    let process = Process::new();
+    let (id, live) = process.open(ana()).await;
+    live.mark_ended(); // nothing else has happened yet
+    assert!(matches!(process.sessions.cached(&id, &portal(), START), Lookup::Refused));
+    assert!(process.find(&id).await.is_none());
+    let mine = LiveSession::for_test(ana(), &portal(), START);
+    assert!(process.sessions.inner.admitted(mine, &portal(), START).is_some());
+}
+
+#[tokio::test]
 async fn c7_a_write_back_does_not_revive_an_ended_session() {
     for _ in 0..50 {
         let process = Process::new();
@@ -230,7 +242,9 @@ async fn c7_a_write_back_does_not_revive_an_ended_session() {
         let (keeping, ending) = (Arc::clone(&live), Arc::clone(&live));
         let (one, two, used) = (sessions.clone(), sessions.clone(), id.clone());
         let tasks = [
-            tokio::spawn(async move { drop(one.keep_customer_session(&keeping, customer_session(1)).await.unwrap()) }),
+            tokio::spawn(async move {
+                assert_ne!(one.keep_customer_session(&keeping, customer_session(1)).await, Ok(Kept::Older))
+            }),
             tokio::spawn(async move { drop(two.end(&ending).await.unwrap()) }),
             tokio::spawn(async move { drop(sessions.find(&used, &portal(), now).await.unwrap()) }),
         ];

@@ -101,7 +101,10 @@ impl EmbeddedStore {
         let result = reading.await.unwrap_or_else(|panic| {
             Err(StoreError::Broken { path: Arc::clone(&self.shared.path), reason: panic.to_string() })
         });
-        if matches!(result, Err(StoreError::Broken { .. } | StoreError::Full { .. } | StoreError::Damaged { .. })) {
+        let known = self.shared.fault.load().is_some(); // then the writer tries again by itself
+        if matches!(result, Err(StoreError::Broken { .. } | StoreError::Full { .. } | StoreError::Damaged { .. }))
+            && !known
+        {
             // redb refuses everything after a fault: the writer finds that out and opens the file again.
             let _ = self.queue.send(Queued { op: Op::Probe, done: None, _room: None });
         }

@@ -47,7 +47,7 @@ pub(super) fn load(database: &Database, hash: &SessionHash) -> Result<Option<Sto
     let (Some(record), Some(index)) = (records.get(hash.as_bytes())?, indexes.get(hash.as_bytes())?) else {
         return Ok(None);
     };
-    let index = decoded(index.value()).ok_or_else(torn)?;
+    let index = decoded(index.value());
     Ok(Some(StoredSession { record: Sealed::from_bytes(record.value().to_vec()), index }))
 }
 
@@ -69,8 +69,7 @@ pub(super) fn scan(database: &Database, limit: usize) -> Result<Vec<(SessionHash
     let mut found = Vec::new();
     for row in table.iter()?.take(limit) {
         let (hash, index) = row?;
-        let index = decoded(index.value()).ok_or_else(torn)?;
-        found.push((SessionHash::from_bytes(*hash.value()), index.sealed));
+        found.push((SessionHash::from_bytes(*hash.value()), decoded(index.value()).sealed));
     }
     Ok(found)
 }
@@ -134,12 +133,15 @@ impl<'t> Tables<'t> {
     pub fn sweep(&mut self, now: Timestamp, limit: usize) -> Result<Vec<SessionHash>, redb::Error> {
         let mut over = Vec::new();
         for row in self.times.range(..(now.millis(), &[0; 32]))?.take(limit) {
-            over.push(SessionHash::from_bytes(*row?.0.value().1));
+            let row = row?.0;
+            let (time, hash) = row.value();
+            over.push((time, SessionHash::from_bytes(*hash)));
         }
-        for hash in &over {
+        for (time, hash) in &over {
             self.forget(hash)?;
+            self.times.remove((*time, hash.as_bytes()))?; // also where the index part does not tell this time
         }
-        Ok(over)
+        Ok(over.into_iter().map(|(_, hash)| hash).collect())
     }
 
     fn put_index(&mut self, hash: &SessionHash, index: &StoredIndex) -> Result<(), redb::Error> {
@@ -154,7 +156,7 @@ impl<'t> Tables<'t> {
     /// Takes out the index part with its tags and time. False when there was none.
     fn take_index(&mut self, hash: &SessionHash) -> Result<bool, redb::Error> {
         let old = match self.index.remove(hash.as_bytes())? {
-            Some(old) => decoded(old.value()).ok_or_else(torn)?,
+            Some(old) => decoded(old.value()),
             None => return Ok(false),
         };
         for tag in &old.tags {
@@ -163,10 +165,6 @@ impl<'t> Tables<'t> {
         self.times.remove((old.swept_after.millis(), hash.as_bytes()))?;
         Ok(true)
     }
-}
-
-fn torn() -> redb::Error {
-    redb::Error::Corrupted("an index part is not as this program writes it".to_owned())
 }
 
 fn encoded(index: &StoredIndex) -> Vec<u8> {
@@ -182,7 +180,17 @@ fn encoded(index: &StoredIndex) -> Vec<u8> {
     bytes
 }
 
-fn decoded(bytes: &[u8]) -> Option<StoredIndex> {
+/// Bytes that this program did not write so become a sealed part that no key opens: they must neither sign anybody in
+/// nor keep the transaction of others from being written.
+fn decoded(bytes: &[u8]) -> StoredIndex {
+    parsed(bytes).unwrap_or_else(|| StoredIndex {
+        sealed: Sealed::from_bytes(Vec::new()),
+        tags: Vec::new(),
+        swept_after: Timestamp::from_millis(0),
+    })
+}
+
+fn parsed(bytes: &[u8]) -> Option<StoredIndex> {
     let (time, rest) = bytes.split_first_chunk::<8>()?;
     let (&tags, rest) = rest.split_first()?;
     let (tags, sealed) = rest.split_at_checked(usize::from(tags).checked_mul(32)?)?;
@@ -191,4 +199,11 @@ fn decoded(bytes: &[u8]) -> Option<StoredIndex> {
         tags: tags.as_chunks::<32>().0.iter().map(|tag| Tag::from_bytes(*tag)).collect(),
         swept_after: Timestamp::from_millis(i64::from_be_bytes(*time)),
     })
+}
+
+#[cfg(test)]
+pub(super) fn damage_index_part(database: &Database, hash: &SessionHash) {
+    let writing = database.begin_write().unwrap();
+    writing.open_table(INDEX).unwrap().insert(hash.as_bytes(), b"torn".as_slice()).unwrap();
+    writing.commit().unwrap();
 }

@@ -221,6 +221,58 @@ async fn a_file_of_another_format_is_refused_and_kept() {
     assert!(path.exists());
 }
 
+#[tokio::test]
+async fn a_torn_row_harms_no_other_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sessions.redb");
+    let store = EmbeddedStore::open(path.clone()).unwrap();
+    store.save(&hash(1), session("one", &[1], 10)).await.unwrap();
+    store.save(&hash(2), session("two", &[1], 10)).await.unwrap();
+    store.close().await.unwrap();
+    let database = file::open(&path, Check::None).unwrap();
+    tables::damage_index_part(&database, &hash(1));
+    database.close().unwrap();
+
+    let store = EmbeddedStore::open(path).unwrap();
+    assert!(store.load(&hash(1)).await.unwrap().unwrap().index.sealed.as_bytes().is_empty());
+    assert_eq!(store.load(&hash(2)).await, Ok(Some(session("two", &[1], 10))));
+    assert_eq!(store.scan(10).await.unwrap().len(), 2);
+    let swept = store.sweep(Timestamp::from_seconds(11), 10).await.unwrap();
+    assert_eq!(swept.len(), 2);
+    assert_eq!(store.sweep(Timestamp::from_seconds(11), 10).await, Ok(Vec::new()));
+    assert_eq!(store.count().await, Ok(0));
+}
+
+#[tokio::test]
+async fn a_failed_read_does_not_spoil_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    let path = folder.path().join("sessions.redb");
+    {
+        let store = EmbeddedStore::open(path.clone()).unwrap();
+        for n in 0..200 {
+            store.save(&hash(n), session(&"x".repeat(500), &[1], 10)).await.unwrap();
+        }
+        store.close().await.unwrap();
+    }
+    let store = store_on(&disk, path);
+    disk.broken.store(true, Ordering::SeqCst);
+    // Whichever page is not in memory yet fails to be read; pages in memory may still be read.
+    let mut failed = 0;
+    for n in 0..200 {
+        failed += usize::from(store.load(&hash(n)).await.is_err());
+    }
+    assert!(failed > 0, "the rule was not tried");
+    disk.broken.store(false, Ordering::SeqCst);
+    recovered(&store).await;
+    while store.load(&hash(7)).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    for n in 0..200 {
+        assert!(store.load(&hash(n)).await.unwrap().is_some());
+    }
+}
+
 #[test]
 fn another_programs_database_is_refused() {
     let folder = tempfile::tempdir().unwrap();
