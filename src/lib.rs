@@ -12,6 +12,7 @@
     )
 )]
 
+pub mod customer;
 pub mod listener;
 pub mod portal;
 pub mod session;
