@@ -7,6 +7,9 @@ use axum::routing::get;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
 use super::*;
 
 async fn serve(router: Router) -> SocketAddr {

@@ -1,0 +1,198 @@
+//! From verified claims to a person: which claims mean what, and which e-mail address is believed.
+//!
+//! The account is (issuer, `sub`). An e-mail address is an attribute that decides which customer somebody becomes, so
+//! it counts only when the provider says that it is verified and may speak for its domain (else anybody with a tenant
+//! of their own could claim anybody's address).
+
+use serde_json::{Map, Value};
+
+use super::super::identity::Established;
+use super::super::settings::{ClaimNames, EmailTrust};
+use super::id_token::VerifiedClaims;
+use super::rejected::OidcRejected;
+use crate::clock::Timestamp;
+use crate::email::{EmailAddress, EmailDomain};
+use crate::ids::ProviderName;
+
+/// Groups that are kept of one person.
+const MOST_GROUPS: usize = 1000;
+
+/// Characters that are kept of a name, a group and the like.
+const LONGEST_TEXT: usize = 256;
+
+/// How a provider's claims are read.
+pub(super) struct Reading<'a> {
+    pub(super) provider: &'a ProviderName,
+    pub(super) issuer: &'a str,
+    pub(super) names: &'a ClaimNames,
+    pub(super) email_trust: EmailTrust,
+    pub(super) email_domains: &'a [EmailDomain],
+}
+
+impl Reading<'_> {
+    /// Whether the claims have an e-mail address, whatever it is worth.
+    pub(super) fn has_email(&self, claims: &Map<String, Value>) -> bool {
+        self.email_claim(claims).is_some()
+    }
+
+    /// Who `claims` are about. What the ID token lacks is taken from `more` (UserInfo).
+    pub(super) fn establish(
+        &self,
+        claims: VerifiedClaims,
+        more: Option<&Map<String, Value>>,
+        now: Timestamp,
+    ) -> Result<Established, OidcRejected> {
+        let VerifiedClaims { subject, authenticated_at, all } = claims;
+        // Address and `email_verified` from the same place: they belong together.
+        let email = match more {
+            Some(more) if !self.has_email(&all) => self.email(more)?,
+            _ => self.email(&all)?,
+        };
+        let claim = |name: &str| all.get(name).or_else(|| more.and_then(|more| more.get(name)));
+        Ok(Established {
+            provider: self.provider.clone(),
+            issuer: self.issuer.to_owned(),
+            subject,
+            email_verified: email.is_some(),
+            email,
+            display_name: claim(&self.names.display_name).and_then(plain),
+            groups: groups(claim(&self.names.groups)),
+            authenticated_at: authenticated_at.map_or(now, |at| at.min(now)),
+            acr: all.get("acr").and_then(plain),
+            provider_session: all.get("sid").and_then(exact),
+            not_after: None,
+        })
+    }
+
+    fn email_claim<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
+        let given = |value: &&Value| !value.is_null() && value.as_str() != Some("");
+        claims.get(&self.names.email).filter(given)
+    }
+
+    fn email(&self, claims: &Map<String, Value>) -> Result<Option<EmailAddress>, OidcRejected> {
+        let Some(claimed) = self.email_claim(claims) else {
+            return if self.email_domains.is_empty() { Ok(None) } else { Err(OidcRejected::EmailMissing) };
+        };
+        let email = claimed.as_str().and_then(|claimed| EmailAddress::parse(claimed).ok());
+        let email = email.ok_or(OidcRejected::EmailMalformed)?;
+        // The JSON value true; "true" is what providers send who pass on what somebody typed.
+        let verified = claims.get("email_verified") == Some(&Value::Bool(true));
+        if !verified && self.email_trust != EmailTrust::DangerouslyAlways {
+            return Err(OidcRejected::EmailNotVerified);
+        }
+        if !self.email_domains.is_empty() && !self.email_domains.iter().any(|domain| domain.holds(&email)) {
+            let domain = EmailDomain::parse(email.domain()).map_err(|_| OidcRejected::EmailMalformed)?;
+            return Err(OidcRejected::EmailOutsideDomains(domain));
+        }
+        Ok(Some(email))
+    }
+}
+
+/// Text for people and policies: without controls, not empty, not endless.
+fn plain(value: &Value) -> Option<String> {
+    let text: String = value.as_str()?.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect();
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Text that is compared later, so it is taken whole or not at all.
+fn exact(value: &Value) -> Option<String> {
+    value.as_str().filter(|text| (1..=LONGEST_TEXT).contains(&text.len())).map(str::to_owned)
+}
+
+/// Group names: an array of strings, or one string.
+fn groups(claim: Option<&Value>) -> Vec<String> {
+    match claim {
+        Some(Value::Array(groups)) => groups.iter().filter_map(exact).take(MOST_GROUPS).collect(),
+        Some(one) => exact(one).into_iter().collect(),
+        None => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn establish(
+        claims: Value,
+        more: Option<Value>,
+        trust: EmailTrust,
+        domains: &[&str],
+    ) -> Result<Established, OidcRejected> {
+        let provider = ProviderName::parse("acme").unwrap();
+        let domains: Vec<_> = domains.iter().map(|domain| EmailDomain::parse(domain).unwrap()).collect();
+        let names = ClaimNames::default();
+        let reading = Reading {
+            provider: &provider,
+            issuer: "https://idp.example",
+            names: &names,
+            email_trust: trust,
+            email_domains: &domains,
+        };
+        let all = claims.as_object().unwrap().clone();
+        let claims = VerifiedClaims { subject: "ana".into(), authenticated_at: None, all };
+        let more = more.map(|more| more.as_object().unwrap().clone());
+        reading.establish(claims, more.as_ref(), Timestamp::from_seconds(1000))
+    }
+
+    fn outcome(claims: Value, more: Option<Value>, trust: EmailTrust, domains: &[&str]) -> String {
+        match establish(claims, more, trust, domains) {
+            Ok(established) => established.email.map_or("none".to_owned(), |email| email.to_string()),
+            Err(rejected) => rejected.reason().to_owned(),
+        }
+    }
+
+    #[test]
+    fn b21_an_address_counts_when_it_is_verified_and_in_a_domain_of_the_provider() {
+        use EmailTrust::{AsClaimed, DangerouslyAlways};
+        let acme = ["acme.com"];
+        for (claims, trust, expected) in [
+            (json!({"email": "Ana@ACME.com", "email_verified": true}), AsClaimed, "ana@acme.com"),
+            (json!({"email": "ana@acme.com", "email_verified": "true"}), AsClaimed, "email_not_verified"),
+            (json!({"email": "ana@acme.com", "email_verified": "false"}), AsClaimed, "email_not_verified"),
+            (json!({"email": "ana@acme.com", "email_verified": false}), AsClaimed, "email_not_verified"),
+            (json!({"email": "ana@acme.com", "email_verified": 1}), AsClaimed, "email_not_verified"),
+            (json!({"email": "ana@acme.com"}), AsClaimed, "email_not_verified"),
+            (json!({"email": "ana@acme.com"}), DangerouslyAlways, "ana@acme.com"),
+            (json!({"email": "ana@globex.com", "email_verified": true}), AsClaimed, "email_outside_domains"),
+            (json!({"email": "ana@globex.com"}), DangerouslyAlways, "email_outside_domains"),
+            (json!({"email": "ana@eu.acme.com", "email_verified": true}), AsClaimed, "email_outside_domains"),
+            (json!({"email": "a@acme.com@evil.test", "email_verified": true}), AsClaimed, "email_malformed"),
+            (json!({"email": "evil@evil.test@acme.com", "email_verified": true}), AsClaimed, "email_malformed"),
+            (json!({"email": ["ana@acme.com"], "email_verified": true}), AsClaimed, "email_malformed"),
+            (json!({"email": "", "email_verified": true}), AsClaimed, "email_missing"),
+            (json!({"email": null}), AsClaimed, "email_missing"),
+            (json!({}), DangerouslyAlways, "email_missing"),
+        ] {
+            assert_eq!(outcome(claims.clone(), None, trust, &acme), expected, "{claims}");
+        }
+        assert_eq!(outcome(json!({}), None, AsClaimed, &[]), "none");
+        assert_eq!(outcome(json!({"email": "a@b.c", "email_verified": true}), None, AsClaimed, &[]), "a@b.c");
+    }
+
+    #[test]
+    fn b21_address_and_its_verification_come_from_the_same_place() {
+        let trust = EmailTrust::AsClaimed;
+        let verified = json!({"email": "ana@acme.com", "email_verified": true});
+        let unverified = json!({"email": "ana@acme.com"});
+        assert_eq!(outcome(json!({}), Some(verified.clone()), trust, &[]), "ana@acme.com");
+        assert_eq!(outcome(json!({"email_verified": true}), Some(unverified), trust, &[]), "email_not_verified");
+        assert_eq!(outcome(json!({"email": "bob@acme.com"}), Some(verified), trust, &[]), "email_not_verified");
+    }
+
+    #[test]
+    fn the_rest_is_tidied() {
+        let claims = json!({
+            "name": " Ana\r\nLima\u{0} ", "groups": ["a", 1, "", "b"], "sid": "s1", "acr": "mfa",
+        });
+        let who = establish(claims, None, EmailTrust::AsClaimed, &[]).unwrap();
+        assert_eq!(who.display_name.as_deref(), Some("AnaLima"));
+        assert_eq!(who.groups, ["a", "b"]);
+        assert_eq!((who.provider_session.as_deref(), who.acr.as_deref()), (Some("s1"), Some("mfa")));
+        assert_eq!(who.authenticated_at, Timestamp::from_seconds(1000));
+        let one = establish(json!({"groups": "staff"}), None, EmailTrust::AsClaimed, &[]).unwrap();
+        assert_eq!(one.groups, ["staff"]);
+    }
+}

@@ -1,0 +1,115 @@
+//! What the steps of a sign-in take and give.
+
+use std::fmt;
+
+use url::Url;
+
+use super::identity::VerifiedIdentity;
+use super::next_url::NextUrl;
+use super::oidc::UnusableClientKey;
+use super::oidc::rejected::{OidcRejected, ProviderFault};
+use crate::ids::ProviderName;
+use crate::portal::{HostName, PublicOrigin};
+use crate::random::NoRandomness;
+use crate::secret::Secret;
+
+/// At which portal somebody signs in.
+#[derive(Clone, Copy, Debug)]
+pub struct At<'a> {
+    /// Its public host.
+    pub portal: &'a HostName,
+    /// What the browser calls it: redirect URIs are made from this, never from a request.
+    pub origin: &'a PublicOrigin,
+}
+
+/// A sign-in has begun.
+pub struct Started {
+    /// Where to send the browser. Holds `state` and `nonce`: not for the log.
+    pub location: Url,
+    /// The value for the sign-in cookie, when the browser has none yet.
+    pub browser_key_to_set: Option<String>,
+}
+
+/// A sign-in whose provider is still to be chosen.
+pub struct Remembered {
+    /// Names it on the page where the provider is chosen.
+    pub handle: String,
+    /// The value for the sign-in cookie, when the browser has none yet.
+    pub browser_key_to_set: Option<String>,
+}
+
+/// What a callback led to.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each sign-in, and it is taken apart at once")]
+pub enum Callback {
+    /// Somebody signed in.
+    SignedIn {
+        /// Who.
+        identity: VerifiedIdentity,
+        /// The ID token, for signing out at the provider.
+        id_token: Secret,
+        /// Where they wanted to go.
+        next: NextUrl,
+    },
+    /// Nothing waits for it: unknown, expired, repeated, or another browser's. Begin again, or go to `next` when there
+    /// is a session already.
+    Stale {
+        /// Where they wanted to go, as far as that is known.
+        next: NextUrl,
+    },
+    /// Beginning again would not help: the browser keeps no cookies, or it has begun again and again within a minute.
+    LoopBroken,
+    /// The provider said no, or we do not believe it.
+    Refused {
+        /// Why.
+        rejected: OidcRejected,
+        /// Where they wanted to go, for the retry.
+        next: NextUrl,
+    },
+}
+
+/// The sign-in cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum UnusableProvider {
+    /// The client's private key cannot sign.
+    #[error("provider {0}: {1}")]
+    ClientKey(ProviderName, #[source] UnusableClientKey),
+}
+
+/// A sign-in could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFailed {
+    /// There is no provider of that name.
+    #[error("there is no provider of that name")]
+    UnknownProvider,
+    /// The provider's metadata could not be had.
+    #[error(transparent)]
+    Provider(#[from] ProviderFault),
+    /// No randomness: nothing may go on.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+}
+
+impl StartFailed {
+    /// The label for metrics, of a closed set.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::UnknownProvider => "provider_unknown",
+            Self::Provider(fault) => fault.reason(),
+            Self::NoRandomness(_) => "cryptography_failed",
+        }
+    }
+}
+
+/// Where to, without the parameters.
+impl fmt::Debug for Started {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Started({}{})", self.location.origin().ascii_serialization(), self.location.path())
+    }
+}
+
+impl fmt::Debug for Remembered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Remembered(..)")
+    }
+}
