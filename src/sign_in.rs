@@ -20,7 +20,7 @@ pub use self::identity::VerifiedIdentity;
 pub use self::next_url::NextUrl;
 pub use self::oidc::CallLimits;
 pub use self::oidc::rejected::OidcRejected;
-use self::oidc::{Begin, CallbackQuery, Complete, RelyingParty};
+use self::oidc::{Asks, Begin, CallbackQuery, Complete, RelyingParty};
 pub use self::outcome::{At, Callback, Remembered, StartFailed, Started, UnusableProvider};
 use self::pending::{Came, Pending, PendingSignIns, Taken};
 use self::settings::{Protocol, ProviderSettings};
@@ -128,6 +128,31 @@ impl SignIn {
         browser: Option<&str>,
         login_hint: Option<&EmailAddress>,
     ) -> Result<Started, StartFailed> {
+        self.begin(at, provider, next, browser, Asks { login_hint, again: false }).await
+    }
+
+    /// The same for somebody who wants to be somebody else: the provider has to ask who they are, even when it knows.
+    ///
+    /// # Errors
+    /// When the provider cannot be asked.
+    pub async fn start_again(
+        &self,
+        at: At<'_>,
+        provider: &ProviderName,
+        next: NextUrl,
+        browser: Option<&str>,
+    ) -> Result<Started, StartFailed> {
+        self.begin(at, provider, next, browser, Asks { login_hint: None, again: true }).await
+    }
+
+    async fn begin(
+        &self,
+        at: At<'_>,
+        provider: &ProviderName,
+        next: NextUrl,
+        browser: Option<&str>,
+        asks: Asks<'_>,
+    ) -> Result<Started, StartFailed> {
         let provider = self.provider(provider).ok_or(StartFailed::UnknownProvider)?;
         let (browser, browser_key_to_set) = self.browser(browser)?;
         let (state, nonce) = (self.random.token()?, self.random.token()?);
@@ -138,7 +163,7 @@ impl SignIn {
             state: &state,
             nonce: &nonce,
             pkce_verifier: &pkce_verifier,
-            login_hint,
+            asks,
         };
         // Only what can be answered is held.
         let location = provider.relying_party.authorization_url(begin).await?;

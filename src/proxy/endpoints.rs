@@ -156,7 +156,12 @@ impl Gateway {
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
         let watch = Stopwatch::start();
-        let started = self.sign_in.start(at(site), provider, next, browser_of(visitor), how.hint).await;
+        let browser = browser_of(visitor);
+        let started = if how.again {
+            self.sign_in.start_again(at(site), provider, next, browser).await
+        } else {
+            self.sign_in.start(at(site), provider, next, browser, how.hint).await
+        };
         ctx.exchange.took(Step::SignIn, watch.elapsed());
         self.metrics.provider_is_up(provider.as_str(), started.is_ok());
         let started = started.map_err(|error| {
@@ -271,7 +276,7 @@ impl Gateway {
         if form.field("then") == Some("sign-in") {
             let providers = &site.settings.sign_in.providers;
             if let ([provider], None) = (providers.as_slice(), &at_provider) {
-                let how = How::FORM;
+                let how = How { again: true, ..How::FORM };
                 let started = self.start(site, provider, start_of(site), visitor, how, ctx).await?;
                 return Ok(clear_session(started));
             }
@@ -313,11 +318,13 @@ struct How<'a> {
     by_form: bool,
     /// Who the visitor says they are.
     hint: Option<&'a EmailAddress>,
+    /// Whether the provider has to ask again: the visitor wants to be somebody else.
+    again: bool,
 }
 
 impl How<'_> {
-    const LINK: Self = Self { by_form: false, hint: None };
-    const FORM: Self = Self { by_form: true, hint: None };
+    const LINK: Self = Self { by_form: false, hint: None, again: false };
+    const FORM: Self = Self { by_form: true, hint: None, again: false };
 }
 
 /// On to a provider. Browsers hold every redirect after a posted form against our `form-action` policy, wherever the

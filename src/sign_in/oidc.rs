@@ -21,7 +21,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreJsonWebKeySet};
+use openidconnect::core::{CoreAuthPrompt, CoreAuthenticationFlow, CoreClient, CoreJsonWebKeySet};
 use openidconnect::{
     AuthUrl, AuthenticationContextClass, ClientId, CsrfToken, IssuerUrl, LoginHint, Nonce, PkceCodeChallenge,
     PkceCodeVerifier, RedirectUrl, Scope,
@@ -99,7 +99,16 @@ pub(super) struct Begin<'a> {
     pub(super) state: &'a str,
     pub(super) nonce: &'a str,
     pub(super) pkce_verifier: &'a Secret,
+    pub(super) asks: Asks<'a>,
+}
+
+/// What the provider is asked about the person (OpenID Connect Core 3.1.2.1).
+#[derive(Clone, Copy)]
+pub(super) struct Asks<'a> {
+    /// Who the visitor says they are.
     pub(super) login_hint: Option<&'a EmailAddress>,
+    /// `prompt=login`: not to take the session that it has.
+    pub(super) again: bool,
 }
 
 /// What came back, and what it has to fit to.
@@ -160,7 +169,10 @@ impl RelyingParty {
         if let Some(max_age) = self.settings.max_age {
             request = request.set_max_age(max_age);
         }
-        if let Some(email) = begin.login_hint {
+        if begin.asks.again {
+            request = request.add_prompt(CoreAuthPrompt::Login);
+        }
+        if let Some(email) = begin.asks.login_hint {
             request = request.set_login_hint(LoginHint::new(email.as_str().to_owned()));
         }
         Ok(request.url().0)

@@ -1,0 +1,123 @@
+//! From a verified identity to a customer session: the account that JSM knows the visitor by, and the upstream cookies
+//! that make JSM see it.
+//!
+//! Owns two narrow seams, [`CustomerDirectory`] (who is the customer?) and [`CustomerSessionBroker`] (log them in, watch
+//! over it, log them out), and [`CustomerSessions`], which the proxy asks. Trusts a [`VerifiedIdentity`] and the service
+//! credentials of the configuration. Refuses to act for anybody whom the upstream lets do more than a customer may.
+//!
+//! ## Who holds which cookie
+//! The upstream's own authentication cookies stay here. `atlassian.xsrf.token` is the browser's: page scripts read it
+//! and send it back as `atl_token`, so it has to be in the browser, and two copies in one request would contradict each
+//! other. It is therefore left out of a [`CustomerSession`] even though the login sets it: the first page that is asked
+//! for without it sets it again, and the proxy passes that on. It is worth nothing without the session's cookies. After
+//! a customer session was opened anew, a form that was on the screen carries the old token; the upstream answers that
+//! with its own "try again" page and a new token.
+
+mod attempts;
+pub mod datacenter;
+mod death;
+mod failure;
+mod lifetime;
+mod observer;
+mod people;
+mod sessions;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+pub use self::death::{AnswerHead, DeathSign};
+pub use self::failure::{BrokerFailed, CustomerFailed, DirectoryFailed, REASONS, Unfit, UpstreamFailed};
+pub use self::observer::{CustomerEvent, CustomerObserver, NobodyWatches};
+pub use self::people::People;
+pub use self::sessions::{CustomerSessions, Verdict};
+use crate::clock::Timestamp;
+use crate::email::EmailAddress;
+use crate::session::CustomerSession;
+use crate::sign_in::VerifiedIdentity;
+
+/// A customer's account at the upstream: found or made there, and judged fit. Only a directory makes one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Customer {
+    account: String,
+    email: EmailAddress,
+}
+
+impl Customer {
+    /// An account that a directory has judged fit.
+    fn fit(account: String, email: EmailAddress) -> Self {
+        Self { account, email }
+    }
+
+    /// What the upstream calls the account: a user name.
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// The address that binds the account to the identity.
+    pub fn email(&self) -> &EmailAddress {
+        &self.email
+    }
+}
+
+impl fmt::Debug for Customer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Customer({})", self.account)
+    }
+}
+
+/// Finds or creates customers and keeps what belongs to them right.
+#[async_trait]
+pub trait CustomerDirectory: fmt::Debug + Send + Sync {
+    /// The customer that `who` is. Every step may be repeated, so that what a crash left undone is finished by the next
+    /// sign-in.
+    ///
+    /// # Errors
+    /// When the person may not be a customer, or the upstream does not do its part before the deadline.
+    async fn ensure(&self, who: &VerifiedIdentity, deadline: Instant) -> Result<Customer, DirectoryFailed>;
+}
+
+/// Opens, checks and ends customer sessions, and knows the signs by which the upstream shows that one has died.
+#[async_trait]
+pub trait CustomerSessionBroker: fmt::Debug + Send + Sync {
+    /// Opens a customer session of that generation.
+    ///
+    /// # Errors
+    /// When the upstream does not let the customer in before the deadline, or lets in somebody else.
+    async fn open(
+        &self,
+        customer: &Customer,
+        generation: u64,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<CustomerSession, BrokerFailed>;
+
+    /// Whether the upstream still knows the session.
+    ///
+    /// # Errors
+    /// When it does not tell.
+    async fn is_alive(&self, session: &CustomerSession, deadline: Instant) -> Result<bool, BrokerFailed>;
+
+    /// Ends the session at the upstream. A session that is not known there any more counts as ended.
+    ///
+    /// # Errors
+    /// When the upstream does not confirm it before the deadline.
+    async fn end(&self, session: &CustomerSession, deadline: Instant) -> Result<(), BrokerFailed>;
+
+    /// Whether the service credentials work and suffice. Tells whose they are.
+    ///
+    /// # Errors
+    /// In an operator's words, when they do not.
+    async fn check(&self, deadline: Instant) -> Result<String, Unfit>;
+
+    /// What an answer to a request with a customer session says about that session. Pure.
+    fn signs_of_death(&self, answer: &AnswerHead<'_>) -> Option<DeathSign>;
+
+    /// Whether a cookie of that name is the upstream's own authentication, which a browser must neither see nor send.
+    fn is_authentication_cookie(&self, name: &str) -> bool;
+
+    /// How long opening a session may take in all, from the first call to the last.
+    fn patience(&self) -> Duration;
+}

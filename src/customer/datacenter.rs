@@ -1,0 +1,121 @@
+//! Data Center: accounts and sessions by documented calls only.
+//!
+//! For each new customer session the service user sets a fresh random password and the gateway logs in with it, so that
+//! no password is stored anywhere. Trusts the service credentials; they go with account calls only, never with a login,
+//! and no cookie that an account call is answered with is kept. Refuses accounts that may do more than a customer, and
+//! any session whose name is not the one that was meant.
+
+mod answers;
+mod breaker;
+mod broker;
+mod death;
+mod directory;
+mod jar;
+mod login;
+mod upstream;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use http::Method;
+use tokio::time::Instant;
+
+use self::breaker::LoginBreaker;
+use self::upstream::Upstream;
+use super::{People, Unfit, UpstreamFailed};
+use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient, Roots};
+use crate::portal::settings::{DataCenterSettings, PortalLimits, UpstreamSettings};
+use crate::random::Random;
+
+/// The name of the upstream's session.
+const SESSION_COOKIE: &str = "JSESSIONID";
+/// Logs in again by itself when the session is over.
+const REMEMBER_ME_COOKIE: &str = "seraph.rememberme.cookie";
+/// The browser's, not ours: see the module `customer`.
+const XSRF_COOKIE: &str = "atlassian.xsrf.token";
+
+/// One Data Center site: its directory and its broker.
+pub struct DataCenter {
+    settings: DataCenterSettings,
+    upstream: Upstream,
+    people: Arc<People>,
+    breaker: LoginBreaker,
+    /// Which of the configured ways to log in worked last.
+    worked: AtomicUsize,
+}
+
+impl DataCenter {
+    /// The site at `upstream`. `people` is one for the whole process.
+    ///
+    /// # Errors
+    /// When a certificate authority cannot be used.
+    pub fn new(
+        upstream: &UpstreamSettings,
+        limits: &PortalLimits,
+        settings: DataCenterSettings,
+        people: Arc<People>,
+        random: Random,
+    ) -> Result<Self, NoHttpClient> {
+        let roots = match &upstream.ca {
+            Some(given) => Roots::Only(given.certificates.clone()),
+            None => Roots::System,
+        };
+        let client = HttpClient::new(HttpClientSettings {
+            roots,
+            connect_timeout: limits.upstream_connect,
+            idle_timeout: limits.upstream_idle,
+            idle_per_host: settings.concurrency,
+            ..HttpClientSettings::default()
+        })?;
+        let upstream = Upstream::new(client, upstream.url.clone(), &settings, random);
+        Ok(Self { settings, upstream, people, breaker: LoginBreaker::default(), worked: AtomicUsize::new(0) })
+    }
+
+    /// What `person` is called among all people of all sites.
+    fn place(&self, person: &str) -> String {
+        format!("{} {person}", self.upstream.base())
+    }
+
+    /// Whether the service user may administer.
+    async fn service_may_administer(&self, deadline: Instant) -> Result<bool, UpstreamFailed> {
+        let url = self.upstream.url(&["rest", "api", "2", "mypermissions"]);
+        let answer = self.upstream.service(Method::GET, url, None, deadline).await?;
+        answers::may_administer(&answer).ok_or(UpstreamFailed::Unexpected("which permissions have I?"))
+    }
+
+    async fn checked(&self, deadline: Instant) -> Result<String, Unfit> {
+        let upstream = &self.upstream;
+        let url = upstream.url(&["rest", "api", "2", "myself"]);
+        let answer = upstream.service(Method::GET, url, None, deadline).await?;
+        let me: answers::Named = answer.json().map_err(|_| UpstreamFailed::Unexpected("who am I?"))?;
+        if !self.service_may_administer(deadline).await? {
+            return Err(Unfit::NotAdministrator(me.name));
+        }
+        if let Some(group) = &self.settings.managed_group {
+            let mut url = upstream.url(&["rest", "api", "2", "group", "member"]);
+            url.query_pairs_mut().append_pair("groupname", group).append_pair("maxResults", "1");
+            let answer = upstream.service(Method::GET, url, None, deadline).await?;
+            if !answer.status.is_success() {
+                return Err(Unfit::NoSuchGroup(group.clone()));
+            }
+        }
+        for desk in &self.settings.service_desks {
+            let url = upstream.url(&["rest", "servicedeskapi", "servicedesk", desk]);
+            let answer = upstream.service(Method::GET, url, None, deadline).await?;
+            if !answer.status.is_success() {
+                return Err(Unfit::NoSuchServiceDesk(desk.clone()));
+            }
+        }
+        Ok(me.name)
+    }
+}
+
+impl fmt::Debug for DataCenter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DataCenter({})", self.upstream.base())
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

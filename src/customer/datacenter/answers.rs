@@ -1,0 +1,192 @@
+//! What Data Center's answers mean. Tolerant of fields that are added, strict about those that decide.
+
+use http::HeaderMap;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::http_client::Answer;
+
+/// Most characters of an upstream's message that go into a log.
+const MESSAGE: usize = 200;
+
+/// Somebody with a user name.
+#[derive(Debug, Deserialize)]
+pub(super) struct Named {
+    pub name: String,
+}
+
+/// A user as a search finds them.
+#[derive(Debug, Deserialize)]
+pub(super) struct FoundUser {
+    pub name: String,
+    /// Missing or empty where the site hides addresses.
+    #[serde(rename = "emailAddress")]
+    pub email: Option<String>,
+}
+
+/// A user with everything that decides whether they are a mere customer (`expand=groups,applicationRoles`).
+#[derive(Debug, Deserialize)]
+pub(super) struct User {
+    pub name: String,
+    #[serde(rename = "emailAddress")]
+    pub email: Option<String>,
+    pub active: bool,
+    #[serde(default)]
+    pub deleted: bool,
+    pub groups: Expanded,
+    #[serde(rename = "applicationRoles")]
+    pub application_roles: Expanded,
+}
+
+/// A list that is only there when it was asked to be expanded; `size` is always told.
+#[derive(Debug, Deserialize)]
+pub(super) struct Expanded {
+    size: usize,
+    #[serde(default)]
+    items: Vec<Item>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Item {
+    name: Option<String>,
+    key: Option<String>,
+}
+
+impl Expanded {
+    /// Whether everything that is counted was told.
+    pub fn is_whole(&self) -> bool {
+        self.items.len() >= self.size
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.size == 0 && self.items.is_empty()
+    }
+
+    /// The names, or the keys of what has no name.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.items.iter().filter_map(|item| item.name.as_deref().or(item.key.as_deref()))
+    }
+}
+
+/// Whether the permissions hold a right to administer; `None` when the answer tells no permissions.
+pub(super) fn may_administer(answer: &Answer) -> Option<bool> {
+    let body: Value = answer.status.is_success().then(|| answer.json().ok()).flatten()?;
+    let permissions = body.get("permissions")?.as_object()?;
+    let has = |key: &str| permissions.get(key).and_then(|one| one.get("havePermission")) == Some(&Value::Bool(true));
+    Some(has("ADMINISTER") || has("SYSTEM_ADMIN"))
+}
+
+/// What went wrong in the upstream's words: both forms of error, in one short line without control characters.
+pub(super) fn message(answer: &Answer) -> String {
+    let body = answer.json::<Value>().unwrap_or_default();
+    let mut words: Vec<&str> = Vec::new();
+    for key in ["errorMessage", "message", "reason"] {
+        words.extend(body.get(key).and_then(Value::as_str));
+    }
+    words.extend(body.get("errorMessages").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str));
+    let fields = body.get("errors").and_then(Value::as_object);
+    words.extend(fields.into_iter().flat_map(|fields| fields.values()).filter_map(Value::as_str));
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    words.join("; ").chars().map(plain).take(MESSAGE).collect()
+}
+
+/// Whether a 403 says that Basic authentication is turned off (since 8.16). Looks at the text: there is no code for it.
+pub(super) fn says_basic_auth_is_off(answer: &Answer) -> bool {
+    let body = String::from_utf8_lossy(answer.body.get(..4096).unwrap_or(&answer.body)).to_ascii_lowercase();
+    body.contains("basic auth") && ["disabled", "turned off", "not allowed"].iter().any(|word| body.contains(word))
+}
+
+/// Whether an answer asks for a CAPTCHA: by the documented header, or in the JSON of the portal's login.
+pub(super) fn wants_captcha(answer: &Answer) -> bool {
+    let header = |name: &str| answer.headers.get(name).map(|value| value.as_bytes());
+    let denied = header("x-authentication-denied-reason").unwrap_or_default();
+    denied.windows(7).any(|word| word.eq_ignore_ascii_case(b"captcha"))
+        || header("x-seraph-loginreason").is_some_and(|reason| reason == b"AUTHENTICATION_DENIED")
+        || answer.json::<Value>().is_ok_and(|body| {
+            says(&body, &|key, value| {
+                let key = key.to_ascii_lowercase();
+                (key.contains("captcha") || key.contains("elevatedsecurity")) && *value == Value::Bool(true)
+            })
+        })
+}
+
+/// Whether an answer asks for a second step. What it looks like is not documented, so anything in the answer's own keys
+/// or reasons that speaks of one counts.
+pub(super) fn wants_second_step(answer: &Answer) -> bool {
+    const WORDS: [&str; 7] = ["2sv", "2fa", "totp", "twostep", "two_step", "secondfactor", "secondstep"];
+    let speaks = |text: &str| {
+        let text = text.to_ascii_lowercase().replace(['-', ' '], "");
+        WORDS.iter().any(|word| text.contains(word))
+    };
+    let location = answer.headers.get("location").and_then(|location| location.to_str().ok()).unwrap_or_default();
+    speaks(location)
+        || answer.json::<Value>().is_ok_and(|body| {
+            says(&body, &|key, value| match value {
+                Value::Bool(true) => speaks(key),
+                Value::String(text) => speaks(text) && !key.eq_ignore_ascii_case("targetUrl"),
+                _ => false,
+            })
+        })
+}
+
+/// Whether the wrong password was the reason.
+pub(super) fn wrong_password(headers: &HeaderMap) -> bool {
+    headers.get("x-seraph-loginreason").is_some_and(|reason| reason.as_bytes() == b"AUTHENTICATED_FAILED")
+}
+
+/// Whether any member of `value`, however deep, fits.
+fn says(value: &Value, fits: &impl Fn(&str, &Value) -> bool) -> bool {
+    match value {
+        Value::Object(members) => members.iter().any(|(key, member)| fits(key, member) || says(member, fits)),
+        Value::Array(items) => items.iter().any(|item| fits("", item) || says(item, fits)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, StatusCode};
+
+    use super::*;
+
+    fn answer(status: u16, body: &'static str) -> Answer {
+        Answer { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new(), body: body.into() }
+    }
+
+    #[test]
+    fn both_forms_of_error_are_read() {
+        let platform = answer(400, r#"{"errorMessages":["a\nb"],"errors":{"password":"too short"}}"#);
+        assert_eq!(message(&platform), "a b; too short");
+        let desk = answer(400, r#"{"errorMessage":"no","i18nErrorMessage":{"i18nKey":"sd.no","parameters":[]}}"#);
+        assert_eq!(message(&desk), "no");
+        assert_eq!(message(&answer(400, "<html>")), "");
+    }
+
+    #[test]
+    fn a_captcha_is_seen_in_headers_and_in_json() {
+        let mut by_header = answer(403, "");
+        by_header.headers.insert(
+            "x-authentication-denied-reason",
+            HeaderValue::from_static("CAPTCHA_CHALLENGE; login-url=https://jira/login.jsp"),
+        );
+        assert!(wants_captcha(&by_header));
+        assert!(wants_captcha(&answer(200, r#"{"loginSucceeded":false,"captchaFailure":true}"#)));
+        assert!(!wants_captcha(&answer(200, r#"{"loginSucceeded":false,"captchaFailure":false}"#)));
+    }
+
+    #[test]
+    fn a_second_step_is_seen_and_an_ordinary_answer_is_not_one() {
+        assert!(wants_second_step(&answer(200, r#"{"twoStepRequired":true}"#)));
+        assert!(wants_second_step(&answer(401, r#"{"error":{"code":"TOTP_CODE_REQUIRED"}}"#)));
+        assert!(!wants_second_step(&answer(200, r#"{"success":true,"targetUrl":"/2sv"}"#)));
+        assert!(!wants_second_step(&answer(200, r#"{"session":{"name":"JSESSIONID","value":"1"}}"#)));
+    }
+
+    #[test]
+    fn an_unexpanded_list_is_not_whole() {
+        let list: Expanded = serde_json::from_str(r#"{"size":3,"items":[]}"#).unwrap();
+        assert!(!list.is_whole() && !list.is_empty());
+        let list: Expanded = serde_json::from_str(r#"{"size":0,"items":[]}"#).unwrap();
+        assert!(list.is_whole() && list.is_empty());
+    }
+}

@@ -1,0 +1,227 @@
+//! Calls to one site: how many at once, how often again, until when.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::RETRY_AFTER;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::super::UpstreamFailed;
+use super::answers;
+use crate::clock::deadline as in_time;
+use crate::http_client::{Answer, Call, CallFailed, HttpClient};
+use crate::portal::settings::{DataCenterSettings, ServiceCredentials};
+use crate::random::Random;
+use crate::secret::Secret;
+
+/// Without it, Jira refuses what looks like a form of another site.
+pub(super) const XSRF_CHECK: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-atlassian-token"), HeaderValue::from_static("no-check"));
+/// Calls that the Service Management documentation calls experimental want to be asked for.
+const EXPERIMENTAL: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-experimentalapi"), HeaderValue::from_static("opt-in"));
+/// Bytes of an answer.
+const ANSWER: usize = 1024 * 1024;
+/// How often one call is made at most.
+const TRIES: u32 = 4;
+/// The first wait before another try; doubles.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+/// The longest wait that an upstream can ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// One site.
+pub(super) struct Upstream {
+    client: HttpClient,
+    base: Url,
+    authorization: Secret,
+    call_timeout: Duration,
+    places: Semaphore,
+    random: Random,
+    /// Until when the upstream wants no calls (429): nobody calls before.
+    rest: Mutex<Option<Instant>>,
+}
+
+impl Upstream {
+    pub fn new(client: HttpClient, base: Url, settings: &DataCenterSettings, random: Random) -> Self {
+        let authorization = match &settings.credentials {
+            ServiceCredentials::Bearer(token) => format!("Bearer {}", token.reveal()),
+            ServiceCredentials::Basic { user, token } => {
+                let both = Zeroizing::new(format!("{user}:{}", token.reveal()));
+                format!("Basic {}", STANDARD.encode(both.as_bytes()))
+            }
+        };
+        Self {
+            client,
+            base,
+            authorization: Secret::generated(authorization),
+            call_timeout: settings.call_timeout,
+            places: Semaphore::new(settings.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
+            random,
+            rest: Mutex::default(),
+        }
+    }
+
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
+    pub fn random(&self) -> &Random {
+        &self.random
+    }
+
+    /// The address of `segments` below the site's context path; each is encoded.
+    pub fn url(&self, segments: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+
+    /// A call on behalf of the service user. An answer is 2xx or one of 400, 404 and 409, for the caller to interpret.
+    pub async fn service(
+        &self,
+        method: Method,
+        url: Url,
+        body: Option<Bytes>,
+        deadline: Instant,
+    ) -> Result<Answer, UpstreamFailed> {
+        let mut call = Call::new(method, url).accepting("application/json").authorized(self.authorization.reveal());
+        if let Some(body) = body {
+            call = call.with_body("application/json", body);
+        }
+        let call = call.with_header(XSRF_CHECK.0, XSRF_CHECK.1).with_header(EXPERIMENTAL.0, EXPERIMENTAL.1);
+        let answer = self.send(call, deadline).await?;
+        match answer.status {
+            StatusCode::UNAUTHORIZED if answers::wants_captcha(&answer) => Err(UpstreamFailed::CredentialsCaptcha),
+            StatusCode::UNAUTHORIZED => Err(UpstreamFailed::CredentialsRefused),
+            StatusCode::FORBIDDEN if answers::wants_captcha(&answer) => Err(UpstreamFailed::CredentialsCaptcha),
+            StatusCode::FORBIDDEN if answers::says_basic_auth_is_off(&answer) => Err(UpstreamFailed::BasicAuthOff),
+            StatusCode::FORBIDDEN => Err(UpstreamFailed::CredentialsLackPermission),
+            status if status.is_redirection() || answer.media_type() == "text/html" => {
+                Err(UpstreamFailed::HtmlInsteadOfJson)
+            }
+            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::CONFLICT => Ok(answer),
+            status if status.is_success() => Ok(answer),
+            _ => Err(UpstreamFailed::Unexpected("a call by the service user")),
+        }
+    }
+
+    /// Makes a call: within the number of places, again where the upstream asks for it or was not reached at all, and
+    /// never past the deadline. Every call that we make may be made twice. An answer is neither 429 nor 5xx.
+    pub async fn send(&self, call: Call, deadline: Instant) -> Result<Answer, UpstreamFailed> {
+        let call = call.within(self.call_timeout, ANSWER);
+        let mut wait = FIRST_WAIT;
+        let mut tries = TRIES;
+        loop {
+            if let Some(rest) = self.resting().filter(|rest| *rest >= deadline) {
+                return Err(UpstreamFailed::RateLimited(rest.saturating_duration_since(in_time(Duration::ZERO))));
+            }
+            let outcome = tokio::time::timeout_at(deadline, self.once(call.clone())).await;
+            let failed = match outcome.map_err(|_| UpstreamFailed::TimedOut)? {
+                Ok(answer) => match fewer_calls(&answer) {
+                    Some(rest) => {
+                        self.rest_for(rest);
+                        UpstreamFailed::RateLimited(rest)
+                    }
+                    None if answer.status.is_server_error() => {
+                        return Err(UpstreamFailed::Failing(answer.status.as_u16()));
+                    }
+                    None => return Ok(answer),
+                },
+                Err(failed) if failed.never_sent() => named(failed),
+                Err(failed) => return Err(named(failed)),
+            };
+            tries = tries.saturating_sub(1);
+            let asked = if let UpstreamFailed::RateLimited(rest) = failed { rest } else { Duration::ZERO };
+            let again = in_time(asked.saturating_add(self.jittered(wait)));
+            if tries == 0 || again >= deadline {
+                return Err(failed);
+            }
+            tokio::time::sleep_until(again).await;
+            wait = wait.saturating_mul(2);
+        }
+    }
+
+    async fn once(&self, call: Call) -> Result<Answer, CallFailed> {
+        if let Some(rest) = self.resting() {
+            tokio::time::sleep_until(rest).await;
+        }
+        // Closed never: the semaphore lives as long as this.
+        let _place = self.places.acquire().await.ok();
+        self.client.send(call).await
+    }
+
+    fn resting(&self) -> Option<Instant> {
+        *self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rest_for(&self, rest: Duration) {
+        let until = in_time(rest);
+        let mut held = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = Some(held.map_or(until, |before| before.max(until)));
+    }
+
+    /// Between half of `wait` and all of it, so that many who wait do not come back at once.
+    pub fn jittered(&self, wait: Duration) -> Duration {
+        let half = wait.checked_div(2).unwrap_or_default();
+        let [random] = self.random.bytes::<1>().unwrap_or([u8::MAX]);
+        half.saturating_add(half.saturating_mul(u32::from(random)).checked_div(255).unwrap_or_default())
+    }
+}
+
+/// How long the upstream wants fewer calls: 429, or 503 when it says how long.
+fn fewer_calls(answer: &Answer) -> Option<Duration> {
+    let told = answer.headers.get(RETRY_AFTER).map(|value| {
+        // A date is rare and needs a clock that agrees with ours: a few seconds do as well.
+        let seconds = value.to_str().ok().and_then(|text| text.trim().parse().ok()).unwrap_or(5);
+        Duration::from_secs(seconds)
+    });
+    let wait = match answer.status {
+        StatusCode::TOO_MANY_REQUESTS => told.unwrap_or(Duration::from_secs(1)),
+        StatusCode::SERVICE_UNAVAILABLE => told?,
+        _ => return None,
+    };
+    Some(wait.min(LONGEST_WAIT))
+}
+
+fn named(failed: CallFailed) -> UpstreamFailed {
+    match failed {
+        CallFailed::Tls(what) => UpstreamFailed::Tls(what),
+        CallFailed::TimedOut(_) => UpstreamFailed::TimedOut,
+        CallFailed::TooLarge(_) | CallFailed::Compressed => UpstreamFailed::Unexpected("any call"),
+        failed @ (CallFailed::NotAllowed | CallFailed::Unreachable(_) | CallFailed::Broken(_)) => {
+            UpstreamFailed::Unreachable(failed.to_string())
+        }
+    }
+}
+
+/// A body that may hold a secret: its memory is wiped with its last reference.
+pub(super) fn json_body(value: &impl Serialize) -> Bytes {
+    // Room enough that writing does not move it and leave a copy behind.
+    let mut body = Zeroizing::new(Vec::with_capacity(1024));
+    // Names and texts always are JSON.
+    let _ = serde_json::to_writer(&mut *body, value);
+    Bytes::from_owner(Wiped(body))
+}
+
+/// The same for text that stands already.
+pub(super) fn text_body(text: String) -> Bytes {
+    Bytes::from_owner(Wiped(Zeroizing::new(text.into_bytes())))
+}
+
+struct Wiped(Zeroizing<Vec<u8>>);
+
+impl AsRef<[u8]> for Wiped {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}

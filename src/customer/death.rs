@@ -1,0 +1,66 @@
+//! What an answer of the upstream says about the customer session that the request carried.
+
+use http::header::{CONTENT_TYPE, HeaderMap, LOCATION};
+use http::{HeaderName, StatusCode};
+
+/// The head of an answer, and what matters of its request.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerHead<'a> {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers, as the upstream sent them.
+    pub headers: &'a HeaderMap,
+    /// Whether the request asked for JSON and not for a page.
+    pub request_wanted_json: bool,
+}
+
+/// How an answer shows that a customer session died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DeathSign {
+    /// 401.
+    Unauthorized,
+    /// 403, which can also be an honest "you may not".
+    Forbidden,
+    /// A redirect to a login page.
+    RedirectToLogin,
+    /// A page where JSON was asked for, which can also be an honest page.
+    HtmlForJson,
+    /// The XSRF token that the upstream sets is one for visitors who are not logged in (`_lout`).
+    LoggedOutToken,
+}
+
+impl DeathSign {
+    /// The label for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::RedirectToLogin => "redirect_to_login",
+            Self::HtmlForJson => "html_for_json",
+            Self::LoggedOutToken => "logged_out_token",
+        }
+    }
+
+    /// Whether only a dead session looks like this. Otherwise the upstream is asked before anything is opened anew.
+    pub fn is_certain(self) -> bool {
+        matches!(self, Self::Unauthorized | Self::RedirectToLogin | Self::LoggedOutToken)
+    }
+}
+
+impl<'a> AnswerHead<'a> {
+    /// One header as text; empty when there is none.
+    pub fn text(&self, name: &HeaderName) -> &'a str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Where it redirects to, when it does.
+    pub fn location(&self) -> Option<&'a str> {
+        self.status.is_redirection().then(|| self.text(&LOCATION)).filter(|location| !location.is_empty())
+    }
+
+    /// Whether its body is a page.
+    pub fn is_html(&self) -> bool {
+        let media_type = self.text(&CONTENT_TYPE).split(';').next().unwrap_or_default().trim();
+        media_type.eq_ignore_ascii_case("text/html") || media_type.eq_ignore_ascii_case("application/xhtml+xml")
+    }
+}

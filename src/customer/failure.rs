@@ -1,0 +1,337 @@
+//! Why there is no customer session: who is to blame, and the label that metrics and refusals know it by.
+
+use std::time::Duration;
+
+use crate::random::NoRandomness;
+
+/// The upstream did not do its part, whatever it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UpstreamFailed {
+    /// No connection, or it broke off.
+    #[error("the upstream cannot be reached: {0}")]
+    Unreachable(String),
+    /// No trustworthy TLS connection.
+    #[error("no trustworthy TLS connection to the upstream: {0}")]
+    Tls(String),
+    /// No answer in time.
+    #[error("the upstream did not answer in time")]
+    TimedOut,
+    /// It asks for fewer calls (429, or 503 with `Retry-After`).
+    #[error("the upstream asks for fewer calls, for {0:?}")]
+    RateLimited(Duration),
+    /// It says that it is broken (5xx).
+    #[error("the upstream answered {0}")]
+    Failing(u16),
+    /// 401 to the service credentials: wrong, expired or revoked.
+    #[error("the upstream refuses the service credentials (401): wrong, expired or revoked")]
+    CredentialsRefused,
+    /// 403 to the service credentials.
+    #[error("the service credentials lack a permission (403)")]
+    CredentialsLackPermission,
+    /// 403 to the service credentials, with a CAPTCHA to solve.
+    #[error("the upstream wants the service user to solve a CAPTCHA")]
+    CredentialsCaptcha,
+    /// Basic authentication is turned off at the upstream.
+    #[error("basic authentication is turned off at the upstream: use a personal access token")]
+    BasicAuthOff,
+    /// A page or a redirect where JSON belongs: a login page, a challenge, another server.
+    #[error("the upstream answered with a page where JSON belongs")]
+    HtmlInsteadOfJson,
+    /// Anything else that the documentation does not know.
+    #[error("the upstream answered in an unknown way to \"{0}\"")]
+    Unexpected(&'static str),
+    /// We have no randomness for a password.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+}
+
+/// Why the directory names no customer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DirectoryFailed {
+    /// The identity provider does not vouch for an e-mail address.
+    #[error("the identity has no verified e-mail address")]
+    NoVerifiedEmail,
+    /// The account has access to an application: an agent or a Jira user.
+    #[error("the account {0} has a licence at the upstream")]
+    Licensed(String),
+    /// The account may administer the upstream.
+    #[error("the account {0} is an administrator of the upstream")]
+    Administrator(String),
+    /// The account was deactivated.
+    #[error("the account {0} is deactivated at the upstream")]
+    Deactivated(String),
+    /// There is no such customer, and none may be made.
+    #[error("no customer has this e-mail address, and creating customers is turned off")]
+    Unknown,
+    /// Several accounts have the address, and none has it as its name.
+    #[error("{0} accounts at the upstream have this e-mail address")]
+    Ambiguous(usize),
+    /// The name is taken by an account with another address.
+    #[error("the account name that belongs to this e-mail address is taken by somebody else")]
+    Taken,
+    /// The upstream does not want such a customer.
+    #[error("the upstream refuses to create the customer: {0}")]
+    Rejected(String),
+    /// The group that marks managed accounts cannot be given.
+    #[error("the group \"{0}\" cannot be given to the account")]
+    ManagedGroup(String),
+    /// A service desk of the configuration cannot be joined.
+    #[error("the account cannot be added to the service desk {0}")]
+    ServiceDesk(String),
+    /// The upstream did not do its part.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamFailed),
+}
+
+/// Why the broker opens no session.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BrokerFailed {
+    /// The account is in a directory that the upstream cannot write, so that its password cannot be set.
+    #[error("the account {0} is in a read-only directory")]
+    ReadOnlyDirectory(String),
+    /// The upstream's password policy does not like ours.
+    #[error("the upstream refuses a generated password: {0}")]
+    PasswordRejected(String),
+    /// The upstream wants a CAPTCHA from this person; an administrator can reset the count of failed logins.
+    #[error("the upstream wants a CAPTCHA for {0}")]
+    CaptchaRequired(String),
+    /// The upstream wants a second step that only a person can do.
+    #[error("the upstream enforces two-step verification")]
+    TwoStepEnforced,
+    /// The upstream refuses the password that was set a moment ago.
+    #[error("the upstream refuses the login of {0} with the password just set")]
+    LoginRefused(String),
+    /// No configured way to log in is there.
+    #[error("no configured way to log in is available at the upstream")]
+    NoLoginAvailable,
+    /// The session belongs to somebody else.
+    #[error("the upstream opened a session for somebody other than {0}")]
+    WrongCustomer(String),
+    /// The session may administer the upstream.
+    #[error("the account {0} is an administrator of the upstream")]
+    Administrator(String),
+    /// Logins rest for a while because of how the last ones went.
+    #[error("logins rest for {0:?}")]
+    LoginsPaused(Duration),
+    /// The upstream did not do its part.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamFailed),
+}
+
+/// Why a request gets no customer session.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CustomerFailed {
+    /// The directory names no customer.
+    #[error(transparent)]
+    Directory(#[from] DirectoryFailed),
+    /// The broker opens no session.
+    #[error(transparent)]
+    Broker(#[from] BrokerFailed),
+    /// Customer sessions of this visitor die as soon as they are opened.
+    #[error("customer sessions of this visitor die as soon as they are opened")]
+    KeepsDying,
+    /// The visitor's session ended meanwhile.
+    #[error("the session ended while its customer session was being opened")]
+    SessionEnded,
+    /// The work was broken off: the gateway is shutting down, or it is our own fault.
+    #[error("opening the customer session was broken off")]
+    Interrupted,
+}
+
+/// The service identity is not fit for its work: what an operator reads.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// The upstream did not do its part.
+    #[error("{0}")]
+    Upstream(#[from] UpstreamFailed),
+    /// It works but may not administer.
+    #[error(
+        "the service user \"{0}\" needs the global permission \"Administer Jira\" to create customers and set passwords"
+    )]
+    NotAdministrator(String),
+    /// The group is not there.
+    #[error("the group \"{0}\" (managed_group) does not exist: create it, or remove the setting")]
+    NoSuchGroup(String),
+    /// The service desk is not there, or not for this user.
+    #[error("the service desk \"{0}\" (service_desks) does not exist or the service user cannot see it")]
+    NoSuchServiceDesk(String),
+}
+
+/// Every label that [`CustomerFailed::reason`] can give.
+pub const REASONS: [&str; 32] = [
+    "upstream_unreachable",
+    "upstream_tls",
+    "upstream_timed_out",
+    "rate_limited",
+    "upstream_failing",
+    "credentials_refused",
+    "credentials_lack_permission",
+    "credentials_captcha",
+    "basic_auth_off",
+    "html_instead_of_json",
+    "upstream_unexpected",
+    "no_randomness",
+    "no_verified_email",
+    "licensed_user",
+    "administrator",
+    "deactivated",
+    "customer_unknown",
+    "customer_ambiguous",
+    "customer_name_taken",
+    "customer_rejected",
+    "managed_group_unavailable",
+    "service_desk_unavailable",
+    "read_only_directory",
+    "password_rejected",
+    "captcha_required",
+    "two_step_enforced",
+    "login_refused",
+    "no_login_available",
+    "wrong_customer",
+    "logins_paused",
+    "keeps_dying",
+    "session_ended",
+];
+
+impl UpstreamFailed {
+    /// The label for metrics and refusals, one of [`REASONS`].
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "upstream_unreachable",
+            Self::Tls(_) => "upstream_tls",
+            Self::TimedOut => "upstream_timed_out",
+            Self::RateLimited(_) => "rate_limited",
+            Self::Failing(_) => "upstream_failing",
+            Self::CredentialsRefused => "credentials_refused",
+            Self::CredentialsLackPermission => "credentials_lack_permission",
+            Self::CredentialsCaptcha => "credentials_captcha",
+            Self::BasicAuthOff => "basic_auth_off",
+            Self::HtmlInsteadOfJson => "html_instead_of_json",
+            Self::Unexpected(_) => "upstream_unexpected",
+            Self::NoRandomness(_) => "no_randomness",
+        }
+    }
+}
+
+impl DirectoryFailed {
+    /// The label for metrics and refusals, one of [`REASONS`].
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoVerifiedEmail => "no_verified_email",
+            Self::Licensed(_) => "licensed_user",
+            Self::Administrator(_) => "administrator",
+            Self::Deactivated(_) => "deactivated",
+            Self::Unknown => "customer_unknown",
+            Self::Ambiguous(_) => "customer_ambiguous",
+            Self::Taken => "customer_name_taken",
+            Self::Rejected(_) => "customer_rejected",
+            Self::ManagedGroup(_) => "managed_group_unavailable",
+            Self::ServiceDesk(_) => "service_desk_unavailable",
+            Self::Upstream(failed) => failed.reason(),
+        }
+    }
+}
+
+impl BrokerFailed {
+    /// The label for metrics and refusals, one of [`REASONS`].
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::ReadOnlyDirectory(_) => "read_only_directory",
+            Self::PasswordRejected(_) => "password_rejected",
+            Self::CaptchaRequired(_) => "captcha_required",
+            Self::TwoStepEnforced => "two_step_enforced",
+            Self::LoginRefused(_) => "login_refused",
+            Self::NoLoginAvailable => "no_login_available",
+            Self::WrongCustomer(_) => "wrong_customer",
+            Self::Administrator(_) => "administrator",
+            Self::LoginsPaused(_) => "logins_paused",
+            Self::Upstream(failed) => failed.reason(),
+        }
+    }
+}
+
+impl Unfit {
+    /// The label for metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Upstream(failed) => failed.reason(),
+            Self::NotAdministrator(_) => "credentials_lack_permission",
+            Self::NoSuchGroup(_) => "managed_group_unavailable",
+            Self::NoSuchServiceDesk(_) => "service_desk_unavailable",
+        }
+    }
+}
+
+impl CustomerFailed {
+    /// The label for metrics and refusals, one of [`REASONS`] (an interruption counts as an ended session).
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Directory(failed) => failed.reason(),
+            Self::Broker(failed) => failed.reason(),
+            Self::KeepsDying => "keeps_dying",
+            Self::SessionEnded | Self::Interrupted => "session_ended",
+        }
+    }
+
+    /// What the upstream did not do, when that is the cause.
+    pub fn upstream(&self) -> Option<&UpstreamFailed> {
+        match self {
+            Self::Directory(DirectoryFailed::Upstream(failed)) | Self::Broker(BrokerFailed::Upstream(failed)) => {
+                Some(failed)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it is about this person's account, so that trying again does not help until somebody changes it.
+    pub fn is_about_the_account(&self) -> bool {
+        use BrokerFailed as B;
+        use DirectoryFailed as D;
+        match self {
+            Self::Directory(failed) => {
+                !matches!(failed, D::Upstream(_) | D::Rejected(_) | D::ManagedGroup(_) | D::ServiceDesk(_))
+            }
+            Self::Broker(failed) => matches!(failed, B::ReadOnlyDirectory(_) | B::Administrator(_)),
+            Self::KeepsDying | Self::SessionEnded | Self::Interrupted => false,
+        }
+    }
+
+    /// How long it makes no sense to try again for the same visitor.
+    pub fn pause(&self) -> Duration {
+        const MOST: Duration = Duration::from_secs(60);
+        match self {
+            Self::Broker(BrokerFailed::LoginsPaused(rest)) => (*rest).min(MOST),
+            Self::Broker(BrokerFailed::CaptchaRequired(_) | BrokerFailed::TwoStepEnforced) => MOST,
+            Self::KeepsDying => Duration::from_secs(30),
+            _ => match self.upstream() {
+                Some(UpstreamFailed::RateLimited(rest)) => (*rest).min(MOST),
+                _ if self.is_about_the_account() => Duration::from_secs(30),
+                _ => Duration::from_secs(2),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_a_closed_set_of_plain_words() {
+        let unique: std::collections::HashSet<_> = REASONS.into_iter().collect();
+        assert_eq!(unique.len(), REASONS.len());
+        for reason in REASONS {
+            assert!(reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_is_about_the_account_is_not_tried_again_at_once() {
+        let lasting = CustomerFailed::Directory(DirectoryFailed::Licensed("fred".into()));
+        let passing = CustomerFailed::Broker(BrokerFailed::Upstream(UpstreamFailed::TimedOut));
+        let asked = CustomerFailed::Broker(BrokerFailed::Upstream(UpstreamFailed::RateLimited(Duration::from_secs(9))));
+        assert!(lasting.is_about_the_account() && !passing.is_about_the_account());
+        assert!(lasting.pause() > passing.pause());
+        assert_eq!(asked.pause(), Duration::from_secs(9));
+    }
+}

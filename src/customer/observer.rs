@@ -1,0 +1,51 @@
+//! What happens to customer sessions, told to whoever counts.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{CustomerFailed, DeathSign};
+
+/// Something that happened to a customer session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CustomerEvent {
+    /// A request used the one that was there.
+    Reused,
+    /// One was opened.
+    Opened {
+        /// Account and login together.
+        took: Duration,
+    },
+    /// None was opened.
+    Failed {
+        /// Why.
+        failure: CustomerFailed,
+        /// Until that was clear.
+        took: Duration,
+    },
+    /// An answer looked as if one had died.
+    Suspected {
+        /// How it looked.
+        sign: DeathSign,
+        /// Whether it had.
+        dead: bool,
+    },
+    /// One was ended at the upstream, or not.
+    Ended {
+        /// Whether the upstream confirmed it.
+        confirmed: bool,
+    },
+}
+
+/// Counts what happens. Called on the path of every request: must not block.
+pub trait CustomerObserver: fmt::Debug + Send + Sync {
+    /// Takes note.
+    fn note(&self, event: &CustomerEvent);
+}
+
+/// Counts nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NobodyWatches;
+
+impl CustomerObserver for NobodyWatches {
+    fn note(&self, _event: &CustomerEvent) {}
+}

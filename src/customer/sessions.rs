@@ -1,0 +1,344 @@
+//! What the proxy asks: the customer session for this visitor, now.
+//!
+//! The usual request finds one that is fresh, and takes no lock. What has to be opened is opened in a task of its own,
+//! one at a time for each visitor and each person, so that a visitor who gives up leaves no half-done work and fifty
+//! requests of one page cost one login.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::SET_COOKIE;
+
+use super::attempts::{AllAttempts, Attempts, Since};
+use super::lifetime::Age;
+use super::{
+    AnswerHead, CustomerDirectory, CustomerEvent, CustomerFailed, CustomerObserver, CustomerSessionBroker, DeathSign,
+    Unfit,
+};
+use crate::clock::{Clock, Stopwatch, Timestamp, deadline};
+use crate::session::{CustomerSession, Kept, LiveSession, Sessions};
+
+/// How long a visitor who signs out is kept waiting for the upstream.
+const PARTING: Duration = Duration::from_secs(5);
+/// How long the upstream may think about whether a session lives.
+const DOUBT: Duration = Duration::from_secs(5);
+/// A session that died younger than this was perhaps not dead: ask before opening another.
+const YOUNG: Duration = Duration::from_secs(10);
+
+/// The customer sessions of one portal. Clones share them.
+#[derive(Clone)]
+pub struct CustomerSessions {
+    strategy: Strategy,
+}
+
+#[derive(Clone)]
+enum Strategy {
+    /// Nothing is injected.
+    None,
+    Brokered(Arc<Brokered>),
+}
+
+struct Brokered {
+    directory: Arc<dyn CustomerDirectory>,
+    broker: Arc<dyn CustomerSessionBroker>,
+    sessions: Sessions,
+    clock: Clock,
+    observer: Arc<dyn CustomerObserver>,
+    attempts: AllAttempts,
+}
+
+/// What an answer says about the customer session that its request carried.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Nothing new.
+    Alive,
+    /// The upstream renewed some of the cookies: [`CustomerSessions::keep`] this.
+    Renewed(CustomerSession),
+    /// It may be dead: [`CustomerSessions::reopen`] it. Nothing of this answer's cookies may be kept.
+    Dead(DeathSign),
+}
+
+/// Why a customer session is wanted.
+#[derive(Clone, Copy, Debug)]
+enum Want {
+    /// There is none, or it is over.
+    Any,
+    /// The one there is will soon be over.
+    Newer,
+    /// This generation looks dead.
+    Instead { dead: u64, sign: DeathSign },
+}
+
+impl CustomerSessions {
+    /// The strategy `none`: the upstream knows nothing of the visitor.
+    pub fn none() -> Self {
+        Self { strategy: Strategy::None }
+    }
+
+    /// Customers from `directory`, their sessions from `broker`, kept in `sessions`.
+    pub fn brokered(
+        directory: Arc<dyn CustomerDirectory>,
+        broker: Arc<dyn CustomerSessionBroker>,
+        sessions: Sessions,
+        clock: Clock,
+        observer: Arc<dyn CustomerObserver>,
+    ) -> Self {
+        let attempts = AllAttempts::default();
+        let brokered = Brokered { directory, broker, sessions, clock, observer, attempts };
+        Self { strategy: Strategy::Brokered(Arc::new(brokered)) }
+    }
+
+    /// The customer session for a request of `session`; `None` where the portal injects none. Opened if need be; the
+    /// next one is opened in the background when 80 % of this one's life are over.
+    ///
+    /// # Errors
+    /// When none can be had. Requests that waited together fail together, and for a short while after a failure no new
+    /// attempt is made.
+    pub async fn ensure(
+        &self,
+        session: &Arc<LiveSession>,
+        now: Timestamp,
+    ) -> Result<Option<Arc<CustomerSession>>, CustomerFailed> {
+        let Strategy::Brokered(brokered) = &self.strategy else { return Ok(None) };
+        if let Some(held) = session.customer_session() {
+            match Age::of(&held, now) {
+                Age::Over => {}
+                age => {
+                    if age == Age::Old {
+                        brokered.renew_behind(session, now);
+                    }
+                    brokered.observer.note(&CustomerEvent::Reused);
+                    return Ok(Some(held));
+                }
+            }
+        }
+        brokered.obtain(session, Want::Any, now).await.map(Some)
+    }
+
+    /// A customer session in place of the one of generation `dead_generation`, which an answer showed to be dead. When
+    /// another request has replaced it already, that one. When only the look of the answer was against it and the
+    /// upstream still knows it, the same again: **an equal generation means that the answer stands as it is.**
+    ///
+    /// # Errors
+    /// When none can be had, or the visitor's sessions keep dying. A fresh session is never discarded by a failure.
+    pub async fn reopen(
+        &self,
+        session: &Arc<LiveSession>,
+        dead_generation: u64,
+        sign: DeathSign,
+        now: Timestamp,
+    ) -> Result<Arc<CustomerSession>, CustomerFailed> {
+        let Strategy::Brokered(brokered) = &self.strategy else { return Err(CustomerFailed::SessionEnded) };
+        if let Some(held) = session.customer_session()
+            && held.generation() > dead_generation
+        {
+            brokered.observer.note(&CustomerEvent::Reused);
+            return Ok(held);
+        }
+        brokered.obtain(session, Want::Instead { dead: dead_generation, sign }, now).await
+    }
+
+    /// Reads an answer to a request that carried `used`. A dead session's cookies are never taken over: what the
+    /// upstream sets then is an anonymous session.
+    pub fn judge(&self, used: &CustomerSession, answer: &AnswerHead<'_>, now: Timestamp) -> Verdict {
+        let Strategy::Brokered(brokered) = &self.strategy else { return Verdict::Alive };
+        match brokered.broker.signs_of_death(answer) {
+            Some(sign) => Verdict::Dead(sign),
+            None => match used.absorb(answer.headers.get_all(SET_COOKIE), now) {
+                Some(renewed) => Verdict::Renewed(renewed),
+                None => Verdict::Alive,
+            },
+        }
+    }
+
+    /// Keeps what [`CustomerSessions::judge`] called renewed.
+    pub async fn keep(&self, session: &Arc<LiveSession>, renewed: CustomerSession) {
+        if let Strategy::Brokered(brokered) = &self.strategy
+            && let Err(error) = brokered.sessions.keep_customer_session(session, renewed).await
+        {
+            tracing::warn!(session = %session.hash(), %error, "a renewed customer session is held in memory only");
+        }
+    }
+
+    /// Whether a cookie of that name must neither reach the browser nor come from it: the upstream's authentication
+    /// cookies, and whatever `used` holds.
+    pub fn keeps_back(&self, name: &str, used: Option<&CustomerSession>) -> bool {
+        match &self.strategy {
+            Strategy::None => false,
+            Strategy::Brokered(brokered) => {
+                brokered.broker.is_authentication_cookie(name) || used.is_some_and(|used| used.holds(name))
+            }
+        }
+    }
+
+    /// Ends a customer session at the upstream: best effort, within a few seconds. For what
+    /// [`Sessions::end`] and [`Sessions::end_matching`] hand over.
+    pub async fn end(&self, customer_session: &CustomerSession) {
+        if let Strategy::Brokered(brokered) = &self.strategy {
+            brokered.end(customer_session).await;
+        }
+    }
+
+    /// Whether the service credentials work and suffice: whose they are, `None` where none are needed.
+    ///
+    /// # Errors
+    /// In an operator's words, when they do not.
+    pub async fn check(&self) -> Result<Option<String>, Unfit> {
+        match &self.strategy {
+            Strategy::None => Ok(None),
+            Strategy::Brokered(brokered) => brokered.broker.check(deadline(brokered.broker.patience())).await.map(Some),
+        }
+    }
+}
+
+impl Brokered {
+    /// Has a customer session opened by a task that lives on if this request does not.
+    async fn obtain(
+        self: &Arc<Self>,
+        session: &Arc<LiveSession>,
+        want: Want,
+        now: Timestamp,
+    ) -> Result<Arc<CustomerSession>, CustomerFailed> {
+        let attempts = self.attempts.of(session.hash());
+        let since = attempts.since();
+        let (this, session) = (Arc::clone(self), Arc::clone(session));
+        let task = tokio::spawn(async move { this.obtain_in_turn(&session, want, &attempts, since, now).await });
+        task.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "opening a customer session was broken off");
+            Err(CustomerFailed::Interrupted)
+        })
+    }
+
+    /// Opens the next customer session while the old one still serves, unless somebody is at it or it failed just now.
+    fn renew_behind(self: &Arc<Self>, session: &Arc<LiveSession>, now: Timestamp) {
+        let attempts = self.attempts.of(session.hash());
+        let since = attempts.since();
+        let idle = session.single_flight().try_lock().is_ok();
+        if !idle || attempts.objection(since, now).is_some() {
+            return;
+        }
+        let (this, session) = (Arc::clone(self), Arc::clone(session));
+        tokio::spawn(async move {
+            // The failure has been told to the observer; the old session still serves.
+            let _ = this.obtain_in_turn(&session, Want::Newer, &attempts, since, now).await;
+        });
+    }
+
+    async fn obtain_in_turn(
+        &self,
+        session: &Arc<LiveSession>,
+        want: Want,
+        attempts: &Attempts,
+        since: Since,
+        now: Timestamp,
+    ) -> Result<Arc<CustomerSession>, CustomerFailed> {
+        let _turn = session.single_flight().lock().await;
+        if session.is_ended() {
+            return Err(CustomerFailed::SessionEnded);
+        }
+        let held = session.customer_session();
+        if let Some(held) = &held
+            && self.serves(session, held, want, now).await
+        {
+            self.observer.note(&CustomerEvent::Reused);
+            return Ok(Arc::clone(held));
+        }
+        if let Some(failure) = attempts.objection(since, self.clock.now()) {
+            return Err(failure);
+        }
+        let watch = Stopwatch::start();
+        let opened = self.open(session).await;
+        let (took, now) = (watch.elapsed(), self.clock.now());
+        match &opened {
+            Ok(_) => {
+                attempts.opened(now);
+                self.observer.note(&CustomerEvent::Opened { took });
+                if let Some(over) = held.filter(|held| Age::of(held, now) == Age::Over) {
+                    self.end(&over).await;
+                }
+            }
+            Err(failure) => {
+                tracing::warn!(session = %session.hash(), reason = failure.reason(), %failure, "no customer session");
+                attempts.failed(failure, now);
+                self.observer.note(&CustomerEvent::Failed { failure: failure.clone(), took });
+            }
+        }
+        opened
+    }
+
+    /// Whether the session that is held answers the want; another request may have seen to it meanwhile.
+    async fn serves(&self, session: &LiveSession, held: &CustomerSession, want: Want, now: Timestamp) -> bool {
+        match want {
+            Want::Any => Age::of(held, now) != Age::Over,
+            Want::Newer => Age::of(held, now) == Age::Fresh,
+            Want::Instead { dead, .. } if held.generation() > dead => true,
+            Want::Instead { dead, sign } => {
+                let young = now.since(held.opened()) < YOUNG;
+                let dead_for_sure = sign.is_certain() && !young;
+                if !dead_for_sure && self.is_alive(held).await {
+                    self.observer.note(&CustomerEvent::Suspected { sign, dead: false });
+                    return true;
+                }
+                self.observer.note(&CustomerEvent::Suspected { sign, dead: true });
+                // Nobody is to use it while the next one is being opened.
+                self.sessions.drop_customer_session(session, dead);
+                false
+            }
+        }
+    }
+
+    /// An upstream that does not tell gets the benefit of the doubt: a login would do no better there.
+    async fn is_alive(&self, held: &CustomerSession) -> bool {
+        match self.broker.is_alive(held, deadline(DOUBT)).await {
+            Ok(alive) => alive,
+            Err(error) => {
+                tracing::debug!(%error, "the upstream does not tell whether a customer session lives");
+                true
+            }
+        }
+    }
+
+    async fn open(&self, session: &Arc<LiveSession>) -> Result<Arc<CustomerSession>, CustomerFailed> {
+        let deadline = deadline(self.broker.patience());
+        let customer = self.directory.ensure(session.identity(), deadline).await?;
+        let generation = session.next_generation();
+        let opened = self.broker.open(&customer, generation, self.clock.now(), deadline).await?;
+        tracing::info!(session = %session.hash(), account = customer.account(), generation, "customer session opened");
+        match self.sessions.keep_customer_session(session, opened.clone()).await {
+            Ok(Kept::Kept) => Ok(Arc::new(opened)),
+            Ok(Kept::Older) => {
+                self.end(&opened).await;
+                session.customer_session().ok_or(CustomerFailed::SessionEnded)
+            }
+            Ok(Kept::SessionEnded) => {
+                self.end(&opened).await;
+                Err(CustomerFailed::SessionEnded)
+            }
+            Err(error) => {
+                tracing::warn!(session = %session.hash(), %error, "a customer session is held in memory only");
+                Ok(Arc::new(opened))
+            }
+        }
+    }
+
+    async fn end(&self, customer_session: &CustomerSession) {
+        let ended = self.broker.end(customer_session, deadline(PARTING)).await;
+        if let Err(error) = &ended {
+            tracing::warn!(account = customer_session.customer(), %error, "a customer session may stay open upstream");
+        }
+        self.observer.note(&CustomerEvent::Ended { confirmed: ended.is_ok() });
+    }
+}
+
+impl fmt::Debug for CustomerSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.strategy {
+            Strategy::None => f.write_str("CustomerSessions(none)"),
+            Strategy::Brokered(brokered) => write!(f, "CustomerSessions({:?})", brokered.broker),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
