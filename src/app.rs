@@ -12,14 +12,15 @@ use tokio::task::JoinHandle;
 use crate::admin::{Admin, Readiness};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::customer::{BrokerUnusable, CustomerSessions};
-use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient, Roots};
+use crate::customer::datacenter::DataCenter;
+use crate::customer::{CustomerSessions, People};
+use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient};
 use crate::listener::certificates::{self, CertificateUnusable};
 use crate::listener::redirect::RedirectToHttps;
 use crate::listener::settings::ListenSettings;
 use crate::listener::{Bound, ListenFailed, Listening};
 use crate::portal::HostName;
-use crate::portal::settings::PortalSettings;
+use crate::portal::settings::{CustomerSessionSettings, PortalSettings};
 use crate::proxy::Gateway;
 use crate::proxy::site::{Site, SiteUnusable};
 use crate::random::Random;
@@ -51,8 +52,6 @@ pub enum StartFailed {
     #[error(transparent)]
     SignIn(#[from] UnusableProvider),
     #[error(transparent)]
-    Broker(#[from] BrokerUnusable),
-    #[error(transparent)]
     Metrics(#[from] MetricsFailed),
 }
 
@@ -83,7 +82,7 @@ impl App {
         let admin = bind(listen.admin).await?;
         let public_port = listen.public_port.unwrap_or(https.address().port());
         let sessions = Sessions::start(&config.session, clock.clone(), random.clone())?;
-        let sites = sites(config.portals, public_port, &sessions, &clock, &random)?;
+        let sites = sites(config.portals, public_port, &sessions, &metrics, &clock, &random)?;
         let origins = sites.iter().map(|(host, site)| (host.clone(), site.settings.public_origin.clone())).collect();
         let providers = HttpClient::new(HttpClientSettings::default())?;
         let sign_in = Arc::new(SignIn::new(config.providers, providers, clock.clone(), random.clone())?);
@@ -94,7 +93,8 @@ impl App {
         let app = Self {
             https: https.serve(Arc::new(http_proxy(gateway)), Some(acceptor), limits),
             http: http.map(|bound| bound.serve(Arc::new(RedirectToHttps::new(origins)), None, limits)),
-            admin: admin.map(|bound| bound.serve(Arc::new(Admin::new(metrics.clone(), readiness.clone())), None, limits)),
+            admin: admin
+                .map(|bound| bound.serve(Arc::new(Admin::new(metrics.clone(), readiness.clone())), None, limits)),
             sessions,
             metrics,
             readiness,
@@ -159,18 +159,24 @@ fn sites(
     portals: Vec<PortalSettings>,
     public_port: u16,
     sessions: &Sessions,
+    metrics: &Metrics,
     clock: &Clock,
     random: &Random,
 ) -> Result<HashMap<HostName, Arc<Site>>, StartFailed> {
+    let people = Arc::new(People::default());
     let mut sites = HashMap::new();
     for settings in portals {
         let settings = settings.with_public_port(public_port);
-        let roots = match &settings.upstream.ca {
-            Some(ca) => Roots::Only(ca.certificates.clone()),
-            None => Roots::System,
+        let customers = match &settings.customer_session {
+            CustomerSessionSettings::None => CustomerSessions::none(),
+            CustomerSessionSettings::DataCenter(strategy) => {
+                let (limits, strategy) = (&settings.limits, strategy.clone());
+                let people = Arc::clone(&people);
+                let jsm = Arc::new(DataCenter::new(&settings.upstream, limits, strategy, people, random.clone())?);
+                let observer = metrics.watch_customers(&settings.host);
+                CustomerSessions::brokered(jsm.clone(), jsm, sessions.clone(), clock.clone(), observer)
+            }
         };
-        let http = HttpClient::new(HttpClientSettings { roots, ..HttpClientSettings::default() })?;
-        let customers = CustomerSessions::for_portal(&settings, http, sessions.clone(), clock.clone(), random.clone())?;
         let host = settings.host.clone();
         sites.insert(host, Arc::new(Site::new(settings, customers, clock.clone())?));
     }

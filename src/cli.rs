@@ -1,7 +1,6 @@
 //! The command line: arguments in, exit code out.
 
 mod check;
-mod demo;
 mod keys;
 mod run;
 
@@ -88,7 +87,10 @@ impl Arguments {
             Command::Check(argument) => check::check(&argument.config),
             Command::Schema => check::schema(),
             Command::Keys { command: KeysCommand::New } => keys::new(),
-            Command::Demo(arguments) => demo::demo(&arguments),
+            Command::Demo(arguments) => {
+                let _ = arguments;
+                ExitCode::FAILURE
+            }
         }
     }
 }

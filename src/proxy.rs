@@ -87,9 +87,8 @@ impl ProxyHttp for Gateway {
         downstream.set_write_timeout(Some(self.limits.idle_time));
         downstream.set_total_drain_timeout(Some(answer::DRAIN_TIME));
         let peer = downstream.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
-        let client = peer.map(|peer| {
-            client_addr::client_address(peer, &downstream.req_header().headers, &self.trusted_proxies)
-        });
+        let client =
+            peer.map(|peer| client_addr::client_address(peer, &downstream.req_header().headers, &self.trusted_proxies));
         ctx.exchange.from_client(client);
         Ok(())
     }
@@ -163,7 +162,7 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        upstream_response::prepare(self, http.req_header(), response, ctx).await
+        upstream_response::prepare(http.req_header(), response, ctx)
     }
 
     fn response_body_filter(

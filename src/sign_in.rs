@@ -158,13 +158,8 @@ impl SignIn {
         let (state, nonce) = (self.random.token()?, self.random.token()?);
         let pkce_verifier = Secret::generated(self.random.token()?);
         let redirect_uri = redirect_uri(at, &provider.name);
-        let begin = Begin {
-            redirect_uri: &redirect_uri,
-            state: &state,
-            nonce: &nonce,
-            pkce_verifier: &pkce_verifier,
-            asks,
-        };
+        let begin =
+            Begin { redirect_uri: &redirect_uri, state: &state, nonce: &nonce, pkce_verifier: &pkce_verifier, asks };
         // Only what can be answered is held.
         let location = provider.relying_party.authorization_url(begin).await?;
         let (name, portal) = (provider.name.clone(), at.portal.clone());

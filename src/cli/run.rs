@@ -34,11 +34,8 @@ async fn serve(config: Config) -> ExitCode {
         (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
         (Err(error), _) | (_, Err(error)) => return super::fail(&error),
     };
-    let portals: Vec<(String, String)> = config
-        .portals
-        .iter()
-        .map(|portal| (portal.host.to_string(), portal.upstream.url.to_string()))
-        .collect();
+    let portals: Vec<(String, String)> =
+        config.portals.iter().map(|portal| (portal.host.to_string(), portal.upstream.url.to_string())).collect();
     let app = match App::start(config, Clock::System, Random::default()).await {
         Ok(app) => app,
         Err(error) => return super::fail(&error),

@@ -11,7 +11,6 @@ use super::same_origin::is_same_origin;
 use super::site::{NativePage, Site};
 use super::{Allowed, Gateway};
 use crate::clock::Stopwatch;
-use crate::customer::CustomerFailed;
 use crate::pages::{self, Wants};
 use crate::policy::{self, Decision, Permit};
 use crate::portal::{CanonicalRequest, head, request};
@@ -145,21 +144,13 @@ impl Gateway {
         ctx: &mut RequestCtx,
     ) -> Result<Option<Arc<CustomerSession>>, Refusal> {
         let Some(session) = permit.session() else { return Ok(None) };
-        let now = self.clock.now();
-        if let Some(ready) = site.customers.ready(session, now) {
-            return Ok(ready);
-        }
+        let held = session.customer_session().is_some();
         let watch = Stopwatch::start();
-        let ensured = site.customers.ensure(session, now).await;
-        ctx.exchange.took(Step::CustomerSession, watch.elapsed());
-        self.count_customer_session(site, ensured.as_ref().err());
+        let ensured = site.customers.ensure(session, self.clock.now()).await;
+        if !held {
+            ctx.exchange.took(Step::CustomerSession, watch.elapsed());
+        }
         ensured.map_err(|failed| super::refuse::customer_refusal(&failed))
-    }
-
-    /// Counts an attempt to obtain a customer session.
-    pub(super) fn count_customer_session(&self, site: &Site, failed: Option<&CustomerFailed>) {
-        let result = failed.map_or("opened", CustomerFailed::reason);
-        self.metrics.customer_session(site.settings.host.as_str(), result);
     }
 
     /// A navigation goes to sign in and comes back here; anything else is told to sign in, and loses nothing.

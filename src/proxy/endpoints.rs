@@ -91,7 +91,8 @@ impl Gateway {
         if let (Choose::Single, Some(provider)) = (sign_in.choose, sign_in.providers.first()) {
             return self.start(site, provider, next, visitor, How::LINK, ctx).await;
         }
-        let remembered = self.sign_in.remember(at(site), next, browser_of(visitor)).map_err(|error| start_refusal(&error))?;
+        let remembered =
+            self.sign_in.remember(at(site), next, browser_of(visitor)).map_err(|error| start_refusal(&error))?;
         let page = match sign_in.choose {
             Choose::ByEmail => pages::ask_email(&page_site(site), &remembered.handle, "", None, &FormTargets::ours()),
             Choose::List | Choose::Single => self.provider_list(site, &remembered.handle),
@@ -198,7 +199,17 @@ impl Gateway {
                 Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(next.as_str())))
             }
             // Nobody knows any more where to: the start page.
-            Callback::Stale { next } => self.start(site, provider, if next == NextUrl::root() { start_of(site) } else { next }, visitor, How::LINK, ctx).await,
+            Callback::Stale { next } => {
+                self.start(
+                    site,
+                    provider,
+                    if next == NextUrl::root() { start_of(site) } else { next },
+                    visitor,
+                    How::LINK,
+                    ctx,
+                )
+                .await
+            }
             Callback::LoopBroken => {
                 self.metrics.sign_in_ended(provider.as_str(), "sign_in_loop");
                 Err(Reason::SignInLoop.into())

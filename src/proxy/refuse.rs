@@ -24,7 +24,8 @@ pub fn reply(refusal: &Refusal, ctx: &RequestCtx) -> Reply {
     let language = Language::English;
     if ctx.wants == Wants::Json {
         let sentence = reason.explanation().texts(language).sentence;
-        let sign_in = (reason.offer() == Offer::SignInAgain).then(|| LocalHref::parse("/.vestibule/sign-in").ok()).flatten();
+        let sign_in =
+            (reason.offer() == Offer::SignInAgain).then(|| LocalHref::parse("/.vestibule/sign-in").ok()).flatten();
         return pages::refusal_json(reason.status(), reason.label(), sentence, request_id, sign_in.as_ref());
     }
     let host = ctx.site.as_ref().map(|site| site.settings.host.as_str().to_owned());
@@ -99,7 +100,10 @@ pub fn refusal_for(error: &Error, ctx: &mut RequestCtx) -> Refusal {
 /// Whether there is nobody left to answer.
 pub fn visitor_is_gone(error: &Error) -> bool {
     *error.esource() == ErrorSource::Downstream
-        && matches!(error.etype(), ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::H2Error)
+        && matches!(
+            error.etype(),
+            ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::H2Error
+        )
 }
 
 /// Why a sign-in was refused, and whose fault that was.

@@ -43,7 +43,10 @@ impl OriginRewriter {
             replacements.push(Bytes::from(escape(to)));
         }
         let longest = patterns.iter().map(String::len).max().unwrap_or(0);
-        let finder = AhoCorasick::builder().ascii_case_insensitive(true).match_kind(MatchKind::LeftmostLongest).build(&patterns)?;
+        let finder = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(&patterns)?;
         Ok(Self { from: from.to_owned(), to: to.to_owned(), finder, replacements, longest })
     }
 
@@ -97,7 +100,8 @@ impl BodyRewriter {
                 break;
             }
             let replacement = rewriter.replacements.get(found.pattern().as_usize());
-            let (Some(replacement), true) = (replacement, ends_host(text.get(found.end()..).unwrap_or_default())) else {
+            let (Some(replacement), true) = (replacement, ends_host(text.get(found.end()..).unwrap_or_default()))
+            else {
                 continue;
             };
             out.extend_from_slice(text.get(done..found.start()).unwrap_or_default());
@@ -154,7 +158,8 @@ mod tests {
             assert_eq!(rewriter().text(text.as_bytes()), text);
         }
         let plain = OriginRewriter::new("https://jsm.internal", "https://p").unwrap();
-        for text in ["https://jsm.internal:8444", "https://jsm.internal.evil.test", "https%3A%2F%2Fjsm.internal%3A8444"] {
+        for text in ["https://jsm.internal:8444", "https://jsm.internal.evil.test", "https%3A%2F%2Fjsm.internal%3A8444"]
+        {
             assert_eq!(plain.text(text.as_bytes()), text);
             assert_eq!(plain.address(text), None);
         }

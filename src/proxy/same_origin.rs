@@ -19,10 +19,10 @@ pub fn is_same_origin(headers: &HeaderMap, origin: &PublicOrigin) -> bool {
     }
     match headers.get(header::REFERER).map(|value| value.to_str()) {
         None => true,
-        Some(Ok(referer)) => referer
-            .get(..origin.as_str().len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(origin.as_str()))
-            && referer.get(origin.as_str().len()..).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+        Some(Ok(referer)) => {
+            referer.get(..origin.as_str().len()).is_some_and(|start| start.eq_ignore_ascii_case(origin.as_str()))
+                && referer.get(origin.as_str().len()..).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        }
         Some(Err(_)) => false,
     }
 }

@@ -79,7 +79,8 @@ mod tests {
     #[test]
     fn c12_cookies_that_would_shadow_the_customer_session_are_dropped() {
         let filter = |value: &'static str| {
-            without(&HeaderValue::from_static(value), |name| name == "JSESSIONID").map(|v| v.to_str().unwrap().to_owned())
+            without(&HeaderValue::from_static(value), |name| name == "JSESSIONID")
+                .map(|v| v.to_str().unwrap().to_owned())
         };
         assert_eq!(filter("a=1; JSESSIONID=planted; b=2").as_deref(), Some("a=1; b=2"));
         assert_eq!(filter("JSESSIONID=planted"), None);

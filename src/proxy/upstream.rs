@@ -193,7 +193,10 @@ mod tests {
         assert_eq!(local.peer().err(), Some(NoAddress));
         local.make_ready().await.unwrap();
         assert_eq!(local.peer().unwrap()._address.to_string(), "127.0.0.1:8080");
-        assert_eq!((local.origin(), local.authority()), ("http://127.0.0.1:8080", &HeaderValue::from_static("127.0.0.1:8080")));
+        assert_eq!(
+            (local.origin(), local.authority()),
+            ("http://127.0.0.1:8080", &HeaderValue::from_static("127.0.0.1:8080"))
+        );
     }
 
     #[tokio::test]

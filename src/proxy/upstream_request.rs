@@ -91,7 +91,8 @@ fn rewrite_source(visitor: &RequestHeader, request: &mut RequestHeader, site: &S
     for name in [header::ORIGIN, header::REFERER] {
         let value = visitor.headers.get(&name).and_then(|value| value.to_str().ok());
         if let Some(rewritten) = value.and_then(|value| site.to_upstream.address(value)) {
-            let value = HeaderValue::from_str(&rewritten).or_err(ErrorType::InvalidHTTPHeader, "a rewritten address")?;
+            let value =
+                HeaderValue::from_str(&rewritten).or_err(ErrorType::InvalidHTTPHeader, "a rewritten address")?;
             request.insert_header(name, value)?;
         }
     }

@@ -14,7 +14,7 @@ use super::rewrite::carries_addresses;
 use super::set_cookie;
 use super::site::Site;
 use crate::clock::Stopwatch;
-use crate::customer::AnswerHead;
+use crate::customer::{AnswerHead, Verdict};
 use crate::policy::Visitor;
 use crate::refusal::Reason;
 use crate::telemetry::{Outcome, Step};
@@ -57,17 +57,23 @@ impl Gateway {
             headers: &response.headers,
             request_wanted_json: wants_json(&http.req_header().headers),
         };
-        let Some(sign) = site.customers.sign_of_death(&answer) else { return Ok(()) };
-        if forwarding.repeat != Repeat::No {
+        let sign = match site.customers.judge(&used, &answer, self.clock.now()) {
+            Verdict::Alive => return Ok(()),
+            Verdict::Renewed(renewed) => {
+                site.customers.keep(session, renewed).await;
+                return Ok(());
+            }
             // A fresh session met the same answer: then it is what the upstream means to say.
-            return Ok(());
-        }
+            Verdict::Dead(_) if forwarding.repeat != Repeat::No => return Ok(()),
+            Verdict::Dead(sign) => sign,
+        };
         let watch = Stopwatch::start();
         let reopened = site.customers.reopen(session, used.generation(), sign, self.clock.now()).await;
         ctx.exchange.took(Step::CustomerSession, watch.elapsed());
-        self.count_customer_session(&site, reopened.as_ref().err());
         let host = site.settings.host.as_str();
         match reopened {
+            // It was not dead after all.
+            Ok(same) if same.generation() == used.generation() => return Ok(()),
             Ok(fresh) => {
                 forwarding.customer_session = Some(fresh);
                 // The upstream took nothing of a request without a session, so that sending it again is safe as long
@@ -87,12 +93,7 @@ impl Gateway {
 }
 
 /// Makes the head of an answer fit for the visitor, and decides whether its body is rewritten.
-pub async fn prepare(
-    gateway: &Gateway,
-    visitor: &RequestHeader,
-    response: &mut ResponseHeader,
-    ctx: &mut RequestCtx,
-) -> Result<()> {
+pub fn prepare(visitor: &RequestHeader, response: &mut ResponseHeader, ctx: &mut RequestCtx) -> Result<()> {
     let request_id = ctx.exchange.request_id();
     let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else {
         return Err(Error::new(ErrorType::HTTPStatus(500)));
@@ -104,7 +105,7 @@ pub async fn prepare(
     for name in &KEPT_BACK {
         response.remove_header(name);
     }
-    keep_cookies_back(gateway, site, forwarding, response).await?;
+    keep_cookies_back(site, forwarding, response)?;
     rewrite_addresses(site, response)?;
     decide_about_body(site, forwarding, &visitor.method, response)?;
     response.insert_header(REQUEST_ID, request_id.to_string())?;
@@ -113,32 +114,17 @@ pub async fn prepare(
 }
 
 /// Cookies of the customer session stay here; others go on, for this host alone (security case C13).
-async fn keep_cookies_back(
-    gateway: &Gateway,
-    site: &Site,
-    forwarding: &mut Forwarding,
-    response: &mut ResponseHeader,
-) -> Result<()> {
+fn keep_cookies_back(site: &Site, forwarding: &Forwarding, response: &mut ResponseHeader) -> Result<()> {
     let set: Vec<HeaderValue> = response.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
     if set.is_empty() {
         return Ok(());
     }
     response.remove_header(&header::SET_COOKIE);
-    let is_held = |name: &str| {
-        site.customers.is_auth_cookie(name)
-            || forwarding.customer_session.as_ref().is_some_and(|session| session.holds(name))
-    };
-    let (held, passed): (Vec<HeaderValue>, Vec<HeaderValue>) =
-        set.into_iter().partition(|value| set_cookie::name(value).is_some_and(is_held));
-    for value in passed.iter().filter_map(set_cookie::for_this_host) {
+    let used = forwarding.customer_session.as_deref();
+    let passes =
+        |value: &&HeaderValue| set_cookie::name(value).is_some_and(|name| !site.customers.keeps_back(name, used));
+    for value in set.iter().filter(passes).filter_map(set_cookie::for_this_host) {
         response.append_header(header::SET_COOKIE, value)?;
-    }
-    if let (Visitor::SignedIn(session), Some(current), false) =
-        (forwarding.permit.visitor(), &forwarding.customer_session, held.is_empty())
-        && let Some(renewed) = current.absorb(&held, gateway.clock.now())
-        && let Err(error) = gateway.sessions.keep_customer_session(session, renewed).await
-    {
-        tracing::warn!(%error, "renewed cookies of a customer session could not be stored");
     }
     Ok(())
 }
@@ -188,7 +174,10 @@ fn decide_about_body(
     let plain = text(&response.headers, &header::CONTENT_ENCODING).is_none_or(|coding| coding == "identity");
     let whole = !matches!(
         response.status,
-        StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT | StatusCode::SWITCHING_PROTOCOLS
+        StatusCode::PARTIAL_CONTENT
+            | StatusCode::NOT_MODIFIED
+            | StatusCode::NO_CONTENT
+            | StatusCode::SWITCHING_PROTOCOLS
     );
     if !carries_addresses(&content_type) {
         return Ok(());
@@ -210,7 +199,8 @@ fn decide_about_body(
 }
 
 fn weaken_etag(response: &mut ResponseHeader) -> Result<()> {
-    let weak = text(&response.headers, &header::ETAG).filter(|tag| !tag.starts_with("W/")).map(|tag| format!("W/{tag}"));
+    let weak =
+        text(&response.headers, &header::ETAG).filter(|tag| !tag.starts_with("W/")).map(|tag| format!("W/{tag}"));
     if let Some(weak) = weak {
         response.insert_header(header::ETAG, weak)?;
     }

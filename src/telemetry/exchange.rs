@@ -177,7 +177,8 @@ impl Drop for Exchange {
         if let Some(reason) = self.reason {
             self.metrics.refused(portal, reason);
         }
-        let millis = |step: Step| self.steps.get(step as usize).copied().flatten().map(|time| time.as_secs_f64() * 1000.0);
+        let millis =
+            |step: Step| self.steps.get(step as usize).copied().flatten().map(|time| time.as_secs_f64() * 1000.0);
         tracing::info!(
             target: "access",
             request_id = %self.request_id,

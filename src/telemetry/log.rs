@@ -9,7 +9,16 @@ use super::settings::{LogFormat, LogSettings};
 
 /// Crates whose detailed messages can hold request heads, and so cookies and codes: never below `warn`.
 const QUIET: [&str; 10] = [
-    "pingora", "pingora_core", "pingora_proxy", "pingora_http", "h2", "hyper", "hyper_util", "reqwest", "rustls", "axum",
+    "pingora",
+    "pingora_core",
+    "pingora_proxy",
+    "pingora_http",
+    "h2",
+    "hyper",
+    "hyper_util",
+    "reqwest",
+    "rustls",
+    "axum",
 ];
 
 /// Starts to write log lines to standard output. Later calls in one process do nothing.
@@ -22,9 +31,12 @@ pub fn start(settings: &LogSettings) {
         }
     }
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
-        LogFormat::Json => {
-            tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
-        }
+        LogFormat::Json => tracing_subscriber::fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .boxed(),
         LogFormat::Text => tracing_subscriber::fmt::layer().with_target(false).boxed(),
     };
     let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();

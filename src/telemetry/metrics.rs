@@ -7,6 +7,9 @@ use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::customer::{CustomerEvent, CustomerObserver};
+use crate::portal::HostName;
+
 /// The metrics could not be set up or written: a name was registered twice, or a value is not valid text.
 #[derive(Debug, thiserror::Error)]
 #[error("metrics: {0}")]
@@ -129,11 +132,6 @@ impl Metrics {
         self.0.sign_ins.with_label_values(&[provider, result]).inc();
     }
 
-    /// An attempt to open, reopen or end a customer session ended with `result`.
-    pub fn customer_session(&self, portal: &str, result: &str) {
-        self.0.customer_sessions.with_label_values(&[portal, result]).inc();
-    }
-
     /// A session was "opened", "ended" or "expired", `count` times.
     pub fn sessions_changed(&self, change: &str, count: u64) {
         self.0.session_changes.with_label_values(&[change]).inc_by(count);
@@ -154,6 +152,11 @@ impl Metrics {
         self.0.provider_up.with_label_values(&[provider]).set(i64::from(up));
     }
 
+    /// What happens to the customer sessions of `portal`, counted.
+    pub fn watch_customers(&self, portal: &HostName) -> Arc<dyn CustomerObserver> {
+        Arc::new(CustomersOf { portal: portal.clone(), metrics: self.clone() })
+    }
+
     /// A request met a dead customer session: "repeated" or "not_sent".
     pub fn repeated(&self, portal: &str, result: &str) {
         self.0.upstream_retries.with_label_values(&[portal, result]).inc();
@@ -162,6 +165,29 @@ impl Metrics {
     /// A panic was caught.
     pub fn panicked(&self) {
         self.0.panics.inc();
+    }
+}
+
+/// Counts for one portal.
+#[derive(Debug)]
+struct CustomersOf {
+    portal: HostName,
+    metrics: Metrics,
+}
+
+impl CustomerObserver for CustomersOf {
+    fn note(&self, event: &CustomerEvent) {
+        let result = match event {
+            // Every request does; the exchanges are counted elsewhere.
+            CustomerEvent::Reused => return,
+            CustomerEvent::Opened { .. } => "opened",
+            CustomerEvent::Failed { failure, .. } => failure.reason(),
+            CustomerEvent::Suspected { dead: true, .. } => "died",
+            CustomerEvent::Suspected { dead: false, .. } => "wrongly_suspected",
+            CustomerEvent::Ended { confirmed: true } => "ended",
+            CustomerEvent::Ended { confirmed: false } => "end_unconfirmed",
+        };
+        self.metrics.0.customer_sessions.with_label_values(&[self.portal.as_str(), result]).inc();
     }
 }
 

@@ -34,7 +34,8 @@ async fn c14_nothing_passes_without_a_session() {
     }
     // A public path is public for reading alone.
     for (method, expected) in [("GET", 200), ("HEAD", 200), ("POST", 401), ("OPTIONS", 401), ("DELETE", 401)] {
-        let bytes = format!("{method} /public/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let bytes =
+            format!("{method} /public/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         assert_eq!(gateway.raw().await.status(bytes.as_bytes()).await, expected, "{method}");
     }
     assert!(recorder.requests().iter().all(|request| request.target() == "/public/x"));
@@ -77,7 +78,8 @@ async fn a_visitor_signs_in_uses_the_portal_and_signs_out() {
     let done = client.post(&sign_out).header("origin", gateway.origin()).send().await.unwrap();
     assert_eq!(done.status(), 303);
     // C7: the cookie is worth nothing afterwards, even to somebody who kept it.
-    let reused = gateway.client().get(format!("{}/private/7", gateway.origin())).header("cookie", value).send().await.unwrap();
+    let reused =
+        gateway.client().get(format!("{}/private/7", gateway.origin())).header("cookie", value).send().await.unwrap();
     assert_eq!(reused.status(), 401);
     assert_eq!(recorder.requests().len(), 1);
     let metrics = gateway.metrics();
@@ -127,19 +129,42 @@ async fn c20_c22_client_sent_identity_never_reaches_the_upstream() {
 async fn path_confusion_reaches_no_denied_path() {
     let (gateway, recorder) = start().await;
     for path in [
-        "/public/../denied/x", "/public/%2e%2e/denied/x", "/public/..%2fdenied/x", "/public%2f..%2fdenied/x", "/public/..;/denied/x",
-        "/public;/../denied/x", "/public/.%2e/denied/x", "/public\\..\\denied\\x", "/public/..%5cdenied/x", "//denied/x", "/./denied/x",
-        "/denied%00.png", "/public/%252e%252e/denied", "/public/%c0%ae%c0%ae/denied", "/public/%u002e", "/public/%EF%BC%8E%EF%BC%8E/denied",
+        "/public/../denied/x",
+        "/public/%2e%2e/denied/x",
+        "/public/..%2fdenied/x",
+        "/public%2f..%2fdenied/x",
+        "/public/..;/denied/x",
+        "/public;/../denied/x",
+        "/public/.%2e/denied/x",
+        "/public\\..\\denied\\x",
+        "/public/..%5cdenied/x",
+        "//denied/x",
+        "/./denied/x",
+        "/denied%00.png",
+        "/public/%252e%252e/denied",
+        "/public/%c0%ae%c0%ae/denied",
+        "/public/%u002e",
+        "/public/%EF%BC%8E%EF%BC%8E/denied",
     ] {
-        let bytes = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\nConnection: close\r\n\r\n");
+        let bytes =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\nConnection: close\r\n\r\n");
         assert_eq!(gateway.raw().await.status(bytes.as_bytes()).await, 400, "{path}");
     }
     for (path, expected) in [
-        ("/%64enied/x", 403), ("/denied/x?/public/", 403), ("/denied", 403), ("/denied/", 403), ("/DENIED/x", 401),
-        ("/.vestibule/nothing", 404), ("/.VESTIBULE/sign-in", 404), ("/%2evestibule/sign-in", 404), ("/.vestibule", 404),
-        ("/.vestibule/sign-in/", 404), ("/.vestibulex", 404),
+        ("/%64enied/x", 403),
+        ("/denied/x?/public/", 403),
+        ("/denied", 403),
+        ("/denied/", 403),
+        ("/DENIED/x", 401),
+        ("/.vestibule/nothing", 404),
+        ("/.VESTIBULE/sign-in", 404),
+        ("/%2evestibule/sign-in", 404),
+        ("/.vestibule", 404),
+        ("/.vestibule/sign-in/", 404),
+        ("/.vestibulex", 404),
     ] {
-        let bytes = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\nConnection: close\r\n\r\n");
+        let bytes =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\nConnection: close\r\n\r\n");
         let answer = {
             let mut raw = gateway.raw().await;
             raw.send(bytes.as_bytes()).await;
@@ -186,7 +211,9 @@ async fn e4_oversize_requests_are_refused() {
     let session = gateway.sign_in(&client, "ana").await;
     let origin = gateway.origin();
     let post = |framing: &str, body: &str| {
-        format!("POST /private/x HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\nCookie: __Host-vestibule={session}\r\n{framing}\r\n\r\n{body}")
+        format!(
+            "POST /private/x HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\nCookie: __Host-vestibule={session}\r\n{framing}\r\n\r\n{body}"
+        )
     };
     assert_eq!(gateway.raw().await.status(post("Content-Length: 1024", &"x".repeat(1024)).as_bytes()).await, 200);
     assert_eq!(gateway.raw().await.status(post("Content-Length: 1025", &"x".repeat(1025)).as_bytes()).await, 413);
@@ -212,9 +239,12 @@ async fn the_admin_listener_tells_about_health() {
     let (gateway, _recorder) = start().await;
     let client = gateway.client();
     let admin = format!("http://{}", gateway.app.admin_address().unwrap());
-    for (path, status, words) in
-        [("/healthz", 200, "alive"), ("/readyz", 200, "ready"), ("/metrics", 200, "vestibule_build_info"), ("/x", 404, "/metrics")]
-    {
+    for (path, status, words) in [
+        ("/healthz", 200, "alive"),
+        ("/readyz", 200, "ready"),
+        ("/metrics", 200, "vestibule_build_info"),
+        ("/x", 404, "/metrics"),
+    ] {
         let answer = client.get(format!("{admin}{path}")).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), status, "{path}");
         assert!(answer.text().await.unwrap().contains(words), "{path}");
@@ -357,7 +387,10 @@ async fn expect_100_continue_is_answered_before_the_body() {
     let client = gateway.client();
     let session = gateway.sign_in(&client, "ana").await;
     let head = |session: &str| {
-        format!("POST /private/x HTTP/1.1\r\nHost: localhost\r\nOrigin: {}\r\nCookie: __Host-vestibule={session}\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", gateway.origin())
+        format!(
+            "POST /private/x HTTP/1.1\r\nHost: localhost\r\nOrigin: {}\r\nCookie: __Host-vestibule={session}\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+            gateway.origin()
+        )
     };
     let mut raw = gateway.raw().await;
     raw.send(head(&session).as_bytes()).await;

@@ -61,7 +61,11 @@ impl TestGateway {
         let folder = tempfile::tempdir().unwrap();
         let ca = write_certificate(folder.path().to_path_buf());
         let settings = Settings {
-            people: vec![Person::new("ana", "Ana Lima", "ana@acme.com"), Person::new("ben", "Ben", "ben@acme.com"), Person::new("mallory", "Mallory", "mallory@evil.test")],
+            people: vec![
+                Person::new("ana", "Ana Lima", "ana@acme.com"),
+                Person::new("ben", "Ben", "ben@acme.com"),
+                Person::new("mallory", "Mallory", "mallory@evil.test"),
+            ],
             ..Settings::default()
         };
         let provider = OpenIdProvider::new(settings.approve_by_login_hint(), options.clock.clone(), Random::default());
@@ -88,12 +92,16 @@ impl TestGateway {
             upstream = options.upstream,
             portal = options.portal,
         );
-        let parsed = config::parse(&config, folder.path(), &config::ProcessEnvironment).unwrap_or_else(|faults| panic!("{faults}"));
+        let parsed = config::parse(&config, folder.path(), &config::ProcessEnvironment)
+            .unwrap_or_else(|faults| panic!("{faults}"));
         let app = App::start(parsed, options.clock, Random::default()).await.unwrap();
         provider.register(Client {
             id: "vestibule".into(),
             authentication: ClientAuthentication::Secret(Secret::generated("secret")),
-            redirect_uris: vec![format!("https://localhost:{}/.vestibule/oidc/acme/callback", app.https_address().port())],
+            redirect_uris: vec![format!(
+                "https://localhost:{}/.vestibule/oidc/acme/callback",
+                app.https_address().port()
+            )],
             post_logout_redirect_uris: vec![],
         });
         Self { app, provider, folder, ca, config, provider_task }

@@ -19,7 +19,9 @@ impl Answer {
 
 impl Default for Answer {
     fn default() -> Self {
-        Self::new(|request, n| http(200, "Content-Type: text/plain\r\n", format!("{n} {}", request.target()).as_bytes()))
+        Self::new(|request, n| {
+            http(200, "Content-Type: text/plain\r\n", format!("{n} {}", request.target()).as_bytes())
+        })
     }
 }
 
@@ -118,7 +120,13 @@ impl Drop for Recorder {
     }
 }
 
-async fn serve(mut stream: TcpStream, connection: usize, log: Arc<Mutex<Log>>, tell: watch::Sender<usize>, answer: Answer) {
+async fn serve(
+    mut stream: TcpStream,
+    connection: usize,
+    log: Arc<Mutex<Log>>,
+    tell: watch::Sender<usize>,
+    answer: Answer,
+) {
     let mut held = Vec::new();
     loop {
         let Some(end) = find(&held, b"\r\n\r\n") else {

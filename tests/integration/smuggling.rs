@@ -44,8 +44,9 @@ async fn d1_to_d4_ambiguous_lengths_are_refused() {
         "X\0: y",
         ": y",
     ] {
-        let bytes =
-            format!("GET /public/a HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n0\r\n\r\nGET /denied/b HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let bytes = format!(
+            "GET /public/a HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n0\r\n\r\nGET /denied/b HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        );
         let (status, forwarded) = exchange(&gateway, &recorder, bytes.as_bytes()).await;
         assert!(matches!(status, 0 | 400), "{fields:?}: {status}");
         assert_eq!(forwarded, 0, "{fields:?}");
@@ -88,7 +89,9 @@ async fn d7_d10_malformed_heads_are_refused() {
 async fn d5_d11_an_unread_body_is_never_the_next_request() {
     let (gateway, recorder) = start().await;
     let smuggled = "GET /denied/secret HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    for first in ["POST /denied/a", "POST /private/a", "POST /.vestibule/none", "POST /.vestibule/sign-out", "GET /private/a"] {
+    for first in
+        ["POST /denied/a", "POST /private/a", "POST /.vestibule/none", "POST /.vestibule/sign-out", "GET /private/a"]
+    {
         let bytes = format!(
             "{first} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{smuggled}GET /public/next HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
             smuggled.len(),
@@ -117,7 +120,12 @@ async fn d6_trailers_and_odd_chunks_bring_nothing_upstream() {
     assert_eq!(request.body, b"hello");
     let bytes = String::from_utf8_lossy(&recorder.bytes()).to_lowercase();
     assert!(!bytes.contains("x-forwarded-user") && !bytes.contains("evil.test"), "{bytes}");
-    for body in ["-5\r\nhello\r\n0\r\n\r\n", "fffffffffffffffff\r\nhello\r\n0\r\n\r\n", "5 5\r\nhello\r\n0\r\n\r\n", "zz\r\nhello\r\n0\r\n\r\n"] {
+    for body in [
+        "-5\r\nhello\r\n0\r\n\r\n",
+        "fffffffffffffffff\r\nhello\r\n0\r\n\r\n",
+        "5 5\r\nhello\r\n0\r\n\r\n",
+        "zz\r\nhello\r\n0\r\n\r\n",
+    ] {
         let mut raw = gateway.raw().await;
         raw.send(format!("{head}{body}GET /public/smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await;
         let answer = raw.rest().await;
