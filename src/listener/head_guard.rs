@@ -9,7 +9,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -37,19 +37,23 @@ tokio::task_local! {
     static GUARD: Arc<HeadGuard>;
 }
 
-/// Where one connection is.
+/// Where one connection is, and what the current request line looked like.
 #[derive(Debug)]
-pub struct HeadGuard(AtomicU8);
+pub struct HeadGuard {
+    state: AtomicU8,
+    odd_line: AtomicBool,
+}
 
 impl HeadGuard {
     /// A guard that does nothing until [`Self::expect_head`].
     pub fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicU8::new(OPEN)))
+        Arc::new(Self { state: AtomicU8::new(OPEN), odd_line: AtomicBool::new(false) })
     }
 
     /// From the next byte on, count.
     pub fn expect_head(&self) {
-        self.0.store(WAITING, Ordering::Release);
+        self.odd_line.store(false, Ordering::Release);
+        self.state.store(WAITING, Ordering::Release);
     }
 
     /// Runs `serve` with this guard in reach of [`head_is_complete`].
@@ -60,7 +64,36 @@ impl HeadGuard {
 
 /// Says that the head of the request that this task serves was read. Does nothing for HTTP/2.
 pub fn head_is_complete() {
-    let _ = GUARD.try_with(|guard| guard.0.store(OPEN, Ordering::Release));
+    let _ = GUARD.try_with(|guard| guard.state.store(OPEN, Ordering::Release));
+}
+
+/// Whether the request line had bytes that no request line has. Pingora escapes them before anybody else sees the line,
+/// so that two parsers could disagree about where the target ends (RFC 9112, section 3).
+pub fn request_line_was_odd() -> bool {
+    GUARD.try_with(|guard| guard.odd_line.load(Ordering::Acquire)).unwrap_or(false)
+}
+
+/// Reads along until the request line ends.
+#[derive(Debug, Default)]
+struct RequestLine {
+    ended: bool,
+    spaces: u8,
+}
+
+impl RequestLine {
+    /// Whether `bytes` go on as a request line may: two spaces, and visible ASCII besides.
+    fn is_plain(&mut self, bytes: &[u8]) -> bool {
+        for byte in bytes {
+            match byte {
+                _ if self.ended => return true,
+                b'\n' => self.ended = true,
+                b' ' => self.spaces = self.spaces.saturating_add(1),
+                b'\r' | 0x21..=0x7e => {}
+                _ => return false,
+            }
+        }
+        self.spaces <= 2
+    }
 }
 
 /// A stream whose heads are limited.
@@ -70,13 +103,14 @@ pub struct GuardedStream {
     time: Duration,
     bytes: usize,
     counted: usize,
+    line: RequestLine,
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl GuardedStream {
     /// Limits heads on `inner` to `bytes` and to `time` from their first byte.
     pub fn new(inner: Stream, guard: Arc<HeadGuard>, time: Duration, bytes: usize) -> Self {
-        Self { inner, guard, time, bytes, counted: 0, deadline: None }
+        Self { inner, guard, time, bytes, counted: 0, line: RequestLine::default(), deadline: None }
     }
 
     fn check_time(&mut self, context: &mut Context<'_>) -> io::Result<()> {
@@ -87,13 +121,17 @@ impl GuardedStream {
         }
     }
 
-    fn count(&mut self, read: usize) -> io::Result<()> {
-        if self.guard.0.load(Ordering::Acquire) == WAITING && read > 0 {
-            self.guard.0.store(HEAD, Ordering::Release);
+    fn count(&mut self, read: &[u8]) -> io::Result<()> {
+        if self.guard.state.load(Ordering::Acquire) == WAITING && !read.is_empty() {
+            self.guard.state.store(HEAD, Ordering::Release);
             self.counted = 0;
+            self.line = RequestLine::default();
             self.deadline = Some(Box::pin(tokio::time::sleep_until(clock::deadline(self.time))));
         }
-        self.counted = self.counted.saturating_add(read);
+        if !self.line.is_plain(read) {
+            self.guard.odd_line.store(true, Ordering::Release);
+        }
+        self.counted = self.counted.saturating_add(read.len());
         if self.counted > self.bytes {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the request head is too large"));
         }
@@ -105,13 +143,13 @@ impl AsyncRead for GuardedStream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
-        if this.guard.0.load(Ordering::Acquire) == OPEN {
+        if this.guard.state.load(Ordering::Acquire) == OPEN {
             this.deadline = None;
             return Pin::new(&mut this.inner).poll_read(context, buf);
         }
         this.check_time(context)?;
         ready!(Pin::new(&mut this.inner).poll_read(context, buf))?;
-        this.count(buf.filled().len().saturating_sub(before))?;
+        this.count(buf.filled().get(before..).unwrap_or_default())?;
         Poll::Ready(Ok(()))
     }
 }
@@ -245,6 +283,18 @@ mod tests {
         tokio::time::advance(Duration::from_secs(50)).await;
         client.write_all(&[b'x'; 64]).await.unwrap();
         assert_eq!(stream.read(&mut buf).await.unwrap(), 64);
+    }
+
+    #[test]
+    fn d10_odd_request_lines_are_noticed() {
+        let plain = |chunks: &[&[u8]]| {
+            let mut line = RequestLine::default();
+            chunks.iter().all(|chunk| line.is_plain(chunk))
+        };
+        assert!(plain(&[b"GET /a HT", b"TP/1.1\r\nX: \xff a b c"]));
+        assert!(!plain(&[b"GET /a b", b" HTTP/1.1\r\n"]));
+        assert!(!plain(&[b"GET /\xc3\xa4 HTTP/1.1\r\n"]));
+        assert!(!plain(&[b"GET /a\tHTTP/1.1\r\n"]));
     }
 
     #[tokio::test]

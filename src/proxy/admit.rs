@@ -11,9 +11,10 @@ use super::same_origin::is_same_origin;
 use super::site::{NativePage, Site};
 use super::{Allowed, Gateway};
 use crate::clock::Stopwatch;
+use crate::listener::head_guard;
 use crate::pages::{self, Wants};
 use crate::policy::{self, Decision, Permit};
-use crate::portal::{CanonicalRequest, head, request};
+use crate::portal::{CanonicalRequest, Malformed, head, request};
 use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
 use crate::session::cookie::{Presented, PresentedCookies};
@@ -85,6 +86,9 @@ impl Gateway {
                 return Err(Reason::HeadTooLarge.into());
             }
             head::inspect(&raw)?;
+            if head_guard::request_line_was_odd() {
+                return Err(Malformed::Head.into());
+            }
         } else if head_size(&header.headers) > self.limits.header_bytes {
             return Err(Reason::HeadTooLarge.into());
         }
