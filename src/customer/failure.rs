@@ -158,7 +158,7 @@ pub enum Unfit {
 }
 
 /// Every label that [`CustomerFailed::reason`] can give.
-pub const REASONS: [&str; 32] = [
+pub const REASONS: [&str; 33] = [
     "upstream_unreachable",
     "upstream_tls",
     "upstream_timed_out",
@@ -191,6 +191,7 @@ pub const REASONS: [&str; 32] = [
     "logins_paused",
     "keeps_dying",
     "session_ended",
+    "interrupted",
 ];
 
 impl UpstreamFailed {
@@ -263,13 +264,14 @@ impl Unfit {
 }
 
 impl CustomerFailed {
-    /// The label for metrics and refusals, one of [`REASONS`] (an interruption counts as an ended session).
+    /// The label for metrics and refusals, one of [`REASONS`].
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Directory(failed) => failed.reason(),
             Self::Broker(failed) => failed.reason(),
             Self::KeepsDying => "keeps_dying",
-            Self::SessionEnded | Self::Interrupted => "session_ended",
+            Self::SessionEnded => "session_ended",
+            Self::Interrupted => "interrupted",
         }
     }
 
@@ -318,8 +320,53 @@ mod tests {
 
     #[test]
     fn reasons_are_a_closed_set_of_plain_words() {
-        let unique: std::collections::HashSet<_> = REASONS.into_iter().collect();
-        assert_eq!(unique.len(), REASONS.len());
+        use {BrokerFailed as B, CustomerFailed as C, DirectoryFailed as D, UpstreamFailed as U};
+        let text = String::new;
+        let upstream = [
+            U::Unreachable(text()),
+            U::Tls(text()),
+            U::TimedOut,
+            U::RateLimited(Duration::ZERO),
+            U::Failing(500),
+            U::CredentialsRefused,
+            U::CredentialsLackPermission,
+            U::CredentialsCaptcha,
+            U::BasicAuthOff,
+            U::HtmlInsteadOfJson,
+            U::Unexpected(""),
+            U::NoRandomness(NoRandomness),
+        ];
+        let directory = [
+            D::NoVerifiedEmail,
+            D::Licensed(text()),
+            D::Administrator(text()),
+            D::Deactivated(text()),
+            D::Unknown,
+            D::Ambiguous(2),
+            D::Taken,
+            D::Rejected(text()),
+            D::ManagedGroup(text()),
+            D::ServiceDesk(text()),
+        ];
+        let broker = [
+            B::ReadOnlyDirectory(text()),
+            B::PasswordRejected(text()),
+            B::CaptchaRequired(text()),
+            B::TwoStepEnforced,
+            B::LoginRefused(text()),
+            B::NoLoginAvailable,
+            B::WrongCustomer(text()),
+            B::Administrator(text()),
+            B::LoginsPaused(Duration::ZERO),
+        ];
+        let told: std::collections::BTreeSet<_> = (upstream.into_iter().map(|failed| C::Broker(failed.into())))
+            .chain(directory.into_iter().map(C::Directory))
+            .chain(broker.into_iter().map(C::Broker))
+            .chain([C::KeepsDying, C::SessionEnded, C::Interrupted])
+            .map(|failed| failed.reason())
+            .collect();
+        assert_eq!(told, REASONS.into_iter().collect());
+        assert_eq!(told.len(), REASONS.len());
         for reason in REASONS {
             assert!(reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{reason}");
         }

@@ -19,6 +19,8 @@ use super::{
 use crate::clock::{Clock, Stopwatch, Timestamp, deadline};
 use crate::session::{CustomerSession, Kept, LiveSession, Sessions};
 
+/// How often a newly opened session may find its number taken.
+const RENUMBERED: u32 = 8;
 /// How long a visitor who signs out is kept waiting for the upstream.
 const PARTING: Duration = Duration::from_secs(5);
 /// How long the upstream may think about whether a session lives.
@@ -139,7 +141,7 @@ impl CustomerSessions {
         brokered.obtain(session, Want::Instead { dead: dead_generation, sign }, now).await
     }
 
-    /// Reads an answer to a request that carried `used`. A dead session's cookies are never taken over: what the
+    /// Reads an answer to a request that carried `used`; not one of the upstream's own login or logout pages. A dead session's cookies are never taken over: what the
     /// upstream sets then is an anonymous session.
     pub fn judge(&self, used: &CustomerSession, answer: &AnswerHead<'_>, now: Timestamp) -> Verdict {
         let Strategy::Brokered(brokered) = &self.strategy else { return Verdict::Alive };
@@ -305,21 +307,33 @@ impl Brokered {
         let generation = session.next_generation();
         let opened = self.broker.open(&customer, generation, self.clock.now(), deadline).await?;
         tracing::info!(session = %session.hash(), account = customer.account(), generation, "customer session opened");
-        match self.sessions.keep_customer_session(session, opened.clone()).await {
-            Ok(Kept::Kept) => Ok(Arc::new(opened)),
-            Ok(Kept::Older) => {
-                self.end(&opened).await;
-                session.customer_session().ok_or(CustomerFailed::SessionEnded)
-            }
-            Ok(Kept::SessionEnded) => {
-                self.end(&opened).await;
-                Err(CustomerFailed::SessionEnded)
-            }
-            Err(error) => {
-                tracing::warn!(session = %session.hash(), %error, "a customer session is held in memory only");
-                Ok(Arc::new(opened))
+        self.kept(session, opened).await
+    }
+
+    /// Has the session keep what was opened. The old one may have been renewed meanwhile, by a slow answer, under the
+    /// same generation: there was a reason to open this one, so it takes the next number and goes in its place.
+    async fn kept(
+        &self,
+        session: &Arc<LiveSession>,
+        mut opened: CustomerSession,
+    ) -> Result<Arc<CustomerSession>, CustomerFailed> {
+        for _ in 0..RENUMBERED {
+            match self.sessions.keep_customer_session(session, opened.clone()).await {
+                Ok(Kept::Kept) => return Ok(Arc::new(opened)),
+                Ok(Kept::SessionEnded) => break,
+                Ok(Kept::Older) => {
+                    let (customer, cookies) = (opened.customer().to_owned(), opened.cookies().to_vec());
+                    let generation = session.next_generation();
+                    opened = CustomerSession::new(generation, customer, cookies, opened.opened(), opened.expires());
+                }
+                Err(error) => {
+                    tracing::warn!(session = %session.hash(), %error, "a customer session is held in memory only");
+                    return Ok(Arc::new(opened));
+                }
             }
         }
+        self.end(&opened).await;
+        Err(CustomerFailed::SessionEnded)
     }
 
     async fn end(&self, customer_session: &CustomerSession) {

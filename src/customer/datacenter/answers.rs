@@ -103,27 +103,32 @@ pub(super) fn wants_captcha(answer: &Answer) -> bool {
     denied.windows(7).any(|word| word.eq_ignore_ascii_case(b"captcha"))
         || header("x-seraph-loginreason").is_some_and(|reason| reason == b"AUTHENTICATION_DENIED")
         || answer.json::<Value>().is_ok_and(|body| {
-            says(&body, &|key, value| {
+            says("", &body, &|key, value| {
                 let key = key.to_ascii_lowercase();
                 (key.contains("captcha") || key.contains("elevatedsecurity")) && *value == Value::Bool(true)
             })
         })
 }
 
-/// Whether an answer asks for a second step. What it looks like is not documented, so anything in the answer's own keys
-/// or reasons that speaks of one counts.
+/// Whether an answer asks for a second step. What it looks like is not documented, so a flag, a reason, or a redirect
+/// that speaks of one counts; identifiers do not, for a random one can spell anything.
 pub(super) fn wants_second_step(answer: &Answer) -> bool {
     const WORDS: [&str; 7] = ["2sv", "2fa", "totp", "twostep", "two_step", "secondfactor", "secondstep"];
+    const REASONS: [&str; 8] = ["error", "code", "reason", "message", "status", "state", "step", "type"];
     let speaks = |text: &str| {
         let text = text.to_ascii_lowercase().replace(['-', ' '], "");
         WORDS.iter().any(|word| text.contains(word))
     };
+    let gives_a_reason = |key: &str| {
+        let key = key.to_ascii_lowercase();
+        REASONS.iter().any(|reason| key.contains(reason))
+    };
     let location = answer.headers.get("location").and_then(|location| location.to_str().ok()).unwrap_or_default();
-    speaks(location)
+    speaks(location.split(['?', ';', '#']).next().unwrap_or_default())
         || answer.json::<Value>().is_ok_and(|body| {
-            says(&body, &|key, value| match value {
+            says("", &body, &|key, value| match value {
                 Value::Bool(true) => speaks(key),
-                Value::String(text) => speaks(text) && !key.eq_ignore_ascii_case("targetUrl"),
+                Value::String(text) => gives_a_reason(key) && speaks(text),
                 _ => false,
             })
         })
@@ -134,12 +139,12 @@ pub(super) fn wrong_password(headers: &HeaderMap) -> bool {
     headers.get("x-seraph-loginreason").is_some_and(|reason| reason.as_bytes() == b"AUTHENTICATED_FAILED")
 }
 
-/// Whether any member of `value`, however deep, fits.
-fn says(value: &Value, fits: &impl Fn(&str, &Value) -> bool) -> bool {
+/// Whether anything in `value`, however deep, fits; what stands in a list goes by the list's key.
+fn says(key: &str, value: &Value, fits: &impl Fn(&str, &Value) -> bool) -> bool {
     match value {
-        Value::Object(members) => members.iter().any(|(key, member)| fits(key, member) || says(member, fits)),
-        Value::Array(items) => items.iter().any(|item| fits("", item) || says(item, fits)),
-        _ => false,
+        Value::Object(members) => members.iter().any(|(key, member)| says(key, member, fits)),
+        Value::Array(items) => items.iter().any(|item| says(key, item, fits)),
+        _ => fits(key, value),
     }
 }
 
@@ -179,7 +184,9 @@ mod tests {
         assert!(wants_second_step(&answer(200, r#"{"twoStepRequired":true}"#)));
         assert!(wants_second_step(&answer(401, r#"{"error":{"code":"TOTP_CODE_REQUIRED"}}"#)));
         assert!(!wants_second_step(&answer(200, r#"{"success":true,"targetUrl":"/2sv"}"#)));
-        assert!(!wants_second_step(&answer(200, r#"{"session":{"name":"JSESSIONID","value":"1"}}"#)));
+        assert!(wants_second_step(&answer(403, r#"{"errorMessages":["Two-step verification is required"]}"#)));
+        let spelled_by_chance = r#"{"session":{"name":"JSESSIONID","value":"12FA2SV"}}"#;
+        assert!(!wants_second_step(&answer(200, spelled_by_chance)));
     }
 
     #[test]

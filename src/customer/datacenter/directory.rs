@@ -1,5 +1,6 @@
 //! Finds or creates the account of a person, judges it, marks it, and adds it to the service desks.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -89,6 +90,7 @@ impl DataCenter {
     /// The names of all accounts with exactly this address, active or not.
     async fn search(&self, email: &EmailAddress, deadline: Instant) -> Result<Vec<String>, DirectoryFailed> {
         let mut names = Vec::new();
+        let mut seen = HashSet::new();
         let mut start = 0_usize;
         for _ in 0..PAGES {
             let mut url = self.upstream.url(&["rest", "api", "2", "user", "search"]);
@@ -99,16 +101,20 @@ impl DataCenter {
                 .append_pair("includeInactive", "true");
             let answer = self.upstream.service(Method::GET, url, None, deadline).await?;
             let page: Vec<FoundUser> = understood(&answer, "who has this address?")?;
-            // Only an empty page is the last for sure: a site can cap pages below what was asked for.
-            if page.is_empty() {
-                return Ok(names);
-            }
             start = start.saturating_add(page.len());
+            let mut anything_new = false;
             for user in page {
-                let same = user.email.as_deref().is_some_and(|theirs| is_same(theirs, email));
-                if same && !names.contains(&user.name) {
+                if !seen.insert(user.name.clone()) {
+                    continue;
+                }
+                anything_new = true;
+                if user.email.as_deref().is_some_and(|theirs| is_same(theirs, email)) {
                     names.push(user.name);
                 }
+            }
+            // Only a page without anything new is the last for sure: a site can cap pages below what was asked for.
+            if !anything_new {
+                return Ok(names);
             }
         }
         Err(DirectoryFailed::Ambiguous(start))

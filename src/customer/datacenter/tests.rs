@@ -123,7 +123,7 @@ async fn a_name_taken_by_another_address_is_not_used() {
 async fn whoever_is_more_or_less_than_a_customer_is_refused() {
     let (site, jira) = start().await;
     site.add("fred", "fred@acme.com", |person| person.roles.push("Jira Software".into()));
-    site.add("root", "root@acme.com", |person| drop(person.groups.insert("jira-administrators".into())));
+    site.add("root", "root@acme.com", |person| person.groups.extend(["jira-administrators".into()]));
     site.add("gone", "gone@acme.com", |person| person.inactive = true);
     for (email, reason) in
         [("fred@acme.com", "licensed_user"), ("root@acme.com", "administrator"), ("gone@acme.com", "deactivated")]
@@ -331,7 +331,8 @@ async fn basic_auth_turned_off_is_named() {
 async fn an_unreachable_upstream_is_named() {
     let (site, _) = start().await;
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let gone = Site { address: free.local_addr().unwrap(), ..site };
+    let mut gone = site;
+    gone.address = free.local_addr().unwrap();
     drop(free);
     let jira = data_center(&gone, settings());
     assert_eq!(jira.ensure(&who(ANA), soon()).await.unwrap_err().reason(), "upstream_unreachable");

@@ -239,6 +239,29 @@ async fn a_late_report_of_a_death_does_not_touch_the_fresh_session() {
 }
 
 #[tokio::test]
+async fn a_cookie_renewed_meanwhile_does_not_stop_the_new_session() {
+    let gateway = Gateway::start().await;
+    let ana = gateway.visitor("ana").await;
+    let first = gateway.ensure(&ana).await.unwrap();
+    gateway.clock.advance(Duration::from_secs(60));
+    gateway.site.kill_sessions();
+    gateway.site.hold_logins();
+    let reopening = tokio::spawn({
+        let (customers, ana, now) = (gateway.customers.clone(), Arc::clone(&ana), gateway.clock.now());
+        async move { customers.reopen(&ana, 1, DeathSign::Unauthorized, now).await }
+    });
+    gateway.seen(LOGIN, 2).await;
+    let late = [HeaderValue::from_static("ROUTEID=.node2; Path=/")];
+    gateway.customers.keep(&ana, first.absorb(&late, START).unwrap()).await;
+    gateway.site.release_logins();
+    let opened = reopening.await.unwrap().unwrap();
+    assert_eq!(opened.generation(), 3);
+    assert!(Arc::ptr_eq(&gateway.ensure(&ana).await.unwrap(), &ana.customer_session().unwrap()));
+    assert_eq!(ana.customer_session().unwrap().cookie_header("/jira/"), opened.cookie_header("/jira/"));
+    assert_ne!(opened.cookie_header("/jira/"), first.cookie_header("/jira/"));
+}
+
+#[tokio::test]
 async fn a_failed_renewal_leaves_the_session_that_serves() {
     let gateway = Gateway::start().await;
     let ana = gateway.visitor("ana").await;
