@@ -7,7 +7,7 @@ use pingora::http::RequestHeader;
 use pingora::{ErrorType, OrErr, Result};
 
 use super::answer::REQUEST_ID;
-use super::context::{RequestCtx, Stage};
+use super::context::{Repeat, RequestCtx, Stage};
 use super::header_hygiene::stays_behind;
 use super::set_cookie;
 use super::site::Site;
@@ -15,6 +15,7 @@ use crate::session::CustomerSession;
 use crate::session::cookie::{self, Forwardable};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const XSRF_CHECK: HeaderName = HeaderName::from_static("x-atlassian-token");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Makes `request`, which starts as a copy of the visitor's head, fit for the upstream.
@@ -36,6 +37,11 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
         request.insert_header(header::COOKIE, cookies)?;
     }
     rewrite_source(visitor, request, site)?;
+    if forwarding.repeat != Repeat::No {
+        // The form's XSRF token belongs to the customer session that died. That the request comes from the portal's own
+        // page was checked at the door (`same_origin`), which is all that the token would show.
+        request.insert_header(XSRF_CHECK, HeaderValue::from_static("no-check"))?;
+    }
     // Bodies are rewritten, and a compressed one would first have to be opened.
     request.insert_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;
     if let Some(client) = ctx.exchange.client() {
