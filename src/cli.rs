@@ -1,6 +1,7 @@
 //! The command line: arguments in, exit code out.
 
 mod check;
+mod demo;
 mod keys;
 mod run;
 
@@ -87,10 +88,7 @@ impl Arguments {
             Command::Check(argument) => check::check(&argument.config),
             Command::Schema => check::schema(),
             Command::Keys { command: KeysCommand::New } => keys::new(),
-            Command::Demo(arguments) => {
-                let _ = arguments;
-                ExitCode::FAILURE
-            }
+            Command::Demo(arguments) => demo::demo(&arguments),
         }
     }
 }

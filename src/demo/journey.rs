@@ -1,0 +1,222 @@
+//! The whole journey, walked without a browser, over real sockets and TLS: what `vestibule demo --check` does.
+
+use std::time::Duration;
+
+use regex::Regex;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, ORIGIN};
+use reqwest::multipart::{Form, Part};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, Response};
+use serde_json::json;
+use url::Url;
+
+use super::world::World;
+use crate::clock::Stopwatch;
+
+/// What is attached to the request that the journey raises.
+const ATTACHMENT: &[u8] = b"the log of what went wrong\n\0\xff";
+
+/// A page of the portal, deep inside.
+const DEEP_LINK: &str = "/servicedesk/customer/portal/1";
+
+/// A step did not end as it has to.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each says itself what it is")]
+pub enum StepFailed {
+    #[error("{0}")]
+    Unexpected(String),
+    #[error("no answer: {0}")]
+    NoAnswer(#[from] reqwest::Error),
+    #[error("an address that is none: {0}")]
+    Address(#[from] url::ParseError),
+    #[error("a pattern that is none: {0}")]
+    Pattern(#[from] regex::Error),
+}
+
+fn expect(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), StepFailed> {
+    if holds { Ok(()) } else { Err(StepFailed::Unexpected(otherwise())) }
+}
+
+/// Walks the journey and tells of each step when it is done: its name, its time, and what went wrong with the last.
+pub async fn walk(world: &World, mut tell: impl FnMut(&str, Duration, Option<&StepFailed>)) -> bool {
+    macro_rules! step {
+        ($name:expr, $step:expr) => {{
+            let watch = Stopwatch::start();
+            match $step.await {
+                Ok(value) => {
+                    tell($name, watch.elapsed(), None);
+                    value
+                }
+                Err(error) => {
+                    tell($name, watch.elapsed(), Some(&error));
+                    return false;
+                }
+            }
+        }};
+    }
+    let ana = step!("start a browser", async { Visitor::new(world) });
+    let to_provider = step!("a stranger is stopped, and sent to sign in", ana.is_stopped());
+    let landed = step!("Ana signs in, and lands where she wanted to go", ana.sign_in(to_provider, "ana"));
+    step!("the portal opens as Ana, under the public name alone", ana.sees_the_portal(&landed));
+    let key = step!("Ana raises a request with an attachment", ana.raises_a_request());
+    step!("the attachment comes back byte for byte", ana.downloads_the_attachment(&key));
+    step!("Ana comments on it", ana.comments(&key));
+    step!("it is in her list", ana.finds_it_in_her_list(&key));
+    world.jsm.kill_all("ana@acme.example");
+    step!("her customer session dies at JSM, and she does not notice", ana.finds_it_in_her_list(&key));
+    step!("Ana signs out", ana.signs_out());
+    step!("she is stopped again", ana.is_stopped());
+    for (person, name) in [("gus", "Gus, from another domain, is refused"), ("bob", "Bob, who is blocked, is refused")]
+    {
+        let visitor = step!("start another browser", async { Visitor::new(world) });
+        let to_provider = step!("a stranger is stopped, and sent to sign in", visitor.is_stopped());
+        step!(name, visitor.is_refused(to_provider, person));
+    }
+    true
+}
+
+/// A browser, as far as the journey needs one.
+struct Visitor {
+    client: Client,
+    origin: String,
+    upstream: String,
+}
+
+impl Visitor {
+    fn new(world: &World) -> Result<Self, StepFailed> {
+        let client = Client::builder()
+            .no_proxy()
+            .cookie_store(true)
+            .redirect(Policy::none())
+            .add_root_certificate(Certificate::from_pem(world.authority_pem.as_bytes())?)
+            .timeout(Duration::from_secs(30))
+            .build()?;
+        Ok(Self { client, origin: world.origin(), upstream: world.jsm.base_url() })
+    }
+
+    /// Follows a link.
+    async fn navigate(&self, address: &str) -> Result<Response, StepFailed> {
+        let address = Url::parse(&self.origin)?.join(address)?;
+        let headers = HeaderMap::from_iter([
+            (ACCEPT, HeaderValue::from_static("text/html,application/xhtml+xml")),
+            (http::HeaderName::from_static("sec-fetch-mode"), HeaderValue::from_static("navigate")),
+            (http::HeaderName::from_static("sec-fetch-dest"), HeaderValue::from_static("document")),
+        ]);
+        Ok(self.client.get(address).headers(headers).send().await?)
+    }
+
+    /// A page of the portal that has to be there.
+    async fn page(&self, address: &str) -> Result<String, StepFailed> {
+        let answer = self.navigate(address).await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        expect(status == 200, || format!("{address} answered {status}: {}", start_of(&text)))?;
+        expect(!text.contains(&self.upstream), || format!("{address} shows the upstream's own address"))?;
+        Ok(text)
+    }
+
+    async fn is_stopped(&self) -> Result<String, StepFailed> {
+        let answer = self.navigate(DEEP_LINK).await?;
+        let location = location_of(&answer);
+        let stopped = answer.status() == 303 && location.contains("/authorize?");
+        expect(stopped, || format!("{DEEP_LINK} answered {} to {location:?}", answer.status()))?;
+        Ok(location)
+    }
+
+    /// Chooses `person` on the provider's page; gives the answer of the callback.
+    async fn choose(&self, to_provider: String, person: &str) -> Result<Response, StepFailed> {
+        let page = self.client.get(&to_provider).send().await?.text().await?;
+        let handle = first(&page, r#"name="handle" value="([^"]+)""#)?;
+        let action = first(&page, r#"<form method="post" action="([^"]+)""#)?;
+        let form = [("handle", handle.as_str()), ("person", person)];
+        let approved = self.client.post(action).form(&form).send().await?;
+        let callback = location_of(&approved);
+        expect(callback.starts_with(&self.origin), || format!("the provider leads to {callback:?}"))?;
+        self.navigate(&callback).await
+    }
+
+    async fn sign_in(&self, to_provider: String, person: &str) -> Result<String, StepFailed> {
+        let returned = self.choose(to_provider, person).await?;
+        let location = location_of(&returned);
+        expect(location == DEEP_LINK, || format!("the callback answered {} to {location:?}", returned.status()))?;
+        Ok(location)
+    }
+
+    async fn is_refused(&self, to_provider: String, person: &str) -> Result<(), StepFailed> {
+        let returned = self.choose(to_provider, person).await?;
+        expect(returned.status() == 403, || format!("the callback answered {}", returned.status()))?;
+        let answer = self.navigate(DEEP_LINK).await?;
+        expect(answer.status() == 303, || format!("{DEEP_LINK} answered {}", answer.status()))
+    }
+
+    async fn sees_the_portal(&self, landed: &str) -> Result<(), StepFailed> {
+        let page = self.page(landed).await?;
+        expect(page.contains("Ana Almeida"), || format!("the page does not greet Ana: {}", start_of(&page)))
+    }
+
+    /// Gives the key of the request.
+    async fn raises_a_request(&self) -> Result<String, StepFailed> {
+        let portal = self.page(DEEP_LINK).await?;
+        let create = first(&portal, r#"href="([^"]*/servicedesk/customer/portal/1/create/[^"]+)""#)?;
+        let form = self.page(&create).await?;
+        let token = first(&form, r#"name="atl_token" value="([^"]+)""#)?;
+        let file = Part::bytes(ATTACHMENT).file_name("what went wrong.log").mime_str("application/octet-stream")?;
+        let fields = Form::new()
+            .text("atl_token", token)
+            .text("summary", "The printer is on fire")
+            .text("description", "It says \"PC LOAD LETTER\".")
+            .part("attachment", file);
+        let address = Url::parse(&self.origin)?.join(&create)?;
+        let posted = self.client.post(address).header(ORIGIN, &self.origin).multipart(fields).send().await?;
+        let (status, location) = (posted.status(), location_of(&posted));
+        let text = posted.text().await?;
+        let raised = status.is_redirection() && !location.contains(&self.upstream);
+        expect(raised, || format!("the form was answered {status} to {location:?}: {}", start_of(&text)))?;
+        first(&location, r"/([A-Z]+-[0-9]+)$")
+    }
+
+    async fn downloads_the_attachment(&self, key: &str) -> Result<(), StepFailed> {
+        let page = self.page(&format!("{DEEP_LINK}/{key}")).await?;
+        let link = first(&page, r#"href="([^"]*/secure/attachment/[^"]+)""#)?;
+        let bytes = self.navigate(&link.replace("&amp;", "&")).await?.bytes().await?;
+        expect(bytes == ATTACHMENT, || format!("{} bytes came back", bytes.len()))
+    }
+
+    async fn comments(&self, key: &str) -> Result<(), StepFailed> {
+        let address = format!("{}/rest/servicedeskapi/request/{key}/comment", self.origin);
+        let comment = json!({"body": "It is out now.", "public": true});
+        let answer = self.client.post(address).header(ORIGIN, &self.origin).json(&comment).send().await?;
+        expect(answer.status() == 201, || format!("the comment was answered {}", answer.status()))?;
+        let page = self.page(&format!("{DEEP_LINK}/{key}")).await?;
+        expect(page.contains("It is out now."), || "the comment is not on the page".into())
+    }
+
+    async fn finds_it_in_her_list(&self, key: &str) -> Result<(), StepFailed> {
+        let page = self.page("/servicedesk/customer/user/requests").await?;
+        expect(page.contains(key), || format!("{key} is not in the list"))
+    }
+
+    async fn signs_out(&self) -> Result<(), StepFailed> {
+        self.page("/.vestibule/sign-out").await?;
+        let address = format!("{}/.vestibule/sign-out", self.origin);
+        let answer = self.client.post(address).header(ORIGIN, &self.origin).form(&[("", "")]).send().await?;
+        let status = answer.status();
+        expect(status.is_success() || status.is_redirection(), || format!("signing out was answered {status}"))
+    }
+}
+
+fn location_of(answer: &Response) -> String {
+    let location = answer.headers().get(reqwest::header::LOCATION).and_then(|value| value.to_str().ok());
+    location.unwrap_or_default().to_owned()
+}
+
+/// What the first group of `pattern` matches.
+fn first(text: &str, pattern: &str) -> Result<String, StepFailed> {
+    let found =
+        Regex::new(pattern)?.captures(text).and_then(|groups| groups.get(1).map(|group| group.as_str().to_owned()));
+    found.ok_or_else(|| StepFailed::Unexpected(format!("nothing like {pattern} in: {}", start_of(text))))
+}
+
+fn start_of(text: &str) -> String {
+    text.chars().take(300).collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+}

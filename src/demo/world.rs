@@ -1,0 +1,236 @@
+//! The gateway and the world around it, in this process: what `vestibule demo` shows and what the journeys test.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::certificates::{CertificateError, DemoAuthority};
+use super::jsm_datacenter::JsmDataCenter;
+use super::openid_provider::{Client, ClientAuthentication, OpenIdProvider, Settings};
+use super::recorder::Recorder;
+use super::server::Server;
+use crate::app::{App, StartFailed};
+use crate::clock::Clock;
+use crate::config::{self, Faults, ProcessEnvironment};
+use crate::random::{NoRandomness, Random};
+use crate::secret::Secret;
+
+/// The client id of the gateway at the built-in provider.
+pub const CLIENT_ID: &str = "vestibule-demo";
+
+/// The name of the identity provider in the demo's configuration.
+pub const PROVIDER: &str = "acme";
+
+/// What the world is made of.
+#[derive(Debug)]
+pub struct WorldSettings {
+    /// Port of the gateway; 0 takes any.
+    pub port: u16,
+    /// Port of the admin listener; 0 takes any.
+    pub admin_port: u16,
+    /// Where certificates are kept.
+    pub certificates: PathBuf,
+    /// Where the session store is.
+    pub state: PathBuf,
+    /// The built-in provider, or one that runs elsewhere.
+    pub provider: ProviderChoice,
+    /// More lines for the portal in `gateway.yaml`, indented by four blanks.
+    pub portal_lines: String,
+    /// More lines for `customer_session.datacenter`, indented by eight blanks.
+    pub datacenter_lines: String,
+    /// Bytes that the look-alike's recorder keeps; 0 records nothing.
+    pub recorded: usize,
+    /// Where `now` comes from.
+    pub clock: Clock,
+}
+
+/// Who signs people in.
+#[derive(Debug)]
+pub enum ProviderChoice {
+    /// The built-in provider.
+    BuiltIn(Box<Settings>),
+    /// Another one on this machine.
+    External {
+        /// Its issuer.
+        issuer: String,
+        /// Our secret there; the client id is [`CLIENT_ID`].
+        client_secret: Secret,
+    },
+}
+
+/// The world could not be started.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each says itself what it is")]
+pub enum WorldFailed {
+    #[error(transparent)]
+    Certificates(#[from] CertificateError),
+    #[error("a demo server cannot listen: {0}")]
+    Listen(#[from] io::Error),
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    #[error("the demo's own configuration is wrong:\n{0}")]
+    Config(#[from] Faults),
+    #[error(transparent)]
+    Gateway(#[from] StartFailed),
+}
+
+/// A gateway with an identity provider and a JSM look-alike.
+pub struct World {
+    /// The gateway.
+    pub app: App,
+    /// The built-in provider, when it is used.
+    pub provider: Option<OpenIdProvider>,
+    /// The look-alike.
+    pub jsm: JsmDataCenter,
+    /// What the look-alike received, byte for byte.
+    pub recorder: Option<Recorder>,
+    /// The authority that vouches for every certificate here (PEM).
+    pub authority_pem: String,
+    /// The gateway's configuration, secrets included.
+    pub config: String,
+    servers: Vec<Server>,
+}
+
+impl World {
+    /// Starts everything.
+    ///
+    /// # Errors
+    /// When a port is taken, or something cannot be written.
+    pub async fn start(settings: WorldSettings, random: Random) -> Result<Self, WorldFailed> {
+        let clock = settings.clock.clone();
+        let authority = DemoAuthority::load_or_generate(&settings.certificates, clock.now())?;
+        authority.load_or_issue(&settings.certificates, "localhost", &["localhost", "127.0.0.1"])?;
+        let jsm_certificate = authority.load_or_issue(&settings.certificates, "jsm", &["localhost", "127.0.0.1"])?;
+        let mut servers = Vec::new();
+
+        let jsm = JsmDataCenter::new(clock.clone(), random.clone())?;
+        let recorder = (settings.recorded > 0).then(|| Recorder::keeping(settings.recorded));
+        let tls = jsm_certificate.server_config()?;
+        let server = Server::start(jsm.router(), any_port(), Some(tls), recorder.clone()).await?;
+        let jsm_url = format!("https://{}", server.addr());
+        jsm.set_base_url(&jsm_url);
+        servers.push(server);
+
+        let (provider, issuer, client_secret) = match settings.provider {
+            ProviderChoice::BuiltIn(people) => {
+                let provider = OpenIdProvider::new(*people, clock.clone(), random.clone());
+                let server = Server::start(provider.router(), any_port(), None, None).await?;
+                let issuer = format!("http://localhost:{}", server.addr().port());
+                provider.set_issuer(&issuer);
+                servers.push(server);
+                (Some(provider), issuer, Secret::generated(random.token()?))
+            }
+            ProviderChoice::External { issuer, client_secret } => (None, issuer, client_secret),
+        };
+
+        let config = configuration(&Configuration {
+            port: settings.port,
+            admin_port: settings.admin_port,
+            certificates: &absolute(&settings.certificates)?,
+            state: &absolute(&settings.state)?,
+            key: &format!("vk1_{}", random.token()?),
+            issuer: &issuer,
+            client_secret: client_secret.reveal(),
+            jsm_url: &jsm_url,
+            jsm_token: jsm.service_token().reveal(),
+            portal_lines: &settings.portal_lines,
+            datacenter_lines: &settings.datacenter_lines,
+        });
+        let checked = config::parse(&config, &settings.state, &ProcessEnvironment)?;
+        let app = App::start(checked, clock, random).await?;
+        if let Some(provider) = &provider {
+            let origin = format!("https://localhost:{}", app.https_address().port());
+            provider.register(Client {
+                id: CLIENT_ID.into(),
+                authentication: ClientAuthentication::Secret(client_secret),
+                redirect_uris: vec![format!("{origin}/.vestibule/oidc/{PROVIDER}/callback")],
+                post_logout_redirect_uris: vec![format!("{origin}/.vestibule/signed-out")],
+            });
+        }
+        let authority_pem = authority.certificate_pem().to_owned();
+        Ok(Self { app, provider, jsm, recorder, authority_pem, config, servers })
+    }
+
+    /// `https://localhost:PORT`.
+    pub fn origin(&self) -> String {
+        format!("https://localhost:{}", self.app.https_address().port())
+    }
+
+    /// Lets requests in flight finish, then stops everything.
+    pub async fn stop(self) {
+        self.app.drain().await;
+        for server in self.servers {
+            server.stop().await;
+        }
+    }
+}
+
+fn any_port() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+fn absolute(path: &Path) -> io::Result<String> {
+    std::fs::create_dir_all(path)?;
+    Ok(path.canonicalize()?.display().to_string())
+}
+
+struct Configuration<'a> {
+    port: u16,
+    admin_port: u16,
+    certificates: &'a str,
+    state: &'a str,
+    key: &'a str,
+    issuer: &'a str,
+    client_secret: &'a str,
+    jsm_url: &'a str,
+    jsm_token: &'a str,
+    portal_lines: &'a str,
+    datacenter_lines: &'a str,
+}
+
+/// The demo's `gateway.yaml`: the real one, with everything on loopback.
+fn configuration(with: &Configuration<'_>) -> String {
+    let Configuration { port, admin_port, certificates, state, key, issuer, client_secret, .. } = with;
+    let Configuration { jsm_url, jsm_token, portal_lines, datacenter_lines, .. } = with;
+    format!(
+        r#"version: 1
+listen:
+  https: "127.0.0.1:{port}"
+  admin: "127.0.0.1:{admin_port}"
+tls:
+  certificates:
+    - {{ cert: "{certificates}/localhost.pem", key: "{certificates}/localhost.key" }}
+keys: ["{key}"]
+session:
+  store: {{ embedded: {{ path: "{state}/sessions.redb" }} }}
+identity_providers:
+  {PROVIDER}:
+    oidc:
+      issuer: "{issuer}"
+      client_id: {CLIENT_ID}
+      client_secret: "{client_secret}"
+      scopes: [openid, email, profile]
+      sign_out_at_provider: true
+    label: "Acme"
+portals:
+  - host: localhost
+    upstream: "{jsm_url}"
+    upstream_ca: "{certificates}/demo-ca.pem"
+    sign_in: {{ providers: [{PROVIDER}] }}
+    admission:
+      email_domains: {{ allow: [acme.example] }}
+      blocked_people: [bob@acme.example]
+      contact: "Ask the service desk: +1 555 0100"
+    customer_session:
+      datacenter:
+        max_age: 1h
+{datacenter_lines}    directory:
+      site_token: {{ token: "{jsm_token}" }}
+      create_customers: true
+    rules:
+      - {{ path: "/servicedesk/customer/kb/**", access: public }}
+      - {{ path: "/rest/api/**", access: deny }}
+      - {{ path: "/secure/admin/**", access: deny }}
+{portal_lines}"#
+    )
+}
