@@ -5,4 +5,5 @@ mod harness;
 mod recorder;
 
 mod edge;
+mod healing;
 mod smuggling;
