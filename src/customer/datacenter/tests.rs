@@ -367,6 +367,29 @@ async fn a_wait_longer_than_the_deadline_is_told_at_once() {
 }
 
 #[tokio::test]
+async fn logins_of_one_person_take_turns() {
+    let (site, jira) = start().await;
+    let (ana, jira) = (customer(&jira, ANA).await, Arc::new(jira));
+    site.hold_logins();
+    let logins = (1..=10).map(|generation| {
+        let (jira, ana) = (Arc::clone(&jira), ana.clone());
+        tokio::spawn(async move { jira.open(&ana, generation, NOW, soon()).await })
+    });
+    let logins: Vec<_> = logins.collect();
+    while site.calls("POST /jira/rest/auth/1/session") == 0 {
+        tokio::task::yield_now().await;
+    }
+    // Time enough for the others to change the password, if they were not waiting: another person gets through.
+    customer(&jira, "bob@acme.com").await;
+    assert_eq!(site.calls("PUT"), 1);
+    site.release_logins();
+    for login in logins {
+        login.await.unwrap().unwrap();
+    }
+    assert_eq!((site.calls("PUT"), site.calls("POST /jira/rest/auth/1/session")), (10, 10), "no login was repeated");
+}
+
+#[tokio::test]
 async fn two_people_do_not_wait_for_each_other() {
     let (site, jira) = start().await;
     let (ana, bob) = (customer(&jira, ANA).await, customer(&jira, "bob@acme.com").await);
