@@ -109,7 +109,7 @@ async fn accounts_that_are_no_customers_are_refused_each_with_its_reason() {
     with("left", &|user| user.active = false);
     for (person, reason) in [
         ("agent", "licensed_user"),
-        ("boss", "licensed_user"),
+        ("boss", "administrator"),
         ("ldap", "read_only_directory"),
         ("left", "deactivated"),
     ] {
