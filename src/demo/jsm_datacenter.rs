@@ -137,6 +137,7 @@ impl JsmDataCenter {
             .add("/servicedesk/customer/user/logout", get(login::logout).post(login::logout))
             .add("/rest/api/2/serverInfo", get(platform::server_info))
             .add("/rest/api/2/myself", get(people::myself))
+            .add("/rest/api/2/mypermissions", get(people::my_permissions))
             .add("/rest/api/2/user", get(people::user).post(people::create).put(people::update))
             .add("/rest/api/2/user/search", get(people::search))
             .add("/rest/api/2/user/password", put(people::set_password))

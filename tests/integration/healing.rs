@@ -12,6 +12,7 @@ use vestibule::random::Random;
 use crate::harness::{location, navigate, set_cookies};
 
 const PORTAL: &str = "/servicedesk/customer/portal/1";
+const CREATE: &str = "/servicedesk/customer/portal/1/create/11";
 
 /// A world whose provider signs in whomever `login_hint` names.
 struct Stage {
@@ -75,20 +76,34 @@ impl Stage {
         String::from_utf8(self.world.app.metrics().encode().unwrap()).unwrap()
     }
 
-    async fn raise(&self, browser: &Client, summary: &str, description: String) -> Response {
-        let form = self.open(browser, &format!("{PORTAL}/create/11")).await;
+    /// Waits until the metrics say so: an exchange is counted when it is over, a moment after its answer.
+    async fn counted(&self, line: &str) {
+        let seen = async {
+            while !self.metrics().contains(line) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let counted = tokio::time::timeout(Duration::from_secs(10), seen).await;
+        assert!(counted.is_ok(), "{line} in {}", self.metrics());
+    }
+
+    /// The XSRF token of the form for a new request.
+    async fn open_form(&self, browser: &Client) -> String {
+        let form = self.open(browser, CREATE).await;
         let status = form.status();
         let page = form.text().await.unwrap();
         assert_eq!(status, 200, "{page}");
-        let token = page.split("name=\"atl_token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-        self.world.jsm.kill_all("ana@acme.example");
+        page.split("name=\"atl_token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+    }
+
+    async fn send_form(&self, browser: &Client, token: &str, summary: &str, description: &str) -> Response {
         browser
-            .post(format!("{}{PORTAL}/create/11", self.world.origin()))
+            .post(format!("{}{CREATE}", self.world.origin()))
             .header("origin", self.world.origin())
             .header("accept", "text/html")
             .header("sec-fetch-mode", "navigate")
             .header("sec-fetch-dest", "document")
-            .form(&[("atl_token", token.as_str()), ("summary", summary), ("description", &description)])
+            .form(&[("atl_token", token), ("summary", summary), ("description", description)])
             .send()
             .await
             .unwrap()
@@ -115,15 +130,11 @@ async fn accounts_that_are_no_customers_are_refused_each_with_its_reason() {
     ] {
         let browser = stage.sign_in(person).await;
         let refused = stage.open(&browser, PORTAL).await;
-        assert_eq!(refused.status(), 403, "{person}: {}", stage.metrics());
+        assert_eq!(refused.status(), 403, "{person}");
         assert!(set_cookies(&refused).is_empty());
         let page = refused.text().await.unwrap();
         assert!(page.contains("/.vestibule/sign-out"), "{person} can be somebody else: {page}");
-        let metrics = stage.metrics();
-        assert!(
-            metrics.contains(&format!("refusals_total{{portal=\"localhost\",reason=\"{reason}\"}}")),
-            "{person}: {metrics}"
-        );
+        stage.counted(&format!("refusals_total{{portal=\"localhost\",reason=\"{reason}\"}} 1")).await;
         assert_eq!(stage.jsm().sessions_of(&format!("{person}@acme.example")).len(), 0);
     }
 }
@@ -133,13 +144,15 @@ async fn a_dead_customer_session_is_reopened_and_the_request_repeated_once() {
     let stage = stage(&["ana"]).await;
     let browser = stage.sign_in("ana").await;
     assert_eq!(stage.open(&browser, PORTAL).await.status(), 200);
-    let raised = stage.raise(&browser, "once and only once", "short".into()).await;
+    let token = stage.open_form(&browser).await;
+    assert!(stage.jsm().kill_all("ana@acme.example") > 0);
+    let raised = stage.send_form(&browser, &token, "once and only once", "short").await;
     assert_eq!(raised.status(), 302, "{}", raised.text().await.unwrap());
     assert!(location(&raised).starts_with(&stage.world.origin()));
     let requests = stage.jsm().requests_of("ana@acme.example");
     assert_eq!(requests.len(), 1);
     assert_eq!((requests[0].summary.as_str(), requests[0].description.as_str()), ("once and only once", "short"));
-    assert!(stage.metrics().contains("upstream_repeats_total{portal=\"localhost\",result=\"repeated\"} 1"));
+    stage.counted("upstream_repeats_total{portal=\"localhost\",result=\"repeated\"} 1").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,29 +161,25 @@ async fn a_body_that_is_not_at_hand_any_more_is_not_lost_in_silence() {
     let browser = stage.sign_in("ana").await;
     assert_eq!(stage.open(&browser, PORTAL).await.status(), 200);
     let long = "x".repeat(200 * 1024);
+    let token = stage.open_form(&browser).await;
+    assert!(stage.jsm().kill_all("ana@acme.example") > 0);
     // JSM takes its time, so that the gateway has passed on more than it keeps before it learns of the dead session.
-    let gate = stage.jsm().hold(&format!("{PORTAL}/create"));
+    let gate = stage.jsm().hold(CREATE);
     let recorder = stage.world.recorder.clone().unwrap();
+    let before = recorder.bytes().len();
     let release = async {
-        recorder.wait_for(|seen| (seen.bytes().len() > 180 * 1024).then_some(())).await;
+        recorder.wait_for(|seen| (seen.bytes().len() > before + 180 * 1024).then_some(())).await;
         gate.open();
     };
-    let (answer, ()) = tokio::join!(stage.raise(&browser, "long", long.clone()), release);
+    let (answer, ()) = tokio::join!(stage.send_form(&browser, &token, "long", &long), release);
     assert_eq!(answer.status(), 503);
     assert!(answer.text().await.unwrap().contains("not"));
     assert_eq!(stage.jsm().requests_of("ana@acme.example").len(), 0);
     // The customer session is open again: sending again works, as the page says.
-    let form = stage.open(&browser, &format!("{PORTAL}/create/11")).await.text().await.unwrap();
-    let token = form.split("name=\"atl_token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-    let again = browser
-        .post(format!("{}{PORTAL}/create/11", stage.world.origin()))
-        .header("origin", stage.world.origin())
-        .form(&[("atl_token", token.as_str()), ("summary", "long"), ("description", &long)])
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(again.status(), 302);
+    let token = stage.open_form(&browser).await;
+    assert_eq!(stage.send_form(&browser, &token, "long", &long).await.status(), 302);
     assert_eq!(stage.jsm().requests_of("ana@acme.example").len(), 1);
+    stage.counted("upstream_repeats_total{portal=\"localhost\",result=\"not_sent\"} 1").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -230,7 +239,7 @@ async fn each_way_to_log_in_is_tried_in_turn() {
     let browser = stage.sign_in("eve").await;
     let refused = stage.open(&browser, PORTAL).await;
     assert_eq!(refused.status(), 503);
-    assert!(stage.metrics().contains("reason=\"no_login_available\"} 1"), "{}", stage.metrics());
+    stage.counted("refusals_total{portal=\"localhost\",reason=\"no_login_available\"} 1").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,6 +44,16 @@ pub(super) async fn myself(
     Ok(Json(state.platform_user(user, &query.expand)))
 }
 
+/// `GET /rest/api/2/mypermissions`: the global ones that tell an administrator.
+pub(super) async fn my_permissions(Shared(jsm): Shared<JsmDataCenter>, Caller(username): Caller) -> Json<Value> {
+    let administers = jsm.state().user(&username).is_some_and(User::is_admin);
+    let permission = |id: &str, key: &str, name: &str| json!({"id": id, "key": key, "name": name, "type": "GLOBAL", "havePermission": administers});
+    Json(json!({"permissions": {
+        "ADMINISTER": permission("0", "ADMINISTER", "Jira Administrators"),
+        "SYSTEM_ADMIN": permission("44", "SYSTEM_ADMIN", "Jira System Administrators"),
+    }}))
+}
+
 /// `GET /rest/api/2/user`.
 pub(super) async fn user(
     Shared(jsm): Shared<JsmDataCenter>,
