@@ -1,3 +1,7 @@
 //! The outside world in one process: identity providers and JSM look-alikes, for `vestibule demo` and for the tests.
 
+pub mod certificates;
+pub mod jsm_datacenter;
 pub mod openid_provider;
+pub mod recorder;
+pub mod server;
