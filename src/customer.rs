@@ -18,6 +18,8 @@ pub mod datacenter;
 mod death;
 mod failure;
 mod lifetime;
+#[cfg(test)]
+mod look_alike_tests;
 mod observer;
 mod people;
 mod sessions;

@@ -77,28 +77,34 @@ impl DataCenter {
         format!("{} {person}", self.upstream.base())
     }
 
-    /// Whether the service user may administer.
+    /// Whether the service user may administer: by its permissions, or by its groups where a site tells none.
     async fn service_may_administer(&self, deadline: Instant) -> Result<bool, UpstreamFailed> {
         let url = self.upstream.url(&["rest", "api", "2", "mypermissions"]);
+        match self.upstream.service(Method::GET, url, None, deadline).await {
+            Ok(answer) if answers::may_administer(&answer).is_some() => {
+                Ok(answers::may_administer(&answer) == Some(true))
+            }
+            Ok(_) | Err(UpstreamFailed::HtmlInsteadOfJson) => {
+                let me = self.service_user(deadline).await?;
+                self.is_administrator(&me, deadline).await
+            }
+            Err(failed) => Err(failed),
+        }
+    }
+
+    /// The service user's name.
+    async fn service_user(&self, deadline: Instant) -> Result<String, UpstreamFailed> {
+        let url = self.upstream.url(&["rest", "api", "2", "myself"]);
         let answer = self.upstream.service(Method::GET, url, None, deadline).await?;
-        answers::may_administer(&answer).ok_or(UpstreamFailed::Unexpected("which permissions have I?"))
+        let me: answers::Named = answer.json().map_err(|_| UpstreamFailed::Unexpected("who am I?"))?;
+        Ok(me.name)
     }
 
     async fn checked(&self, deadline: Instant) -> Result<String, Unfit> {
         let upstream = &self.upstream;
-        let url = upstream.url(&["rest", "api", "2", "myself"]);
-        let answer = upstream.service(Method::GET, url, None, deadline).await?;
-        let me: answers::Named = answer.json().map_err(|_| UpstreamFailed::Unexpected("who am I?"))?;
+        let me = self.service_user(deadline).await?;
         if !self.service_may_administer(deadline).await? {
-            return Err(Unfit::NotAdministrator(me.name));
-        }
-        if let Some(group) = &self.settings.managed_group {
-            let mut url = upstream.url(&["rest", "api", "2", "group", "member"]);
-            url.query_pairs_mut().append_pair("groupname", group).append_pair("maxResults", "1");
-            let answer = upstream.service(Method::GET, url, None, deadline).await?;
-            if !answer.status.is_success() {
-                return Err(Unfit::NoSuchGroup(group.clone()));
-            }
+            return Err(Unfit::NotAdministrator(me));
         }
         for desk in &self.settings.service_desks {
             let url = upstream.url(&["rest", "servicedeskapi", "servicedesk", desk]);
@@ -107,7 +113,7 @@ impl DataCenter {
                 return Err(Unfit::NoSuchServiceDesk(desk.clone()));
             }
         }
-        Ok(me.name)
+        Ok(me)
     }
 }
 

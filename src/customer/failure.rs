@@ -149,9 +149,6 @@ pub enum Unfit {
         "the service user \"{0}\" needs the global permission \"Administer Jira\" to create customers and set passwords"
     )]
     NotAdministrator(String),
-    /// The group is not there.
-    #[error("the group \"{0}\" (managed_group) does not exist: create it, or remove the setting")]
-    NoSuchGroup(String),
     /// The service desk is not there, or not for this user.
     #[error("the service desk \"{0}\" (service_desks) does not exist or the service user cannot see it")]
     NoSuchServiceDesk(String),
@@ -257,7 +254,6 @@ impl Unfit {
         match self {
             Self::Upstream(failed) => failed.reason(),
             Self::NotAdministrator(_) => "credentials_lack_permission",
-            Self::NoSuchGroup(_) => "managed_group_unavailable",
             Self::NoSuchServiceDesk(_) => "service_desk_unavailable",
         }
     }

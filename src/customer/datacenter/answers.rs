@@ -101,7 +101,6 @@ pub(super) fn wants_captcha(answer: &Answer) -> bool {
     let header = |name: &str| answer.headers.get(name).map(|value| value.as_bytes());
     let denied = header("x-authentication-denied-reason").unwrap_or_default();
     denied.windows(7).any(|word| word.eq_ignore_ascii_case(b"captcha"))
-        || header("x-seraph-loginreason").is_some_and(|reason| reason == b"AUTHENTICATION_DENIED")
         || answer.json::<Value>().is_ok_and(|body| {
             says("", &body, &|key, value| {
                 let key = key.to_ascii_lowercase();
@@ -124,7 +123,11 @@ pub(super) fn wants_second_step(answer: &Answer) -> bool {
         REASONS.iter().any(|reason| key.contains(reason))
     };
     let location = answer.headers.get("location").and_then(|location| location.to_str().ok()).unwrap_or_default();
-    speaks(location.split(['?', ';', '#']).next().unwrap_or_default())
+    let page = answer.media_type() == "text/html" && {
+        let text = String::from_utf8_lossy(&answer.body).to_ascii_lowercase();
+        ["two-step verification", "two-factor", "verification code"].iter().any(|words| text.contains(words))
+    };
+    page || speaks(location.split(['?', ';', '#']).next().unwrap_or_default())
         || answer.json::<Value>().is_ok_and(|body| {
             says("", &body, &|key, value| match value {
                 Value::Bool(true) => speaks(key),
@@ -134,9 +137,35 @@ pub(super) fn wants_second_step(answer: &Answer) -> bool {
         })
 }
 
-/// Whether the wrong password was the reason.
-pub(super) fn wrong_password(headers: &HeaderMap) -> bool {
-    headers.get("x-seraph-loginreason").is_some_and(|reason| reason.as_bytes() == b"AUTHENTICATED_FAILED")
+/// What Seraph, which guards Jira's logins, says about this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seraph {
+    /// `AUTHENTICATED_FAILED`: the password is wrong.
+    Failed,
+    /// `AUTHENTICATION_DENIED`: the password was not looked at; failed logins of before are the usual reason.
+    Denied,
+    /// Anything else, or nothing.
+    Other,
+}
+
+pub(super) fn seraph(headers: &HeaderMap) -> Seraph {
+    match headers.get("x-seraph-loginreason").map(|reason| reason.as_bytes()) {
+        Some(b"AUTHENTICATED_FAILED") => Seraph::Failed,
+        Some(b"AUTHENTICATION_DENIED") => Seraph::Denied,
+        _ => Seraph::Other,
+    }
+}
+
+/// What the portal's form answers, in JSON or amid the script of a page: whether the login succeeded.
+pub(super) fn login_succeeded(answer: &Answer) -> Option<bool> {
+    let body = String::from_utf8_lossy(&answer.body);
+    let (_, after) = body.split_once("\"loginSucceeded\"")?;
+    let value = after.trim_start().strip_prefix(':')?.trim_start();
+    match () {
+        () if value.starts_with("true") => Some(true),
+        () if value.starts_with("false") => Some(false),
+        () => None,
+    }
 }
 
 /// Whether anything in `value`, however deep, fits; what stands in a list goes by the list's key.
@@ -187,6 +216,13 @@ mod tests {
         assert!(wants_second_step(&answer(403, r#"{"errorMessages":["Two-step verification is required"]}"#)));
         let spelled_by_chance = r#"{"session":{"name":"JSESSIONID","value":"12FA2SV"}}"#;
         assert!(!wants_second_step(&answer(200, spelled_by_chance)));
+    }
+
+    #[test]
+    fn the_forms_verdict_is_read_in_json_and_in_a_page() {
+        assert_eq!(login_succeeded(&answer(200, r#"{"loginSucceeded":true}"#)), Some(true));
+        assert_eq!(login_succeeded(&answer(200, r#"<script>{"a":1, "loginSucceeded" : false}</script>"#)), Some(false));
+        assert_eq!(login_succeeded(&answer(200, "<title>Log in</title>")), None);
     }
 
     #[test]

@@ -120,6 +120,12 @@ impl DataCenter {
         Err(DirectoryFailed::Ambiguous(start))
     }
 
+    /// Whether the groups of the account of that name let it administer.
+    pub(super) async fn is_administrator(&self, name: &str, deadline: Instant) -> Result<bool, UpstreamFailed> {
+        let user = self.user(name, deadline).await?;
+        Ok(user.is_some_and(|user| matches!(judge(&user), Err(DirectoryFailed::Administrator(_)))))
+    }
+
     /// The account of that name, with its groups and roles.
     async fn user(&self, name: &str, deadline: Instant) -> Result<Option<User>, UpstreamFailed> {
         const ASKED: &str = "who is this?";
@@ -178,10 +184,14 @@ impl DataCenter {
         if user.groups.names().any(|name| name == group) {
             return Ok(());
         }
-        let mut url = self.upstream.url(&["rest", "api", "2", "group", "user"]);
-        url.query_pairs_mut().append_pair("groupname", group);
-        let body = json_body(&json!({ "name": user.name }));
-        let answer = self.upstream.service(Method::POST, url, Some(body), deadline).await?;
+        let mut answer = self.give_group(group, &user.name, deadline).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            let url = self.upstream.url(&["rest", "api", "2", "group"]);
+            let body = json_body(&json!({ "name": group }));
+            // Another request may have made it first: what counts is whether it can be given now.
+            self.upstream.service(Method::POST, url, Some(body), deadline).await?;
+            answer = self.give_group(group, &user.name, deadline).await?;
+        }
         if answer.status.is_success() {
             return Ok(());
         }
@@ -192,6 +202,13 @@ impl DataCenter {
         }
         tracing::warn!(%group, said = answers::message(&answer), "the group that marks managed accounts cannot be given");
         Err(DirectoryFailed::ManagedGroup(group.clone()))
+    }
+
+    async fn give_group(&self, group: &str, account: &str, deadline: Instant) -> Result<Answer, UpstreamFailed> {
+        let mut url = self.upstream.url(&["rest", "api", "2", "group", "user"]);
+        url.query_pairs_mut().append_pair("groupname", group);
+        let body = json_body(&json!({ "name": account }));
+        self.upstream.service(Method::POST, url, Some(body), deadline).await
     }
 
     /// Adds the account to a service desk; who is in it already stays in it.

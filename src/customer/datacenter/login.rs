@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::answers;
+use super::answers::{self, Seraph};
 use super::jar::Jar;
 use super::upstream::{XSRF_CHECK, json_body, text_body};
 use super::{DataCenter, REMEMBER_ME_COOKIE, SESSION_COOKIE};
@@ -155,14 +155,20 @@ struct TsvCredentials<'a> {
 /// each further try with the same password would be one more failed login.
 fn accepted(way: DataCenterLogin, answer: &Answer, account: &str) -> Result<Value, NoWay> {
     let refused = || NoWay::Failed(BrokerFailed::LoginRefused(account.to_owned()));
+    let captcha = || NoWay::Failed(BrokerFailed::CaptchaRequired(account.to_owned()));
+    if way == DataCenterLogin::PortalForm && answers::login_succeeded(answer) == Some(true) {
+        return Ok(Value::Null);
+    }
     if answers::wants_captcha(answer) {
-        return Err(NoWay::Failed(BrokerFailed::CaptchaRequired(account.to_owned())));
+        return Err(captcha());
     }
     if answers::wants_second_step(answer) {
         return Err(NoWay::Closed(Closed::SecondStep));
     }
-    if answers::wrong_password(&answer.headers) {
-        return Err(refused());
+    match answers::seraph(&answer.headers) {
+        Seraph::Failed => return Err(refused()),
+        Seraph::Denied => return Err(captcha()),
+        Seraph::Other => {}
     }
     let page = answer.status.is_redirection() || answer.media_type() == "text/html";
     match answer.status {
@@ -175,20 +181,11 @@ fn accepted(way: DataCenterLogin, answer: &Answer, account: &str) -> Result<Valu
         }
         _ => {}
     }
-    // The old portal form sends its JSON as text/html at some versions, so the body is looked at first.
-    let body: Option<Value> = answer.json().ok();
-    match (way, body) {
-        (_, _) if page && way != DataCenterLogin::PortalForm => Err(NoWay::Closed(Closed::Page)),
-        (DataCenterLogin::PortalForm, Some(body)) if answer.status.is_success() => {
-            match body.get("loginSucceeded").and_then(Value::as_bool) {
-                Some(true) => Ok(body),
-                Some(false) => Err(refused()),
-                None => Err(NoWay::Closed(Closed::Missing)),
-            }
-        }
-        (DataCenterLogin::PortalForm, None) if page => Err(NoWay::Closed(Closed::Page)),
-        (DataCenterLogin::RestSession | DataCenterLogin::Tsv, body) if answer.status.is_success() => {
-            Ok(body.unwrap_or_default())
+    match way {
+        DataCenterLogin::PortalForm if answers::login_succeeded(answer) == Some(false) => Err(refused()),
+        _ if page => Err(NoWay::Closed(Closed::Page)),
+        DataCenterLogin::RestSession | DataCenterLogin::Tsv if answer.status.is_success() => {
+            Ok(answer.json().unwrap_or_default())
         }
         _ => Err(NoWay::Closed(Closed::Missing)),
     }

@@ -174,9 +174,12 @@ async fn many_first_sign_ins_of_one_person_create_one_account() {
 #[tokio::test]
 async fn a_group_or_desk_that_is_not_there_has_its_own_reason() {
     let (site, jira) = start().await;
-    site.set(|switches| switches.group_unknown = true);
+    site.set(|switches| (switches.group_unknown, switches.groups_closed) = (true, true));
     assert_eq!(jira.ensure(&who(ANA), soon()).await.unwrap_err().reason(), "managed_group_unavailable");
-    site.set(|switches| (switches.group_unknown, switches.desk_unknown) = (false, true));
+    site.set(|switches| switches.groups_closed = false);
+    customer(&jira, ANA).await;
+    assert!(site.person(ANA).unwrap().groups.contains("gateway-managed"), "the group was made");
+    site.set(|switches| switches.desk_unknown = true);
     assert_eq!(jira.ensure(&who(ANA), soon()).await, Err(DirectoryFailed::ServiceDesk("10".into())));
 }
 
@@ -406,7 +409,6 @@ async fn the_check_tells_an_operator_in_plain_words() {
     assert_eq!(jira.check(soon()).await.unwrap(), "gateway");
     for (change, word) in [
         ((|switches| switches.desk_unknown = true) as fn(&mut site::Switches), "\"10\""),
-        (|switches| switches.group_unknown = true, "gateway-managed"),
         (|switches| switches.token_not_administrator = true, "Administer Jira"),
         (|switches| switches.everything_is_a_page = true, "page"),
     ] {

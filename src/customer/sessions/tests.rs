@@ -207,6 +207,7 @@ async fn a_killed_session_is_opened_anew_once() {
         assert_ne!(second.cookie_header("/jira/"), first.cookie_header("/jira/"));
     }
     assert_eq!((gateway.site.calls(PASSWORD), gateway.site.calls(LOGIN)), (2, 2));
+    assert_eq!(gateway.site.calls("GET /jira/rest/auth/1/session"), 2, "who came second asked nobody");
     assert_eq!(ana.customer_session().unwrap().generation(), 2);
 }
 

@@ -59,6 +59,8 @@ pub struct Switches {
     pub emails_hidden: bool,
     pub desk_unknown: bool,
     pub group_unknown: bool,
+    /// No group can be made.
+    pub groups_closed: bool,
 }
 
 #[derive(Debug)]
@@ -103,6 +105,7 @@ impl Site {
             emails_hidden: false,
             desk_unknown: false,
             group_unknown: false,
+            groups_closed: false,
         };
         let inner = Inner {
             people: BTreeMap::new(),
@@ -350,8 +353,6 @@ impl Inner {
         match (method.as_str(), path) {
             ("GET", "rest/api/2/myself") => json_reply(200, json!({ "name": "gateway" })),
             ("GET", "rest/api/2/mypermissions") => permissions(administrator),
-            ("GET", "rest/api/2/group/member") if self.switches.group_unknown => platform_error(404, "no such group"),
-            ("GET", "rest/api/2/group/member") => json_reply(200, json!({ "values": [], "isLast": true })),
             _ if !administrator => platform_error(403, "You are not permitted to do that."),
             ("GET", "rest/api/2/user") => {
                 if let Some(left) = self.unseen.get_mut(&name).filter(|left| **left > 0) {
@@ -386,6 +387,11 @@ impl Inner {
                 let person = Person { email: email.clone(), password: "unset".into(), ..Person::default() };
                 self.people.insert(email.clone(), person);
                 json_reply(201, json!({ "name": email, "key": email, "emailAddress": email, "active": true }))
+            }
+            ("POST", "rest/api/2/group") if self.switches.groups_closed => platform_error(400, "read-only"),
+            ("POST", "rest/api/2/group") => {
+                self.switches.group_unknown = false;
+                json_reply(201, json!({ "name": body["name"] }))
             }
             ("POST", "rest/api/2/group/user") => {
                 let group = query["groupname"].clone();
