@@ -194,9 +194,10 @@ fn every_refusal_is_documented_with_what_the_visitor_sees() {
 #[test]
 fn every_documented_refusal_exists() {
     let labels: Vec<&str> = all().iter().map(|refusal| refusal.reason().label()).collect();
-    let documented = DOCUMENT.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | ")).filter(|(_, rest)| {
-        rest.split_once(" | ").is_some_and(|(status, _)| status.len() == 3 && status.parse::<u16>().is_ok())
-    });
+    let documented =
+        DOCUMENT.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | ")).filter(|(_, rest)| {
+            rest.split_once(" | ").is_some_and(|(status, _)| status.len() == 3 && status.parse::<u16>().is_ok())
+        });
     for (label, _) in documented {
         assert!(labels.contains(&label), "docs/errors.md tells of {label}");
     }
