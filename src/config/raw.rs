@@ -92,7 +92,7 @@ pub(super) struct RawEdgeLimits {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTls {
-    /// Chosen by the name that the browser asks for (SNI), and read again when the files change.
+    /// Chosen by the name that the browser asks for (SNI). Read at the start: a renewed certificate needs a restart.
     #[schemars(example = serde_json::json!([{ "cert": "certs/support.acme.com.pem", "key": "certs/support.acme.com.key" }]))]
     pub certificates: Vec<RawCertificate>,
     /// The oldest TLS version that is spoken.

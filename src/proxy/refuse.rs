@@ -167,3 +167,6 @@ fn explain_upstream(failed: &UpstreamFailed) -> Explanation {
         _ => Explanation::CustomerServiceUnreachable,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -225,4 +225,19 @@ mod tests {
         assert!(text.contains("refusals_total{portal=\"support.acme.com\",reason=\"path_ambiguous\"} 1"), "{text}");
         assert!(text.contains("vestibule_exchanges_in_flight 0"));
     }
+
+    /// `docs/metrics.md` tells of every outcome, step and field of the access log.
+    #[test]
+    fn the_record_is_documented() {
+        const DOCUMENT: &str = include_str!("../../docs/metrics.md");
+        let code = include_str!("exchange.rs").split("#[cfg(test)]").next().unwrap();
+        let labels = regex::Regex::new(r#"=> "([a-z_]+)","#).unwrap();
+        let field = regex::Regex::new(r"(?m)^            ([a-z_]+)(?: = [^\n]*)?,$").unwrap();
+        let record = code.split("target: \"access\",").nth(1).unwrap();
+        let fields: Vec<&str> = field.captures_iter(record).map(|found| found.extract::<1>().1[0]).collect();
+        assert_eq!((fields.first(), fields.last(), fields.len()), (Some(&"request_id"), Some(&"sent"), 18));
+        for word in labels.captures_iter(code).map(|found| found.extract::<1>().1[0]).chain(fields) {
+            assert!(DOCUMENT.contains(&format!("`{word}`")), "docs/metrics.md lacks {word}");
+        }
+    }
 }

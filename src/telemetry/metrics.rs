@@ -205,4 +205,51 @@ mod tests {
         assert!(text.contains("vestibule_panics_total 1"));
         assert!(text.contains("vestibule_build_info"));
     }
+
+    /// `docs/metrics.md` has a row for every metric, with its type and labels, and for no other.
+    #[test]
+    fn every_metric_is_documented() {
+        const DOCUMENT: &str = include_str!("../../docs/metrics.md");
+        let family = r#"(counters|histogram|gauge|IntCounter::new|Opts::new)\(\s*"([a-z_]+)","#;
+        let labels = regex::Regex::new(r#"&\[([^\]]*)\]"#).unwrap();
+        let code = include_str!("metrics.rs").split("#[cfg(test)]").next().unwrap();
+        let mut rows = Vec::new();
+        for found in regex::Regex::new(family).unwrap().captures_iter(code) {
+            let kind = match &found[1] {
+                "counters" | "IntCounter::new" => "counter",
+                "histogram" => "histogram",
+                _ => "gauge",
+            };
+            let rest = &code[found.get(2).unwrap().start()..];
+            let end = rest.find('?').unwrap();
+            let named = labels.captures(&rest[..end]).map(|list| list[1].replace('"', "`"));
+            rows.push(format!("| `vestibule_{}` | {kind} | {} | ", &found[2], named.unwrap_or("–".into())));
+        }
+        let written = Metrics::new().unwrap();
+        written.exchange_began();
+        written.exchange_ended("none", "refused", "400", Duration::ZERO);
+        written.step_took("store", Duration::ZERO);
+        written.refused("none", "internal");
+        written.sign_in_ended("acme", "signed_in");
+        written.sessions_changed("opened", 1);
+        written.provider_is_up("acme", true);
+        written.repeated("none", "repeated");
+        written.watch_customers(&HostName::parse("acme.com").unwrap()).note(&CustomerEvent::Ended { confirmed: true });
+        assert_eq!(rows.len(), written.0.registry.gather().len(), "{rows:#?}");
+        for row in &rows {
+            assert!(DOCUMENT.lines().any(|line| line.starts_with(row)), "docs/metrics.md lacks {row}");
+        }
+        let documented = DOCUMENT.lines().filter(|line| line.starts_with("| `vestibule_")).count();
+        assert_eq!(documented, rows.len(), "docs/metrics.md tells of a metric that is not there");
+    }
+
+    #[test]
+    fn every_result_is_documented() {
+        const DOCUMENT: &str = include_str!("../../docs/metrics.md");
+        let code = include_str!("metrics.rs").split("#[cfg(test)]").next().unwrap();
+        let results = regex::Regex::new(r#"=> "([a-z_]+)","#).unwrap();
+        for value in results.captures_iter(code) {
+            assert!(DOCUMENT.contains(&format!("`{}`", &value[1])), "docs/metrics.md lacks {}", &value[1]);
+        }
+    }
 }

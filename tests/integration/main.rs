@@ -1,9 +1,11 @@
-//! Journeys and attacks against the whole gateway, over real sockets and TLS. One binary, because each links Pingora.
+//! Journeys and attacks against the whole gateway, over real sockets and TLS, and what the documents say of it. One
+//! binary, because each links Pingora.
 #![allow(missing_docs, clippy::missing_panics_doc, reason = "tests")]
 
 mod harness;
 mod recorder;
 
+mod documents;
 mod edge;
 mod healing;
 mod smuggling;

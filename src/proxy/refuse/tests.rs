@@ -1,0 +1,225 @@
+//! `docs/errors.md` has a row for every refusal, with the status and the title that the visitor really gets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::email::EmailDomain;
+use crate::policy::NotAdmitted;
+use crate::portal::Malformed;
+use crate::random::NoRandomness;
+use crate::session::{InvalidKeys, OpenError, StoreError};
+use crate::sign_in::StartFailed;
+use crate::sign_in::oidc::rejected::{ErrorCode, IdTokenRejected, UserInfoRejected};
+
+const DOCUMENT: &str = include_str!("../../../docs/errors.md");
+
+fn plain() -> Vec<Refusal> {
+    let malformed = [
+        Malformed::Head,
+        Malformed::Framing,
+        Malformed::Host,
+        Malformed::Target,
+        Malformed::Path,
+        Malformed::TooLong,
+        Malformed::Method,
+        Malformed::Upgrade,
+        Malformed::Connection,
+        Malformed::Expectation,
+    ];
+    let not_admitted = [NotAdmitted::NoEmail, NotAdmitted::EmailUnverified, NotAdmitted::Domain, NotAdmitted::Blocked];
+    let others = [
+        Reason::HeadTooLarge,
+        Reason::BodyTooLarge,
+        Reason::UnknownHost,
+        Reason::NoSuchEndpoint,
+        Reason::SignInRequired,
+        Reason::PathDenied,
+        Reason::CrossOrigin,
+        Reason::SignInLoop,
+        Reason::NotSent,
+        Reason::UpstreamUnreachable,
+        Reason::UpstreamTimeout,
+        Reason::UpstreamBroken,
+        Reason::VisitorGone,
+        Reason::Internal,
+        Reason::SessionStore { label: "session_store_unavailable" },
+    ];
+    let malformed = malformed.into_iter().map(Reason::Malformed);
+    let not_admitted = not_admitted.into_iter().map(Reason::NotAdmitted);
+    malformed.chain(not_admitted).chain(others).map(Refusal::from).collect()
+}
+
+fn of_sign_in() -> Vec<Refusal> {
+    use {IdTokenRejected as I, OidcRejected as O, UserInfoRejected as U};
+    let fault = |misbehaved: bool| {
+        if misbehaved { ProviderFault::Misbehaved("x".into()) } else { ProviderFault::Unreachable("x".into()) }
+    };
+    let id_token = [
+        I::Malformed(""),
+        I::WrongType,
+        I::AlgorithmNotAllowed,
+        I::UnknownKey,
+        I::BadSignature,
+        I::Missing(""),
+        I::Invalid(""),
+        I::WrongIssuer,
+        I::WrongAudience,
+        I::WrongParty,
+        I::Expired,
+        I::NotYetValid,
+        I::IssuedInFuture,
+        I::IssuedLongAgo,
+        I::WrongNonce,
+        I::WrongHash(""),
+        I::AuthenticatedTooLongAgo,
+    ];
+    let on_the_way_back = [
+        O::VisitorCancelled,
+        O::ProviderError(ErrorCode::new("x")),
+        O::CallbackMalformed(""),
+        O::MixedUp(""),
+        O::Provider(fault(false)),
+        O::Provider(fault(true)),
+        O::ClientRefused(ErrorCode::new("x")),
+        O::CodeRefused,
+        O::UserInfo(U::Signed),
+        O::UserInfo(U::Malformed),
+        O::UserInfo(U::WrongSubject),
+        O::EmailMissing,
+        O::EmailMalformed,
+        O::EmailNotVerified,
+        O::EmailOutsideDomains(EmailDomain::parse("acme.com").unwrap()),
+        O::Cryptography(""),
+    ];
+    let at_the_start = [
+        StartFailed::UnknownProvider,
+        StartFailed::Provider(fault(false)),
+        StartFailed::Provider(fault(true)),
+        StartFailed::NoRandomness(NoRandomness),
+    ];
+    let at_the_start = at_the_start
+        .iter()
+        .map(|failed| Reason::SignIn { label: failed.reason(), blame: Blame::ProviderUnavailable }.into());
+    let id_token = id_token.into_iter().map(O::IdToken);
+    on_the_way_back.into_iter().chain(id_token).map(|rejected| sign_in_refusal(&rejected)).chain(at_the_start).collect()
+}
+
+fn of_the_store() -> Vec<Refusal> {
+    let path: Arc<std::path::Path> = Arc::from(std::path::Path::new("x"));
+    let (path, reason) = (|| Arc::clone(&path), String::new);
+    let store = [
+        StoreError::Keys(InvalidKeys::None),
+        StoreError::NotSealed(crate::session::store::NotSealed::Cipher),
+        StoreError::NotOpened { path: path(), reason: reason() },
+        StoreError::InUse { path: path() },
+        StoreError::OtherFormat { path: path(), found: reason(), expected: 1 },
+        StoreError::Damaged { path: path(), reason: reason() },
+        StoreError::Full { path: path() },
+        StoreError::Broken { path: path(), reason: reason() },
+        StoreError::Busy,
+        StoreError::Closed,
+    ];
+    let open = [OpenError::NoRandomness(NoRandomness), OpenError::Over, OpenError::EndedMeanwhile];
+    let open = open.into_iter().chain(store.into_iter().map(OpenError::Store));
+    open.map(|error| Reason::SessionStore { label: error.label() }.into()).collect()
+}
+
+fn of_customers() -> Vec<Refusal> {
+    use {BrokerFailed as B, DirectoryFailed as D, UpstreamFailed as U};
+    let text = String::new;
+    let upstream = [
+        U::Unreachable(text()),
+        U::Tls(text()),
+        U::TimedOut,
+        U::RateLimited(Duration::ZERO),
+        U::Failing(500),
+        U::CredentialsRefused,
+        U::CredentialsLackPermission,
+        U::CredentialsCaptcha,
+        U::BasicAuthOff,
+        U::HtmlInsteadOfJson,
+        U::Unexpected(""),
+        U::NoRandomness(NoRandomness),
+    ];
+    let directory = [
+        D::NoVerifiedEmail,
+        D::Licensed(text()),
+        D::Administrator(text()),
+        D::Deactivated(text()),
+        D::Unknown,
+        D::Ambiguous(2),
+        D::Taken,
+        D::Rejected(text()),
+        D::ManagedGroup(text()),
+        D::ServiceDesk(text()),
+    ];
+    let broker = [
+        B::ReadOnlyDirectory(text()),
+        B::PasswordRejected(text()),
+        B::CaptchaRequired(text()),
+        B::TwoStepEnforced,
+        B::LoginRefused(text()),
+        B::NoLoginAvailable,
+        B::WrongCustomer(text()),
+        B::Administrator(text()),
+        B::LoginsPaused(Duration::ZERO),
+    ];
+    (upstream.into_iter().map(|failed| CustomerFailed::Broker(failed.into())))
+        .chain(directory.into_iter().map(CustomerFailed::Directory))
+        .chain(broker.into_iter().map(CustomerFailed::Broker))
+        .chain([CustomerFailed::KeepsDying, CustomerFailed::SessionEnded, CustomerFailed::Interrupted])
+        .map(|failed| customer_refusal(&failed))
+        .collect()
+}
+
+fn all() -> Vec<Refusal> {
+    [plain(), of_sign_in(), of_the_store(), of_customers()].concat()
+}
+
+#[test]
+fn every_refusal_is_documented_with_what_the_visitor_sees() {
+    let missing: Vec<String> = all()
+        .iter()
+        .map(|refusal| {
+            let reason = refusal.reason();
+            let title = reason.explanation().texts(Language::English).title;
+            format!("| `{}` | {} | {title} | ", reason.label(), reason.status().as_u16())
+        })
+        .filter(|row| !DOCUMENT.lines().any(|line| line.starts_with(row)))
+        .collect();
+    assert!(missing.is_empty(), "docs/errors.md lacks {missing:#?}");
+}
+
+#[test]
+fn every_documented_refusal_exists() {
+    let labels: Vec<&str> = all().iter().map(|refusal| refusal.reason().label()).collect();
+    let documented =
+        DOCUMENT.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | ")).filter(|(_, rest)| {
+            rest.split_once(" | ").is_some_and(|(status, _)| status.len() == 3 && status.parse::<u16>().is_ok())
+        });
+    for (label, _) in documented {
+        assert!(labels.contains(&label), "docs/errors.md tells of {label}");
+    }
+}
+
+/// A label that is added to a source file, and not to the lists above, is found here.
+#[test]
+fn no_label_is_forgotten_here() {
+    let labels: Vec<&str> = all().iter().map(|refusal| refusal.reason().label()).collect();
+    let arm = regex::Regex::new(r#"=> "([a-z_]+)",|label: "([a-z_]+)""#).unwrap();
+    for source in [
+        include_str!("../../refusal.rs"),
+        include_str!("../../policy/admission.rs"),
+        include_str!("../../sign_in/oidc/rejected.rs"),
+        include_str!("../../sign_in/outcome.rs"),
+        include_str!("../../session/store.rs"),
+        include_str!("../../session/sessions.rs"),
+        include_str!("../../customer/failure.rs"),
+        include_str!("../endpoints.rs"),
+    ] {
+        let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let mut found = arm.captures_iter(code).filter_map(|label| label.get(1).or(label.get(2))).map(|m| m.as_str());
+        assert!(found.all(|label| labels.contains(&label)), "{:?}", arm.find_iter(code).collect::<Vec<_>>());
+    }
+}
