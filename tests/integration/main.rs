@@ -2,7 +2,10 @@
 #![allow(missing_docs, clippy::missing_panics_doc, reason = "tests")]
 
 mod harness;
+mod node;
 mod recorder;
 
+mod browser;
+mod certified_provider;
 mod edge;
 mod smuggling;
