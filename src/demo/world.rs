@@ -53,8 +53,8 @@ pub enum ProviderChoice {
     External {
         /// Its issuer.
         issuer: String,
-        /// Our secret there; the client id is [`CLIENT_ID`].
-        client_secret: Secret,
+        /// How we prove there that we are [`CLIENT_ID`], and more of the sort: lines below `oidc`, indented by six blanks.
+        oidc_lines: String,
     },
 }
 
@@ -111,16 +111,18 @@ impl World {
         jsm.set_base_url(&jsm_url);
         servers.push(server);
 
-        let (provider, issuer, client_secret) = match settings.provider {
+        let (provider, issuer, oidc_lines) = match settings.provider {
             ProviderChoice::BuiltIn(people) => {
                 let provider = OpenIdProvider::new(*people, clock.clone(), random.clone());
                 let server = Server::start(provider.router(), any_port(), None, None).await?;
                 let issuer = format!("http://localhost:{}", server.addr().port());
                 provider.set_issuer(&issuer);
                 servers.push(server);
-                (Some(provider), issuer, Secret::generated(random.token()?))
+                let client_secret = Secret::generated(random.token()?);
+                let oidc_lines = format!("      client_secret: \"{}\"\n", client_secret.reveal());
+                (Some((provider, client_secret)), issuer, oidc_lines)
             }
-            ProviderChoice::External { issuer, client_secret } => (None, issuer, client_secret),
+            ProviderChoice::External { issuer, oidc_lines } => (None, issuer, oidc_lines),
         };
 
         let config = configuration(&Configuration {
@@ -130,7 +132,7 @@ impl World {
             state: &absolute(&settings.state)?,
             key: &format!("vk1_{}", random.token()?),
             issuer: &issuer,
-            client_secret: client_secret.reveal(),
+            oidc_lines: &oidc_lines,
             jsm_url: &jsm_url,
             jsm_token: jsm.service_token().reveal(),
             portal_lines: &settings.portal_lines,
@@ -138,7 +140,7 @@ impl World {
         });
         let checked = config::parse(&config, &settings.state, &ProcessEnvironment)?;
         let app = App::start(checked, clock, random).await?;
-        if let Some(provider) = &provider {
+        let provider = provider.map(|(provider, client_secret)| {
             let origin = format!("https://localhost:{}", app.https_address().port());
             provider.register(Client {
                 id: CLIENT_ID.into(),
@@ -146,7 +148,8 @@ impl World {
                 redirect_uris: vec![format!("{origin}/.vestibule/oidc/{PROVIDER}/callback")],
                 post_logout_redirect_uris: vec![format!("{origin}/.vestibule/signed-out")],
             });
-        }
+            provider
+        });
         let authority_pem = authority.certificate_pem().to_owned();
         Ok(Self { app, provider, jsm, recorder, authority_pem, config, servers })
     }
@@ -181,7 +184,7 @@ struct Configuration<'a> {
     state: &'a str,
     key: &'a str,
     issuer: &'a str,
-    client_secret: &'a str,
+    oidc_lines: &'a str,
     jsm_url: &'a str,
     jsm_token: &'a str,
     portal_lines: &'a str,
@@ -190,7 +193,7 @@ struct Configuration<'a> {
 
 /// The demo's `gateway.yaml`: the real one, with everything on loopback.
 fn configuration(with: &Configuration<'_>) -> String {
-    let Configuration { port, admin_port, certificates, state, key, issuer, client_secret, .. } = with;
+    let Configuration { port, admin_port, certificates, state, key, issuer, oidc_lines, .. } = with;
     let Configuration { jsm_url, jsm_token, portal_lines, datacenter_lines, .. } = with;
     format!(
         r#"version: 1
@@ -208,8 +211,7 @@ identity_providers:
     oidc:
       issuer: "{issuer}"
       client_id: {CLIENT_ID}
-      client_secret: "{client_secret}"
-      scopes: [openid, email, profile]
+{oidc_lines}      scopes: [openid, email, profile]
       sign_out_at_provider: true
     label: "Acme"
 portals:

@@ -1,41 +1,57 @@
 // A certified OpenID provider (npm oidc-provider) on a free loopback port.
-// Usage: node provider.mjs '{"client_id": ..., "client_secret": ..., "redirect_uris": [...], "people": {login: {email, name}}}'
-// Prints one line of JSON when it listens; stops when standard input closes.
+//
+// Prints {"issuer": ...} when it listens, and answers 503 until one line of JSON on standard input says for whom it works:
+//   {"client": {...}, "people": {login: {email, name}}, "claims_in_userinfo": false}
+// where "client" is client metadata (OpenID Connect Dynamic Client Registration 1.0, section 2). Then it prints
+// {"ready": true}. Its development pages take any password. It stops when standard input closes.
+import { generateKeyPairSync } from 'node:crypto';
 import http from 'node:http';
+import readline from 'node:readline';
 import Provider from 'oidc-provider';
 
-const settings = JSON.parse(process.argv[2]);
 const server = http.createServer();
-await new Promise((ready) => server.listen(settings.port ?? 0, '127.0.0.1', ready));
+const notYet = (_request, response) => response.writeHead(503, { connection: 'close' }).end('not yet');
+server.on('request', notYet);
+await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
 const issuer = `http://localhost:${server.address().port}`;
 
-const provider = new Provider(issuer, {
-  clients: [
-    {
-      client_id: settings.client_id,
-      client_secret: settings.client_secret,
-      redirect_uris: settings.redirect_uris,
-      post_logout_redirect_uris: settings.post_logout_redirect_uris ?? [],
-      token_endpoint_auth_method: settings.token_endpoint_auth_method ?? 'client_secret_basic',
-      id_token_signed_response_alg: settings.algorithm ?? 'RS256',
-    },
-  ],
-  pkce: { required: () => true },
-  cookies: { keys: ['for tests only'] },
-  claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
-  // The e-mail address comes from UserInfo unless this is off: both ways are tested.
-  conformIdTokenClaims: settings.claims_in_userinfo ?? false,
-  features: { devInteractions: { enabled: true }, rpInitiatedLogout: { enabled: true } },
-  findAccount: (_context, id) => {
-    const person = settings.people[id];
-    return person && { accountId: id, claims: () => ({ sub: id, email_verified: true, ...person }) };
-  },
-});
+function key(type, options, alg) {
+  const { privateKey } = generateKeyPairSync(type, options);
+  return { ...privateKey.export({ format: 'jwk' }), use: 'sig', alg, kid: alg };
+}
 
-const quiet = console.warn;
-console.warn = () => {};
-server.on('request', provider.callback());
-console.warn = quiet;
+function provider(settings) {
+  return new Provider(issuer, {
+    clients: [settings.client],
+    jwks: {
+      keys: [
+        key('rsa', { modulusLength: 2048 }, 'RS256'),
+        key('rsa', { modulusLength: 2048 }, 'PS256'),
+        key('ec', { namedCurve: 'P-256' }, 'ES256'),
+        key('ed25519', {}, 'EdDSA'),
+      ],
+    },
+    pkce: { required: () => true },
+    cookies: { keys: ['for tests only'] },
+    claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
+    // Whether e-mail address and name are told by UserInfo alone, or by the ID token.
+    conformIdTokenClaims: settings.claims_in_userinfo ?? false,
+    features: { devInteractions: { enabled: true }, rpInitiatedLogout: { enabled: true } },
+    findAccount: (_context, login) => {
+      const person = settings.people[login];
+      return person && { accountId: login, claims: () => ({ sub: login, email_verified: true, ...person }) };
+    },
+  });
+}
+
+console.warn = () => {}; // "not for production"
+console.info = () => {};
+const lines = readline.createInterface({ input: process.stdin });
+lines.once('line', (line) => {
+  const answer = provider(JSON.parse(line)).callback();
+  server.off('request', notYet);
+  server.on('request', answer);
+  console.log(JSON.stringify({ ready: true }));
+});
+lines.on('close', () => process.exit(0));
 console.log(JSON.stringify({ issuer }));
-process.stdin.resume();
-process.stdin.on('end', () => process.exit(0));

@@ -3,9 +3,12 @@
 #![allow(missing_docs, clippy::missing_panics_doc, reason = "tests")]
 
 mod harness;
+mod node;
 mod recorder;
 
 mod documents;
+mod browser;
+mod certified_provider;
 mod edge;
 mod healing;
 mod smuggling;
