@@ -2,6 +2,7 @@
 //! binary, because each links Pingora.
 #![allow(missing_docs, clippy::missing_panics_doc, reason = "tests")]
 
+mod child;
 mod harness;
 mod node;
 mod recorder;
@@ -11,4 +12,8 @@ mod browser;
 mod certified_provider;
 mod edge;
 mod healing;
+mod crowd;
+mod edge;
+mod kill;
+mod process;
 mod smuggling;

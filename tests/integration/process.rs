@@ -1,0 +1,376 @@
+//! The binary as a process: what it says when it cannot start, what it logs, how it ends.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use clap::CommandFactory as _;
+use reqwest::Client;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use vestibule::cli::Arguments;
+
+use crate::child::{CLIENT_SECRET, Gateway, PATIENCE, certificate, configuration, free_addresses, outcome};
+use crate::harness::KEY;
+
+/// Nobody listens there.
+const NOWHERE: &str = "127.0.0.1:9";
+
+/// A sound configuration in a folder of its own.
+struct Place {
+    folder: tempfile::TempDir,
+    https: SocketAddr,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        certificate(folder.path(), "site");
+        let [https] = free_addresses();
+        let place = Self { folder, https };
+        place.write(&place.text("", NOWHERE.parse().unwrap()));
+        place
+    }
+
+    fn text(&self, others: &str, upstream: SocketAddr) -> String {
+        configuration(self.https, others, "http://localhost:9", upstream)
+    }
+
+    fn write(&self, text: &str) {
+        std::fs::write(self.config(), text).unwrap();
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("gateway.yaml")
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    async fn carry_out(&self, command: &str) -> (i32, String, String) {
+        outcome(&[command, "--config", self.config().to_str().unwrap()]).await
+    }
+
+    /// What `run` says when it does not start: one sentence, and nothing else.
+    async fn refusal(&self) -> String {
+        let (code, _, said) = self.carry_out("run").await;
+        assert_eq!(code, 1, "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(!said.contains(KEY) && !said.contains(CLIENT_SECRET) && !said.contains("panicked"), "{said}");
+        said.trim_end().to_owned()
+    }
+
+    fn client(&self) -> Client {
+        let ca = std::fs::read(self.file("site.pem")).unwrap();
+        Client::builder()
+            .no_proxy()
+            .tls_built_in_root_certs(false)
+            .add_root_certificate(reqwest::Certificate::from_pem(&ca).unwrap())
+            .timeout(PATIENCE)
+            .build()
+            .unwrap()
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("https://localhost:{}{path}", self.https.port())
+    }
+}
+
+#[tokio::test]
+async fn a_taken_port_is_one_sentence() {
+    for listener in ["https", "http", "admin"] {
+        let mut place = Place::new();
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        if listener == "https" {
+            place.https = address;
+            place.write(&place.text("", NOWHERE.parse().unwrap()));
+        } else {
+            place.write(&place.text(&format!("  {listener}: \"{address}\"\n"), NOWHERE.parse().unwrap()));
+        }
+        let said = place.refusal().await;
+        assert!(said.starts_with(&format!("vestibule: cannot listen on {address}: ")), "{said}");
+        assert!(said.contains("in use"), "{said}");
+        assert!(!place.file("sessions.redb").exists(), "nothing is begun before the sockets are open");
+    }
+}
+
+#[tokio::test]
+async fn an_unreadable_certificate_is_one_sentence() {
+    let place = Place::new();
+    std::fs::remove_file(place.file("site.pem")).unwrap();
+    let said = place.refusal().await;
+    assert!(said.contains("gateway.yaml:4:") && said.contains("tls.certificates[0].cert"), "{said}");
+    assert!(said.contains("there is no such file"), "{said}");
+
+    std::fs::write(place.file("site.pem"), "not a certificate").unwrap();
+    let said = place.refusal().await;
+    assert!(said.contains("tls.certificates[0].cert") && said.contains("holds no certificate"), "{said}");
+
+    certificate(place.folder.path(), "site");
+    std::fs::write(place.file("site.key"), "not a key").unwrap();
+    let said = place.refusal().await;
+    assert!(said.contains("tls.certificates[0].key") && said.contains("holds no private key"), "{said}");
+}
+
+#[tokio::test]
+async fn a_key_of_another_certificate_is_one_sentence() {
+    let place = Place::new();
+    let (_, other) = certificate(place.folder.path(), "other");
+    std::fs::copy(other, place.file("site.key")).unwrap();
+    let said = place.refusal().await;
+    assert!(said.contains("site.key") && said.contains("does not fit the certificate"), "{said}");
+}
+
+#[tokio::test]
+async fn a_missing_configuration_is_one_sentence() {
+    let place = Place::new();
+    std::fs::remove_file(place.config()).unwrap();
+    let said = place.refusal().await;
+    assert!(said.contains("gateway.yaml") && said.contains("there is no such file"), "{said}");
+}
+
+#[tokio::test]
+async fn a_store_in_use_or_without_a_folder_is_one_sentence() {
+    let first = Place::new();
+    let mut running = Gateway::start(&first.config(), 1).await.unwrap();
+    let store = first.file("sessions.redb");
+    let second = Place::new();
+    let with_store = |store: &Path| {
+        let text = second.text("", NOWHERE.parse().unwrap());
+        text.replace("path: sessions.redb", &format!("path: \"{}\"", store.display()))
+    };
+    second.write(&with_store(&store));
+    let said = second.refusal().await;
+    assert!(said.contains(store.to_str().unwrap()) && said.contains("in use by another process"), "{said}");
+
+    let nowhere = second.file("missing/sessions.redb");
+    second.write(&with_store(&nowhere));
+    let said = second.refusal().await;
+    assert!(said.contains("missing"), "{said}");
+
+    // The one that runs is not disturbed, and leaves the store to the next.
+    running.signal("TERM").await;
+    assert!(running.ended().await.0.success());
+    second.write(&with_store(&store));
+    let mut next = Gateway::start(&second.config(), 1).await.unwrap();
+    next.signal("INT").await;
+    assert!(next.ended().await.0.success());
+}
+
+#[tokio::test]
+async fn every_listener_and_portal_has_a_json_line() {
+    let place = Place::new();
+    let [http, admin] = free_addresses();
+    let others = format!("  http: \"{http}\"\n  admin: \"{admin}\"\n");
+    let second = "  - host: \"127.0.0.1\"\n    upstream: \"http://127.0.0.1:9\"\n    sign_in: { providers: [acme] }\n    \
+                  customer_session: none\n";
+    place.write(&format!("{}{second}", place.text(&others, NOWHERE.parse().unwrap())));
+    let (code, _, said) = place.carry_out("check").await;
+    let portals = if code == 0 {
+        2
+    } else {
+        // An address is no host name of a portal here: then one portal has to do.
+        assert!(said.contains("portals[1].host"), "{said}");
+        place.write(&format!(
+            "{}{}",
+            place.text(&others, NOWHERE.parse().unwrap()),
+            second.replace("\"127.0.0.1\"", "support.acme.example")
+        ));
+        2
+    };
+    let mut gateway = Gateway::start(&place.config(), portals).await.unwrap();
+    let lines: Vec<serde_json::Value> = gateway.log().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let count = |field: &str, value: &str| lines.iter().filter(|line| line[field] == value).count();
+    for address in [place.https, http, admin] {
+        assert_eq!(count("address", &address.to_string()), 1, "{lines:?}");
+    }
+    assert_eq!(count("message", "serving portal"), portals, "{lines:?}");
+    assert_eq!(count("host", "localhost"), 1);
+    for line in &lines {
+        assert!(line["timestamp"].is_string() && line["level"].is_string(), "{line}");
+        assert!(!line.to_string().contains(KEY) && !line.to_string().contains(CLIENT_SECRET), "{line}");
+    }
+    gateway.signal("TERM").await;
+    let (status, said) = gateway.ended().await;
+    assert_eq!((status.code(), said.as_str()), (Some(0), ""));
+}
+
+/// An upstream that answers one request when it is let.
+struct Gated {
+    address: SocketAddr,
+    asked: oneshot::Receiver<()>,
+    release: oneshot::Sender<()>,
+}
+
+async fn gated() -> Gated {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, asked) = oneshot::channel();
+    let (release, released) = oneshot::channel();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let _ = tell.send(());
+        if released.await.is_ok() {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\ndone").await.unwrap();
+        }
+    });
+    Gated { address, asked, release }
+}
+
+/// Connects until nobody listens any more.
+async fn refused(address: SocketAddr) {
+    let until_refused = async { while TcpStream::connect(address).await.is_ok() {} };
+    tokio::time::timeout(PATIENCE, until_refused).await.expect("new connections are refused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_lets_a_request_in_flight_finish() {
+    let (place, upstream) = (Place::new(), gated().await);
+    let [admin] = free_addresses();
+    place.write(&place.text(&format!("  admin: \"{admin}\"\n"), upstream.address));
+    let mut gateway = Gateway::start(&place.config(), 1).await.unwrap();
+    let ready = format!("http://{admin}/readyz");
+    let plain = Client::builder().no_proxy().build().unwrap();
+    assert_eq!(plain.get(&ready).send().await.unwrap().status(), 200);
+    // A connection that idles does not hold the drain up.
+    let idle = TcpStream::connect(place.https).await.unwrap();
+    let asking = tokio::spawn(place.client().get(place.url("/public/slow")).send());
+    upstream.asked.await.unwrap();
+    gateway.signal("TERM").await;
+    gateway.wait_for_log("draining").await;
+    refused(place.https).await;
+    let answer = plain.get(&ready).send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (503, "draining\n"));
+    drop(plain);
+    assert!(!asking.is_finished());
+    upstream.release.send(()).unwrap();
+    let answer = asking.await.unwrap().unwrap();
+    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, "done"));
+    let (status, said) = gateway.ended().await;
+    assert_eq!((status.code(), said.as_str()), (Some(0), ""));
+    drop(idle);
+    let last: serde_json::Value = serde_json::from_str(gateway.log().last().unwrap()).unwrap();
+    assert_eq!((&last["message"], &last["all_finished"]), (&"stopped".into(), &true.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_sigterm_ends_it_at_once() {
+    let (place, upstream) = (Place::new(), gated().await);
+    place.write(&place.text("  limits: { drain: 1h }\n", upstream.address));
+    let mut gateway = Gateway::start(&place.config(), 1).await.unwrap();
+    let asking = tokio::spawn(place.client().get(place.url("/public/slow")).send());
+    upstream.asked.await.unwrap();
+    gateway.signal("TERM").await;
+    gateway.wait_for_log("draining").await;
+    gateway.signal("TERM").await;
+    let (status, said) = gateway.ended().await;
+    assert_eq!((status.code(), said.as_str()), (Some(0), ""));
+    assert!(asking.await.unwrap().is_err(), "nothing of an answer was there");
+    let last: serde_json::Value = serde_json::from_str(gateway.log().last().unwrap()).unwrap();
+    assert_eq!((&last["message"], &last["all_finished"]), (&"stopped".into(), &false.into()));
+    drop(upstream.release);
+    // The store is sound: the next one starts at once.
+    let mut next = Gateway::start(&place.config(), 1).await.unwrap();
+    next.signal("TERM").await;
+    assert!(next.ended().await.0.success());
+}
+
+#[tokio::test]
+async fn check_tells_every_fault_with_its_place() {
+    let place = Place::new();
+    let text = place.text("  limits: { header_count: many, drian: 3s }\n", NOWHERE.parse().unwrap());
+    place.write(&text.replace("providers: [acme]", "providers: [acmee]").replace("version: 1", "version: 7"));
+    let (code, out, said) = place.carry_out("check").await;
+    assert_eq!((code, out.as_str()), (1, ""), "{said}");
+    let place_of = |wanted: &str| {
+        let line = said.lines().find(|line| line.contains(wanted)).unwrap_or_else(|| panic!("{wanted}: {said}"));
+        let after = line.split("gateway.yaml:").nth(1).unwrap();
+        let mut numbers = after.split(':').map(|number| number.trim().parse::<usize>());
+        let (line, column) = (numbers.next().unwrap(), numbers.next().unwrap());
+        (line.unwrap(), column.unwrap())
+    };
+    assert_eq!(place_of("version").0, 1);
+    assert_eq!(place_of("listen.limits.header_count").0, 4);
+    assert_eq!(place_of("drian").0, 4);
+    assert!(said.contains("did you mean") || said.contains("drain"), "{said}");
+    assert_eq!(place_of("portals[0].sign_in.providers[0]").0, 15, "{said}");
+    assert_eq!(said.lines().count(), 4, "{said}");
+    let (code, _, run) = place.carry_out("run").await;
+    assert_eq!((code, run), (1, said), "run tells the same");
+}
+
+#[tokio::test]
+async fn check_shows_what_the_configuration_means_and_no_secret() {
+    let place = Place::new();
+    let (code, out, said) = place.carry_out("check").await;
+    assert_eq!((code, said.as_str()), (0, ""), "{out}");
+    for shown in ["https://localhost", &format!("http://{NOWHERE}"), "sessions.redb", "acme", "/public/**", "site.pem"] {
+        assert!(out.contains(shown), "{shown}: {out}");
+    }
+    assert!(!out.contains(CLIENT_SECRET) && !out.contains(KEY) && !out.contains(&KEY[4..]), "{out}");
+    assert!(!place.file("sessions.redb").exists(), "check starts nothing");
+}
+
+#[tokio::test]
+async fn schema_is_json() {
+    let (code, out, said) = outcome(&["schema"]).await;
+    assert_eq!((code, said.as_str()), (0, ""));
+    let schema: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert!(schema["$schema"].is_string(), "{out}");
+    for part in ["version", "listen", "tls", "keys", "session", "identity_providers", "portals", "telemetry"] {
+        assert!(schema["properties"][part].is_object(), "{part}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_key_is_accepted() {
+    let place = Place::new();
+    let (code, one, said) = outcome(&["keys", "new"]).await;
+    assert_eq!((code, said.as_str(), one.lines().count()), (0, "", 1));
+    let other = outcome(&["keys", "new"]).await.1;
+    assert_ne!(one, other);
+    let (one, other) = (one.trim_end(), other.trim_end());
+    place.write(&place.text("", NOWHERE.parse().unwrap()).replace(KEY, &format!("{one}, {other}")));
+    let (code, out, said) = place.carry_out("check").await;
+    assert_eq!(code, 0, "{said}");
+    assert!(!out.contains(one) && !out.contains(other), "{out}");
+}
+
+#[tokio::test]
+async fn help_is_complete() {
+    fn walk(command: &clap::Command, above: &[&str], found: &mut Vec<Vec<String>>) {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        assert!(!about.is_empty(), "{above:?} says nothing about itself");
+        for argument in command.get_arguments() {
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            assert!(!help.is_empty(), "{above:?} --{}", argument.get_id());
+        }
+        found.push(above.iter().map(|&name| name.to_owned()).collect());
+        for inner in command.get_subcommands() {
+            walk(inner, &[above, &[inner.get_name()]].concat(), found);
+        }
+    }
+    let mut found = Vec::new();
+    walk(&Arguments::command(), &[], &mut found);
+    let names: Vec<String> = found.iter().map(|path| path.join(" ")).collect();
+    assert_eq!(names, ["", "run", "check", "schema", "keys", "keys new", "demo"]);
+    for path in &found {
+        let mut arguments: Vec<&str> = path.iter().map(String::as_str).collect();
+        arguments.push("--help");
+        let (code, out, said) = outcome(&arguments).await;
+        assert_eq!((code, said.as_str()), (0, ""));
+        assert!(out.contains(&format!("Usage: {}", [&["vestibule".to_owned()], path.as_slice()].concat().join(" "))), "{out}");
+    }
+    let run = outcome(&["run", "--help"]).await.1;
+    for told in ["--config", "gateway.yaml", "VESTIBULE_CONFIG", "SIGTERM", "Exit code"] {
+        assert!(run.contains(told), "{told}: {run}");
+    }
+    assert_eq!(outcome(&["serve"]).await.0, 2, "an unknown command");
+    assert_eq!(outcome(&["--version"]).await.1, format!("vestibule {}\n", env!("CARGO_PKG_VERSION")));
+}
