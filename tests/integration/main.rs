@@ -7,13 +7,12 @@ mod harness;
 mod node;
 mod recorder;
 
-mod documents;
 mod browser;
 mod certified_provider;
+mod crowd;
+mod documents;
 mod edge;
 mod healing;
-mod crowd;
-mod edge;
 mod kill;
 mod process;
 mod smuggling;
