@@ -85,7 +85,7 @@ impl RequestLine {
     fn is_plain(&mut self, bytes: &[u8]) -> bool {
         for byte in bytes {
             match byte {
-                _ if self.ended => return true,
+                _ if self.ended => break,
                 b'\n' => self.ended = true,
                 b' ' => self.spaces = self.spaces.saturating_add(1),
                 b'\r' | 0x21..=0x7e => {}
@@ -293,6 +293,7 @@ mod tests {
         };
         assert!(plain(&[b"GET /a HT", b"TP/1.1\r\nX: \xff a b c"]));
         assert!(!plain(&[b"GET /a b", b" HTTP/1.1\r\n"]));
+        assert!(!plain(&[b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n"]));
         assert!(!plain(&[b"GET /\xc3\xa4 HTTP/1.1\r\n"]));
         assert!(!plain(&[b"GET /a\tHTTP/1.1\r\n"]));
     }
