@@ -143,9 +143,14 @@ impl AsyncRead for GuardedStream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
-        if this.guard.state.load(Ordering::Acquire) == OPEN {
-            this.deadline = None;
-            return Pin::new(&mut this.inner).poll_read(context, buf);
+        match this.guard.state.load(Ordering::Acquire) {
+            OPEN => {
+                this.deadline = None;
+                return Pin::new(&mut this.inner).poll_read(context, buf);
+            }
+            // The deadline of the head before, when nothing was read behind that.
+            WAITING => this.deadline = None,
+            _ => this.check_time(context)?,
         }
         this.check_time(context)?;
         ready!(Pin::new(&mut this.inner).poll_read(context, buf))?;
