@@ -207,17 +207,13 @@ fn gateway(
 
 fn http_proxy(gateway: Gateway) -> HttpProxy<Gateway> {
     let conf = ServerConf { upstream_keepalive_pool_size: KEPT_UPSTREAM_CONNECTIONS, ..ServerConf::default() };
+    let idle_time = gateway.limits.idle_time;
     let mut proxy = HttpProxy::new(gateway, Arc::new(conf));
     proxy.handle_init_modules();
     let mut options = pingora::apps::HttpServerOptions::default();
-    options.h2_idle_timeout = Some(proxy_idle());
+    options.h2_idle_timeout = Some(idle_time);
     proxy.server_options = Some(options);
     proxy
-}
-
-/// HTTP/2 connections without a stream are closed after this long.
-const fn proxy_idle() -> Duration {
-    Duration::from_secs(60)
 }
 
 /// Sweeps out what has expired, and counts what is left.

@@ -141,7 +141,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
     async fn serve(&self, connection: TcpStream, peer: SocketAddr) {
         let Some(stream) = self.handshake(connection, peer).await else { return };
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            self.app.process_new(stream, &self.stopped).await;
+            let stream = GuardedStream::until_preface(stream, self.limits.header_time);
+            self.app.process_new(Box::new(stream), &self.stopped).await;
         } else {
             self.serve_http1(stream).await;
         }
