@@ -132,10 +132,13 @@ impl App {
     /// finished in time.
     pub async fn drain(self) -> bool {
         self.readiness.is_draining();
-        if let Some(http) = self.http {
-            http.drain().await;
-        }
-        let all_finished = self.https.drain().await;
+        let http = async {
+            match self.http {
+                Some(http) => http.drain().await,
+                None => true,
+            }
+        };
+        let (all_finished, _) = tokio::join!(self.https.drain(), http);
         self.sweeping.abort();
         if let Err(error) = self.sessions.close().await {
             tracing::error!(%error, "the session store could not be closed");
