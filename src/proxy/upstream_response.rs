@@ -98,15 +98,15 @@ pub fn prepare(visitor: &RequestHeader, response: &mut ResponseHeader, ctx: &mut
     let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else {
         return Err(Error::new(ErrorType::HTTPStatus(500)));
     };
-    if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(());
-    }
-    ctx.exchange.ends(Outcome::Forwarded, response.status);
     for name in &KEPT_BACK {
         response.remove_header(name);
     }
     keep_cookies_back(site, forwarding, response)?;
     rewrite_addresses(site, response)?;
+    if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(());
+    }
+    ctx.exchange.ends(Outcome::Forwarded, response.status);
     decide_about_body(site, forwarding, &visitor.method, response)?;
     response.insert_header(REQUEST_ID, request_id.to_string())?;
     response.insert_header(header::STRICT_TRANSPORT_SECURITY, HSTS)?;
