@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::HeaderMap;
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -174,6 +175,15 @@ impl ProxyHttp for Gateway {
     ) -> Result<Option<Duration>> {
         upstream_response::rewrite_body(body, end, ctx);
         Ok(None)
+    }
+
+    async fn response_trailer_filter(
+        &self,
+        _http: &mut Session,
+        trailers: &mut HeaderMap,
+        ctx: &mut RequestCtx,
+    ) -> Result<Option<Bytes>> {
+        Ok(upstream_response::end_body(trailers, ctx))
     }
 
     fn error_while_proxy(

@@ -220,6 +220,15 @@ pub fn rewrite_body(body: &mut Option<Bytes>, end: bool, ctx: &mut RequestCtx) {
     *body = (!out.is_empty() || end).then_some(out);
 }
 
+/// What is left of a body that ends with trailers. The trailers themselves stay here: no browser reads them, and they
+/// pass none of the rules for fields.
+pub fn end_body(trailers: &mut HeaderMap, ctx: &mut RequestCtx) -> Option<Bytes> {
+    trailers.clear();
+    let mut rest = None;
+    rewrite_body(&mut rest, true, ctx);
+    rest.filter(|rest| !rest.is_empty())
+}
+
 /// Whether a script asked, and for JSON: an HTML page in answer to that is a login page.
 fn wants_json(headers: &HeaderMap) -> bool {
     let accept = text(headers, &header::ACCEPT).unwrap_or_default();
