@@ -216,8 +216,12 @@ impl ProxyHttp for Gateway {
         ctx: &mut RequestCtx,
         error: Box<Error>,
     ) -> Box<Error> {
-        if let Some(site) = &ctx.site {
-            site.upstream.try_another();
+        if let (Some(site), Stage::Forwarding(forwarding), Some(address)) =
+            (&ctx.site, &mut ctx.stage, peer._address.as_inet())
+        {
+            forwarding.unreachable = forwarding.unreachable.saturating_add(1);
+            // Nothing was sent yet, so that any request may go to another address.
+            error.set_retry(site.upstream.has_another(*address, forwarding.unreachable));
         }
         error
     }
