@@ -230,7 +230,7 @@ async fn sweep(sessions: Sessions, metrics: Metrics, clock: Clock) {
             Ok(expired) => {
                 metrics.sessions_changed("expired", u64::try_from(expired).unwrap_or(u64::MAX));
                 if let Ok(stored) = sessions.count().await {
-                    metrics.sessions_stored(u64::try_from(stored).unwrap_or(u64::MAX));
+                    metrics.sessions_stored(stored);
                 }
             }
             Err(error) => tracing::error!(%error, "expired sessions could not be swept"),
