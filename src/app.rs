@@ -132,10 +132,13 @@ impl App {
     /// finished in time.
     pub async fn drain(self) -> bool {
         self.readiness.is_draining();
-        if let Some(http) = self.http {
-            http.drain().await;
-        }
-        let all_finished = self.https.drain().await;
+        let http = async {
+            match self.http {
+                Some(http) => http.drain().await,
+                None => true,
+            }
+        };
+        let (all_finished, _) = tokio::join!(self.https.drain(), http);
         self.sweeping.abort();
         if let Err(error) = self.sessions.close().await {
             tracing::error!(%error, "the session store could not be closed");
@@ -207,17 +210,13 @@ fn gateway(
 
 fn http_proxy(gateway: Gateway) -> HttpProxy<Gateway> {
     let conf = ServerConf { upstream_keepalive_pool_size: KEPT_UPSTREAM_CONNECTIONS, ..ServerConf::default() };
+    let idle_time = gateway.limits.idle_time;
     let mut proxy = HttpProxy::new(gateway, Arc::new(conf));
     proxy.handle_init_modules();
     let mut options = pingora::apps::HttpServerOptions::default();
-    options.h2_idle_timeout = Some(proxy_idle());
+    options.h2_idle_timeout = Some(idle_time);
     proxy.server_options = Some(options);
     proxy
-}
-
-/// HTTP/2 connections without a stream are closed after this long.
-const fn proxy_idle() -> Duration {
-    Duration::from_secs(60)
 }
 
 /// Sweeps out what has expired, and counts what is left.
@@ -231,7 +230,7 @@ async fn sweep(sessions: Sessions, metrics: Metrics, clock: Clock) {
             Ok(expired) => {
                 metrics.sessions_changed("expired", u64::try_from(expired).unwrap_or(u64::MAX));
                 if let Ok(stored) = sessions.count().await {
-                    metrics.sessions_stored(u64::try_from(stored).unwrap_or(u64::MAX));
+                    metrics.sessions_stored(stored);
                 }
             }
             Err(error) => tracing::error!(%error, "expired sessions could not be swept"),

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::HeaderMap;
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -115,7 +116,7 @@ impl ProxyHttp for Gateway {
         let (Some(site), Stage::Forwarding(_)) = (ctx.site.clone(), &ctx.stage) else {
             return Err(Error::new(ErrorType::HTTPStatus(500)));
         };
-        site.upstream.peer().or_else(|_| Err(Error::new(ErrorType::ConnectNoRoute).into_up()))
+        site.upstream.peer().map_err(|_| Error::new(ErrorType::ConnectNoRoute).into_up())
     }
 
     async fn upstream_request_filter(
@@ -138,9 +139,7 @@ impl ProxyHttp for Gateway {
         let Some(forwarding) = ctx.forwarding() else { return Ok(()) };
         let length = body.as_ref().map_or(0, Bytes::len);
         forwarding.received = forwarding.received.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
-        // A repeated body is counted twice; it is at most 64 KiB, and was within the limit the first time.
-        let repeated = if forwarding.repeat == Repeat::Done { 64 * 1024 } else { 0 };
-        if forwarding.received > limit.saturating_add(repeated) {
+        if forwarding.received > limit {
             forwarding.refusal = Some(Reason::BodyTooLarge.into());
             return Err(Error::new(ErrorType::HTTPStatus(413)).into_down());
         }
@@ -176,6 +175,15 @@ impl ProxyHttp for Gateway {
         Ok(None)
     }
 
+    async fn response_trailer_filter(
+        &self,
+        _http: &mut Session,
+        trailers: &mut HeaderMap,
+        ctx: &mut RequestCtx,
+    ) -> Result<Option<Bytes>> {
+        Ok(upstream_response::end_body(trailers, ctx))
+    }
+
     fn error_while_proxy(
         &self,
         _peer: &HttpPeer,
@@ -202,12 +210,16 @@ impl ProxyHttp for Gateway {
     fn fail_to_connect(
         &self,
         _http: &mut Session,
-        _peer: &HttpPeer,
+        peer: &HttpPeer,
         ctx: &mut RequestCtx,
-        error: Box<Error>,
+        mut error: Box<Error>,
     ) -> Box<Error> {
-        if let Some(site) = &ctx.site {
-            site.upstream.try_another();
+        if let (Some(site), Stage::Forwarding(forwarding), Some(address)) =
+            (&ctx.site, &mut ctx.stage, peer._address.as_inet())
+        {
+            forwarding.unreachable = forwarding.unreachable.saturating_add(1);
+            // Nothing was sent yet, so that any request may go to another address.
+            error.set_retry(site.upstream.has_another(*address, forwarding.unreachable));
         }
         error
     }

@@ -1,4 +1,4 @@
-//! A total deadline and a size limit for the head of each HTTP/1 request.
+//! A total deadline and a size limit for the head of each HTTP/1 request, and a deadline for the start of HTTP/2.
 //!
 //! Pingora limits the time of each read, so that one byte a minute would hold a connection for ever (security case
 //! E3). [`GuardedStream`] stands between the socket and Pingora: from the first byte of a request until
@@ -29,8 +29,13 @@ use crate::clock;
 const WAITING: u8 = 0;
 /// The head is being read.
 const HEAD: u8 = 1;
-/// The head is complete, or the protocol is not HTTP/1.
+/// The head is complete, or HTTP/2 has begun.
 const OPEN: u8 = 2;
+/// The client's preface is being read (RFC 9113, section 3.4).
+const PREFACE: u8 = 3;
+
+/// How many bytes the preface of HTTP/2 has.
+const PREFACE_BYTES: usize = 24;
 
 tokio::task_local! {
     /// The guard of the HTTP/1 connection that this task serves.
@@ -48,6 +53,11 @@ impl HeadGuard {
     /// A guard that does nothing until [`Self::expect_head`].
     pub fn new() -> Arc<Self> {
         Arc::new(Self { state: AtomicU8::new(OPEN), odd_line: AtomicBool::new(false) })
+    }
+
+    /// Whether the connection waits for a request of which nothing has come yet.
+    pub fn is_waiting(&self) -> bool {
+        self.state.load(Ordering::Acquire) == WAITING
     }
 
     /// From the next byte on, count.
@@ -85,7 +95,7 @@ impl RequestLine {
     fn is_plain(&mut self, bytes: &[u8]) -> bool {
         for byte in bytes {
             match byte {
-                _ if self.ended => return true,
+                _ if self.ended => break,
                 b'\n' => self.ended = true,
                 b' ' => self.spaces = self.spaces.saturating_add(1),
                 b'\r' | 0x21..=0x7e => {}
@@ -113,6 +123,14 @@ impl GuardedStream {
         Self { inner, guard, time, bytes, counted: 0, line: RequestLine::default(), deadline: None }
     }
 
+    /// Limits the wait for the preface of HTTP/2 on `inner` to `time` from now. Pingora would wait for ever.
+    pub fn until_preface(inner: Stream, time: Duration) -> Self {
+        let guard = Arc::new(HeadGuard { state: AtomicU8::new(PREFACE), odd_line: AtomicBool::new(false) });
+        let mut stream = Self::new(inner, guard, time, usize::MAX);
+        stream.deadline = Some(Box::pin(tokio::time::sleep_until(clock::deadline(time))));
+        stream
+    }
+
     fn check_time(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         let Some(deadline) = self.deadline.as_mut() else { return Ok(()) };
         match deadline.as_mut().poll(context) {
@@ -122,6 +140,13 @@ impl GuardedStream {
     }
 
     fn count(&mut self, read: &[u8]) -> io::Result<()> {
+        if self.guard.state.load(Ordering::Acquire) == PREFACE {
+            self.counted = self.counted.saturating_add(read.len());
+            if self.counted >= PREFACE_BYTES {
+                self.guard.state.store(OPEN, Ordering::Release);
+            }
+            return Ok(());
+        }
         if self.guard.state.load(Ordering::Acquire) == WAITING && !read.is_empty() {
             self.guard.state.store(HEAD, Ordering::Release);
             self.counted = 0;
@@ -143,11 +168,15 @@ impl AsyncRead for GuardedStream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
-        if this.guard.state.load(Ordering::Acquire) == OPEN {
-            this.deadline = None;
-            return Pin::new(&mut this.inner).poll_read(context, buf);
+        match this.guard.state.load(Ordering::Acquire) {
+            OPEN => {
+                this.deadline = None;
+                return Pin::new(&mut this.inner).poll_read(context, buf);
+            }
+            // The deadline of the head before, when nothing was read behind that.
+            WAITING => this.deadline = None,
+            _ => this.check_time(context)?,
         }
-        this.check_time(context)?;
         ready!(Pin::new(&mut this.inner).poll_read(context, buf))?;
         this.count(buf.filled().get(before..).unwrap_or_default())?;
         Poll::Ready(Ok(()))
@@ -285,6 +314,32 @@ mod tests {
         assert_eq!(stream.read(&mut buf).await.unwrap(), 64);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_of_one_head_is_not_that_of_the_next() {
+        let (mut client, mut stream, guard) = guarded(8);
+        let mut buf = [0; 64];
+        for _ in 0..3 {
+            guard.expect_head();
+            tokio::time::advance(Duration::from_secs(50)).await;
+            client.write_all(b"head").await.unwrap();
+            assert_eq!(stream.read(&mut buf).await.unwrap(), 4);
+            // A request that we answer ourselves: nothing is read behind its head.
+            guard.clone().watch(async { head_is_complete() }).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn e3_http2_has_to_begin_in_time() {
+        for (bytes, begins) in [(23, false), (24, true)] {
+            let (mut client, server) = tokio::io::duplex(1024);
+            let mut stream = GuardedStream::until_preface(Box::new(server), Duration::from_secs(10));
+            client.write_all(&vec![b'x'; bytes]).await.unwrap();
+            assert_eq!(stream.read(&mut [0; 64]).await.unwrap(), bytes);
+            let next = tokio::time::timeout(Duration::from_secs(50), stream.read(&mut [0; 64])).await;
+            assert_eq!(next.is_err(), begins, "{next:?}");
+        }
+    }
+
     #[test]
     fn d10_odd_request_lines_are_noticed() {
         let plain = |chunks: &[&[u8]]| {
@@ -293,6 +348,7 @@ mod tests {
         };
         assert!(plain(&[b"GET /a HT", b"TP/1.1\r\nX: \xff a b c"]));
         assert!(!plain(&[b"GET /a b", b" HTTP/1.1\r\n"]));
+        assert!(!plain(&[b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n"]));
         assert!(!plain(&[b"GET /\xc3\xa4 HTTP/1.1\r\n"]));
         assert!(!plain(&[b"GET /a\tHTTP/1.1\r\n"]));
     }

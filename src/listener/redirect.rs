@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, LOCATION};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HOST, LOCATION};
 use http::{Method, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
@@ -48,7 +48,8 @@ impl ServeHttp for RedirectToHttps {
         head_guard::head_is_complete();
         // The body is not read, so the connection cannot be used again.
         session.set_keepalive(None);
-        let builder = Response::builder().header(CONTENT_LENGTH, 0).header(CONNECTION, "close");
+        let builder =
+            Response::builder().header(CONTENT_LENGTH, 0).header(CONNECTION, "close").header(CACHE_CONTROL, "no-store");
         let builder = match self.answer(session) {
             Ok((status, location)) => builder.status(status).header(LOCATION, location),
             Err(status) => builder.status(status),

@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora::apps::{HttpServerApp, ServerApp};
+use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::stream::Stream as TcpConnection;
@@ -141,7 +141,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
     async fn serve(&self, connection: TcpStream, peer: SocketAddr) {
         let Some(stream) = self.handshake(connection, peer).await else { return };
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            self.app.process_new(stream, &self.stopped).await;
+            let stream = GuardedStream::until_preface(stream, self.limits.header_time);
+            self.app.process_new(Box::new(stream), &self.stopped).await;
         } else {
             self.serve_http1(stream).await;
         }
@@ -178,15 +179,30 @@ impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
         session.set_keepalive(idle);
         // Until the first byte of the first request.
         session.set_read_timeout(Some(self.limits.idle_time));
-        guard.expect_head();
-        let mut reused = Arc::clone(&guard).watch(self.app.process_new_http(session, &self.stopped)).await;
+        let mut reused = self.serve_one(session, &guard).await;
         while let Some((stream, settings)) = reused.map(|stream| stream.consume()) {
             let mut session = ServerSession::new_http1(stream);
             if let Some(settings) = settings {
                 settings.apply_to_session(&mut session);
             }
-            guard.expect_head();
-            reused = Arc::clone(&guard).watch(self.app.process_new_http(session, &self.stopped)).await;
+            reused = self.serve_one(session, &guard).await;
+        }
+    }
+
+    /// Serves the next request, unless it is time to stop before any of it has come.
+    async fn serve_one(&self, session: ServerSession, guard: &Arc<HeadGuard>) -> Option<ReusedHttpStream> {
+        guard.expect_head();
+        let mut stopped = self.stopped.clone();
+        let idle_at_stop = async {
+            let _ = stopped.wait_for(|stop| *stop).await;
+            if !guard.is_waiting() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            reused = Arc::clone(guard).watch(self.app.process_new_http(session, &self.stopped)) => reused,
+            () = idle_at_stop => None,
         }
     }
 }

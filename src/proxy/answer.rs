@@ -9,6 +9,7 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{BError, Result};
 
+use crate::clock;
 use crate::ids::RequestId;
 use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
@@ -62,25 +63,18 @@ pub async fn invite_body(session: &mut Session) -> Result<()> {
 pub struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// Reads the request body as `application/x-www-form-urlencoded`.
+    /// Reads the request body as `application/x-www-form-urlencoded`, the whole of it within `time`.
     ///
     /// # Errors
-    /// When it is of another type, too long, or the visitor is gone.
-    pub async fn read(session: &mut Session) -> Result<Self, Refusal> {
+    /// When it is of another type, too long, too slow, or the visitor is gone.
+    pub async fn read(session: &mut Session, time: Duration) -> Result<Self, Refusal> {
         let content_type = session.req_header().headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
         let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") && !essence.is_empty() {
             return Err(Refusal::with_detail(Reason::NoSuchEndpoint, "the form is of another type"));
         }
-        let gone = |error: BError| Refusal::with_detail(Reason::VisitorGone, error.etype().as_str());
-        invite_body(session).await.map_err(gone)?;
-        let mut body = BytesMut::new();
-        while let Some(chunk) = session.as_downstream_mut().read_request_body().await.map_err(gone)? {
-            body.extend_from_slice(&chunk);
-            if body.len() > LONGEST_FORM {
-                return Err(Reason::BodyTooLarge.into());
-            }
-        }
+        let slow = |_| Refusal::with_detail(Reason::VisitorGone, "the form took too long");
+        let body = tokio::time::timeout_at(clock::deadline(time), read_body(session)).await.map_err(slow)??;
         Ok(Self(url::form_urlencoded::parse(&body).into_owned().collect()))
     }
 
@@ -90,4 +84,17 @@ impl Form {
         let value = values.next().filter(|value| !value.is_empty())?;
         values.next().is_none().then_some(value)
     }
+}
+
+async fn read_body(session: &mut Session) -> Result<BytesMut, Refusal> {
+    let gone = |error: BError| Refusal::with_detail(Reason::VisitorGone, error.etype().as_str());
+    invite_body(session).await.map_err(gone)?;
+    let mut body = BytesMut::new();
+    while let Some(chunk) = session.as_downstream_mut().read_request_body().await.map_err(gone)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > LONGEST_FORM {
+            return Err(Reason::BodyTooLarge.into());
+        }
+    }
+    Ok(body)
 }

@@ -47,7 +47,9 @@ pub struct Forwarding {
     pub repeat: Repeat,
     /// Why it ends, when it ends badly.
     pub refusal: Option<Refusal>,
-    /// Bytes of the request body so far.
+    /// How many connections to the upstream failed.
+    pub unreachable: usize,
+    /// Bytes of the request body so far; from the start when it is sent again.
     pub received: u64,
     /// Runs from the request to the head of the answer.
     pub waiting: Stopwatch,
@@ -75,6 +77,7 @@ impl Forwarding {
             customer_session,
             repeat: Repeat::No,
             refusal: None,
+            unreachable: 0,
             received: 0,
             waiting: Stopwatch::start(),
             body: None,

@@ -56,12 +56,12 @@ impl Gateway {
                 self.begin_sign_in(site, visitor, next, ctx).await
             }
             "/.vestibule/sign-in" if post => {
-                let form = Form::read(http).await?;
+                let form = Form::read(http, self.limits.idle_time).await?;
                 self.choose(&form, site, visitor, ctx).await
             }
             "/.vestibule/sign-out" if get => Ok(self.ask_to_sign_out(site, visitor)),
             "/.vestibule/sign-out" if post => {
-                let form = Form::read(http).await?;
+                let form = Form::read(http, self.limits.idle_time).await?;
                 self.sign_out(&form, site, visitor, ctx).await
             }
             "/.vestibule/signed-out" if get => {

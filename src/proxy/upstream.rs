@@ -172,9 +172,18 @@ impl Upstream {
         Ok(Box::new(peer))
     }
 
-    /// The last address did not answer: the next connection tries another, when there is one.
-    pub fn try_another(&self) {
-        self.next.fetch_add(1, Ordering::Relaxed);
+    /// The address `failed` did not answer: the next connection goes to the one after it. Whether there is one that was
+    /// not among the `tried` already.
+    pub fn has_another(&self, failed: SocketAddr, tried: usize) -> bool {
+        let known = self.addresses.load();
+        let found = known.as_ref().map(|known| known.found.as_slice()).unwrap_or_default();
+        let next = self.next.load(Ordering::Relaxed);
+        // Of many requests that fail at once, one moves on.
+        if next.checked_rem(found.len()).and_then(|turn| found.get(turn)) == Some(&failed) {
+            let after = next.wrapping_add(1);
+            let _ = self.next.compare_exchange(next, after, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        tried < found.len()
     }
 }
 
@@ -197,6 +206,20 @@ mod tests {
             (local.origin(), local.authority()),
             ("http://127.0.0.1:8080", &HeaderValue::from_static("127.0.0.1:8080"))
         );
+    }
+
+    #[test]
+    fn every_address_is_tried_once() {
+        let upstream = upstream("http://jsm.internal:8080");
+        let found: Vec<SocketAddr> = ["[::1]:8080", "127.0.0.1:8080"].map(|text| text.parse().unwrap()).into();
+        upstream.addresses.store(Some(Arc::new(Addresses { found: found.clone(), at: Timestamp::from_seconds(0) })));
+        let peer = || upstream.peer().unwrap()._address.as_inet().copied().unwrap();
+        assert_eq!(peer(), found[0]);
+        assert!(upstream.has_another(found[0], 1));
+        // Another request failed at the same address at the same time.
+        assert!(upstream.has_another(found[0], 1));
+        assert_eq!(peer(), found[1]);
+        assert!(!upstream.has_another(found[1], 2));
     }
 
     #[tokio::test]

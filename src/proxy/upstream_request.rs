@@ -33,7 +33,8 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
     request.set_raw_path(forwarding.request.target().as_bytes())?;
     request.insert_header(header::HOST, site.upstream.authority().clone())?;
     let customer_session = forwarding.customer_session.as_deref();
-    if let Some(cookies) = cookies(visitor, forwarding.request.path(), customer_session) {
+    let is_theirs = |name: &str| site.customers.keeps_back(name, customer_session);
+    if let Some(cookies) = cookies(visitor, forwarding.request.path(), customer_session, is_theirs) {
         request.insert_header(header::COOKIE, cookies)?;
     }
     rewrite_source(visitor, request, site)?;
@@ -68,19 +69,22 @@ fn drop_fields(request: &mut RequestHeader, websocket: bool) {
     }
 }
 
-/// The customer session's cookies first, then the visitor's, without ours and without any that would shadow the
-/// customer session's (security case C12).
-fn cookies(visitor: &RequestHeader, path: &str, customer_session: Option<&CustomerSession>) -> Option<HeaderValue> {
+/// The customer session's cookies first, then the visitor's, without ours and without any by which the upstream would
+/// know somebody (`is_theirs`), with a customer session or without one: the browser never got such a cookie from us, so
+/// that somebody has planted it (security case C12).
+fn cookies(
+    visitor: &RequestHeader,
+    path: &str,
+    customer_session: Option<&CustomerSession>,
+    is_theirs: impl Fn(&str) -> bool,
+) -> Option<HeaderValue> {
     let injected = customer_session.and_then(|session| session.cookie_header(path));
     let own = match cookie::forwardable(&visitor.headers) {
         Forwardable::Untouched => visitor.headers.get(header::COOKIE).cloned(),
         Forwardable::Joined(value) => Some(value),
         Forwardable::Nothing => None,
     };
-    let own = match customer_session {
-        None => own,
-        Some(session) => own.and_then(|own| set_cookie::without(&own, |name| session.holds(name))),
-    };
+    let own = own.and_then(|own| set_cookie::without(&own, is_theirs));
     let mut value = match (injected, own) {
         (None, None) => return None,
         (Some(one), None) | (None, Some(one)) => one,
@@ -103,4 +107,23 @@ fn rewrite_source(visitor: &RequestHeader, request: &mut RequestHeader, site: &S
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c12_planted_sessions_of_the_upstream_stay_behind() {
+        let mut visitor = RequestHeader::build("GET", b"/", None).unwrap();
+        visitor
+            .append_header(header::COOKIE, "a=1; JSESSIONID=planted; seraph.rememberme.cookie=planted; b=2")
+            .unwrap();
+        let is_theirs = |name: &str| matches!(name, "JSESSIONID" | "seraph.rememberme.cookie");
+        let sent = cookies(&visitor, "/", None, is_theirs).unwrap();
+        assert_eq!(sent.to_str().unwrap(), "a=1; b=2");
+        assert!(sent.is_sensitive());
+        visitor.insert_header(header::COOKIE, "JSESSIONID=planted").unwrap();
+        assert_eq!(cookies(&visitor, "/", None, is_theirs), None);
+    }
 }

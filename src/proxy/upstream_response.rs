@@ -98,15 +98,15 @@ pub fn prepare(visitor: &RequestHeader, response: &mut ResponseHeader, ctx: &mut
     let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else {
         return Err(Error::new(ErrorType::HTTPStatus(500)));
     };
-    if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(());
-    }
-    ctx.exchange.ends(Outcome::Forwarded, response.status);
     for name in &KEPT_BACK {
         response.remove_header(name);
     }
     keep_cookies_back(site, forwarding, response)?;
     rewrite_addresses(site, response)?;
+    if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(());
+    }
+    ctx.exchange.ends(Outcome::Forwarded, response.status);
     decide_about_body(site, forwarding, &visitor.method, response)?;
     response.insert_header(REQUEST_ID, request_id.to_string())?;
     response.insert_header(header::STRICT_TRANSPORT_SECURITY, HSTS)?;
@@ -218,6 +218,15 @@ pub fn rewrite_body(body: &mut Option<Bytes>, end: bool, ctx: &mut RequestCtx) {
     let chunk = body.take().unwrap_or_default();
     let out = rewriter.push(&site.to_public, &chunk, end);
     *body = (!out.is_empty() || end).then_some(out);
+}
+
+/// What is left of a body that ends with trailers. The trailers themselves stay here: no browser reads them, and they
+/// pass none of the rules for fields.
+pub fn end_body(trailers: &mut HeaderMap, ctx: &mut RequestCtx) -> Option<Bytes> {
+    trailers.clear();
+    let mut rest = None;
+    rewrite_body(&mut rest, true, ctx);
+    rest.filter(|rest| !rest.is_empty())
 }
 
 /// Whether a script asked, and for JSON: an HTML page in answer to that is a login page.

@@ -23,13 +23,6 @@ const QUIET: [&str; 10] = [
 
 /// Starts to write log lines to standard output. Later calls in one process do nothing.
 pub fn start(settings: &LogSettings) {
-    let mut filter = EnvFilter::default().add_directive(LevelFilter::from_level(settings.level).into());
-    for name in QUIET {
-        let level = settings.level.min(tracing::Level::WARN);
-        if let Ok(directive) = format!("{name}={level}").parse() {
-            filter = filter.add_directive(directive);
-        }
-    }
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
         LogFormat::Json => tracing_subscriber::fmt::layer()
             .json()
@@ -39,7 +32,19 @@ pub fn start(settings: &LogSettings) {
             .boxed(),
         LogFormat::Text => tracing_subscriber::fmt::layer().with_target(false).boxed(),
     };
-    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+    let _ = tracing_subscriber::registry().with(layer.with_filter(filter(settings.level))).try_init();
+}
+
+/// What is written at `level`: ours at that level, the quiet crates only when something is wrong.
+pub fn filter(level: tracing::Level) -> EnvFilter {
+    let mut filter = EnvFilter::default().add_directive(LevelFilter::from_level(level).into());
+    for name in QUIET {
+        let quiet = level.min(tracing::Level::WARN);
+        if let Ok(directive) = format!("{name}={quiet}").parse() {
+            filter = filter.add_directive(directive);
+        }
+    }
+    filter
 }
 
 /// Counts panics and logs where they happened. The message stays out: it may quote what a visitor sent.

@@ -53,7 +53,16 @@ pub struct TestGateway {
     pub folder: tempfile::TempDir,
     pub ca: rustls_pki_types::CertificateDer<'static>,
     pub config: String,
-    provider_task: tokio::task::JoinHandle<()>,
+    _provider_task: AbortOnDrop,
+}
+
+/// Ends a task with its owner.
+pub struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl TestGateway {
@@ -73,9 +82,9 @@ impl TestGateway {
         let issuer = format!("http://localhost:{}", listener.local_addr().unwrap().port());
         provider.set_issuer(&issuer);
         let router = provider.router();
-        let provider_task = tokio::spawn(async move {
+        let provider_task = AbortOnDrop(tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
-        });
+        }));
         let config = format!(
             "version: 1\n\
              listen:\n  https: \"127.0.0.1:0\"\n  http: \"127.0.0.1:0\"\n  admin: \"127.0.0.1:0\"\n{listen}\
@@ -104,7 +113,7 @@ impl TestGateway {
             )],
             post_logout_redirect_uris: vec![],
         });
-        Self { app, provider, folder, ca, config, provider_task }
+        Self { app, provider, folder, ca, config, _provider_task: provider_task }
     }
 
     /// `https://localhost:PORT`.
@@ -161,12 +170,6 @@ impl TestGateway {
 
     pub fn metrics(&self) -> String {
         String::from_utf8(self.app.metrics().encode().unwrap()).unwrap()
-    }
-}
-
-impl Drop for TestGateway {
-    fn drop(&mut self) {
-        self.provider_task.abort();
     }
 }
 
@@ -241,6 +244,15 @@ impl Raw {
         status_of(&self.answer().await)
     }
 
+    /// One byte more; `false` when the gateway has closed the connection.
+    pub async fn drip(&mut self, byte: u8) -> bool {
+        let mut chunk = [0; 1024];
+        tokio::select! {
+            read = self.stream.read(&mut chunk) => matches!(read, Ok(n) if n > 0),
+            () = tokio::time::sleep(Duration::from_millis(20)) => self.stream.write_all(&[byte]).await.is_ok() && self.stream.flush().await.is_ok(),
+        }
+    }
+
     /// Everything until the gateway closes the connection.
     pub async fn rest(&mut self) -> String {
         let mut bytes = Vec::new();
@@ -251,4 +263,21 @@ impl Raw {
 
 pub fn status_of(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+}
+
+/// Waits until `holds`, for 30 seconds at most.
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(30), waiting).await.is_ok(), "{what}");
+}
+
+/// Whether the other side closes `stream` within 30 seconds, whatever it says before.
+pub async fn closes(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> bool {
+    let mut chunk = [0; 16 * 1024];
+    let reading = async { while matches!(stream.read(&mut chunk).await, Ok(n) if n > 0) {} };
+    tokio::time::timeout(Duration::from_secs(30), reading).await.is_ok()
 }

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::missing_panics_doc, reason = "tests")]
 
 mod child;
+mod frames;
 mod harness;
 mod node;
 mod recorder;
@@ -11,8 +12,13 @@ mod browser;
 mod certified_provider;
 mod crowd;
 mod documents;
+mod drain;
 mod edge;
+mod floods;
 mod healing;
+mod http2;
 mod kill;
 mod process;
+mod secrecy;
 mod smuggling;
+mod upstream;
