@@ -5,15 +5,14 @@
 mod child;
 mod harness;
 mod node;
+mod process;
 mod recorder;
 
-mod documents;
 mod browser;
 mod certified_provider;
+mod crowd;
+mod documents;
 mod edge;
 mod healing;
-mod crowd;
-mod edge;
 mod kill;
-mod process;
 mod smuggling;
