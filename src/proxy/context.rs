@@ -51,6 +51,8 @@ pub struct Forwarding {
     pub received: u64,
     /// Runs from the request to the head of the answer.
     pub waiting: Stopwatch,
+    /// Rewrites the body of the request.
+    pub request_body: Option<BodyRewriter>,
     /// Rewrites the body of the answer.
     pub body: Option<BodyRewriter>,
 }
@@ -77,6 +79,7 @@ impl Forwarding {
             refusal: None,
             received: 0,
             waiting: Stopwatch::start(),
+            request_body: None,
             body: None,
         }
     }

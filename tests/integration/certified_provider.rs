@@ -89,8 +89,8 @@ async fn ana_signs_in(world: &World) {
     let deep_link = format!("{}{DEEP_LINK}", world.origin());
     let action = Regex::new(r#"<form autocomplete="off" action="([^"]+)""#).unwrap();
     let mut answer = navigate(&client, &deep_link).await;
-    let mut forms =
-        [&[("prompt", "login"), ("login", "ana"), ("password", "any")][..], &[("prompt", "consent")]].iter();
+    let login: &[(&str, &str)] = &[("prompt", "login"), ("login", "ana"), ("password", "any")];
+    let mut forms = [login, &[("prompt", "consent")]].into_iter();
     let mut at = deep_link.clone();
     // Login form, consent form, and the redirects around them.
     for _ in 0..12 {
@@ -108,7 +108,7 @@ async fn ana_signs_in(world: &World) {
         }
         let form = forms.next().unwrap_or_else(|| panic!("a third form at {at}: {page}"));
         let target = action.captures(&page).unwrap_or_else(|| panic!("no form at {at}: {page}"))[1].to_owned();
-        answer = client.post(&target).form(form).send().await.unwrap();
+        answer = client.post(&target).form(&form).send().await.unwrap();
         at = target;
     }
     panic!("no end; now at {at}");
