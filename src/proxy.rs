@@ -132,7 +132,7 @@ impl ProxyHttp for Gateway {
         &self,
         _http: &mut Session,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
         let limit = ctx.site.as_ref().map_or(0, |site| site.settings.limits.body);
@@ -143,6 +143,7 @@ impl ProxyHttp for Gateway {
             forwarding.refusal = Some(Reason::BodyTooLarge.into());
             return Err(Error::new(ErrorType::HTTPStatus(413)).into_down());
         }
+        upstream_request::rewrite_body(body, end, ctx);
         Ok(())
     }
 

@@ -92,8 +92,10 @@ pub enum Offer {
     Nothing,
     /// The same address once more.
     Retry,
-    /// Another sign-in.
+    /// Another sign-in, from the start.
     SignInAgain,
+    /// The same sign-in once more: whoever asks for the same address again begins it anew, and lands where they wanted to.
+    RepeatSignIn,
     /// Sign out, then sign in as somebody else.
     SomebodyElse,
     /// The start page of the portal.
@@ -238,7 +240,7 @@ impl Reason {
             Self::HeadTooLarge | Self::BodyTooLarge | Self::UnknownHost | Self::NotSent => Offer::Nothing,
             Self::SignInRequired | Self::SignInLoop => Offer::SignInAgain,
             Self::NotAdmitted(_) | Self::SignIn { blame: Blame::Account, .. } => Offer::SomebodyElse,
-            Self::SignIn { .. } => Offer::SignInAgain,
+            Self::SignIn { .. } => Offer::RepeatSignIn,
             Self::CustomerSession { passing: false, .. } => Offer::SomebodyElse,
             Self::CustomerSession { passing: true, .. }
             | Self::UpstreamUnreachable

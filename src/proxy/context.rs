@@ -53,6 +53,8 @@ pub struct Forwarding {
     pub received: u64,
     /// Runs from the request to the head of the answer.
     pub waiting: Stopwatch,
+    /// Rewrites the body of the request.
+    pub request_body: Option<BodyRewriter>,
     /// Rewrites the body of the answer.
     pub body: Option<BodyRewriter>,
 }
@@ -80,6 +82,7 @@ impl Forwarding {
             unreachable: 0,
             received: 0,
             waiting: Stopwatch::start(),
+            request_body: None,
             body: None,
         }
     }

@@ -24,8 +24,9 @@ pub fn reply(refusal: &Refusal, ctx: &RequestCtx) -> Reply {
     let language = Language::English;
     if ctx.wants == Wants::Json {
         let sentence = reason.explanation().texts(language).sentence;
-        let sign_in =
-            (reason.offer() == Offer::SignInAgain).then(|| LocalHref::parse("/.vestibule/sign-in").ok()).flatten();
+        let sign_in = matches!(reason.offer(), Offer::SignInAgain | Offer::RepeatSignIn)
+            .then(|| LocalHref::parse("/.vestibule/sign-in").ok())
+            .flatten();
         return pages::refusal_json(reason.status(), reason.label(), sentence, request_id, sign_in.as_ref());
     }
     let host = ctx.site.as_ref().map(|site| site.settings.host.as_str().to_owned());
@@ -46,7 +47,7 @@ fn actions(offer: Offer) -> Actions {
     let sign_in = LocalHref::parse("/.vestibule/sign-in").ok();
     match offer {
         Offer::Nothing => Actions::default(),
-        Offer::Retry => Actions { retry: Some(Retry::ThisPage), ..Actions::default() },
+        Offer::Retry | Offer::RepeatSignIn => Actions { retry: Some(Retry::ThisPage), ..Actions::default() },
         Offer::SignInAgain => Actions { retry: sign_in.map(Retry::At), ..Actions::default() },
         Offer::SomebodyElse => Actions {
             another_account: LocalHref::parse("/.vestibule/sign-out").ok().map(|action| Form {

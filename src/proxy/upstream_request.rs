@@ -2,6 +2,8 @@
 //!
 //! Runs again when a request is sent again, from the same visitor's head, with the same result.
 
+use bytes::Bytes;
+use http::Version;
 use http::header::{self, HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
 use pingora::{ErrorType, OrErr, Result};
@@ -9,6 +11,7 @@ use pingora::{ErrorType, OrErr, Result};
 use super::answer::REQUEST_ID;
 use super::context::{Repeat, RequestCtx, Stage};
 use super::header_hygiene::stays_behind;
+use super::rewrite::carries_addresses;
 use super::set_cookie;
 use super::site::Site;
 use crate::session::CustomerSession;
@@ -38,6 +41,16 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
         request.insert_header(header::COOKIE, cookies)?;
     }
     rewrite_source(visitor, request, site)?;
+    forwarding.request_body = None;
+    if !websocket && has_addresses_in_body(visitor) {
+        // The rewritten body's length is known at its end only.
+        request.remove_header(&header::CONTENT_LENGTH);
+        if request.version != Version::HTTP_2 {
+            request.set_version(Version::HTTP_11);
+            request.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+        }
+        forwarding.request_body = Some(site.to_upstream.body());
+    }
     if forwarding.repeat != Repeat::No {
         // The form's XSRF token belongs to the customer session that died. That the request comes from the portal's own
         // page was checked at the door (`same_origin`), which is all that the token would show.
@@ -51,6 +64,26 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
     request.insert_header(FORWARDED_PROTO, HeaderValue::from_static("https"))?;
     request.insert_header(REQUEST_ID, ctx.exchange.request_id().to_string())?;
     Ok(())
+}
+
+/// Whether a script sends addresses of the portal, as the portal's pages know them; the upstream knows its own only. What
+/// people write into forms is left as it is.
+fn has_addresses_in_body(visitor: &RequestHeader) -> bool {
+    let headers = &visitor.headers;
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let some = headers.contains_key(header::TRANSFER_ENCODING)
+        || text(header::CONTENT_LENGTH).is_some_and(|length| length.trim() != "0");
+    some && !headers.contains_key(header::CONTENT_ENCODING) && text(header::CONTENT_TYPE).is_some_and(carries_addresses)
+}
+
+/// Rewrites the next part of the request's body; nothing at the `end` ends it.
+pub fn rewrite_body(body: &mut Option<Bytes>, end: bool, ctx: &mut RequestCtx) {
+    let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else { return };
+    let Some(rewriter) = &mut forwarding.request_body else { return };
+    let end = end || body.is_none();
+    let out = rewriter.push(&site.to_upstream, body.as_deref().unwrap_or_default(), end);
+    // An empty part at the end would be taken for a second end.
+    *body = (!out.is_empty() || !end).then_some(out);
 }
 
 /// A WebSocket handshake keeps what makes it one.
