@@ -25,7 +25,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::header::TRANSFER_ENCODING;
+use http::{HeaderMap, Version};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -161,7 +162,12 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        upstream_response::prepare(http.req_header(), response, ctx)
+        upstream_response::prepare(http.req_header(), response, ctx)?;
+        // HTTP/1.0 knows no chunks (RFC 9112, section 6.1): there, the end of the connection ends the body.
+        if http.req_header().version == Version::HTTP_10 && response.remove_header(&TRANSFER_ENCODING).is_some() {
+            http.set_keepalive(None);
+        }
+        Ok(())
     }
 
     fn response_body_filter(
