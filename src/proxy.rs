@@ -138,6 +138,10 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         let limit = ctx.site.as_ref().map_or(0, |site| site.settings.limits.body);
         let Some(forwarding) = ctx.forwarding() else { return Ok(()) };
+        // What goes through a WebSocket is no body; a request for one has none.
+        if forwarding.request.is_websocket() {
+            return Ok(());
+        }
         let length = body.as_ref().map_or(0, Bytes::len);
         forwarding.received = forwarding.received.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
         if forwarding.received > limit {
