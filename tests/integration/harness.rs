@@ -238,6 +238,21 @@ impl Raw {
         }
     }
 
+    /// What comes, up to and with `end`.
+    pub async fn until(&mut self, end: &str) -> String {
+        let mut bytes = Vec::new();
+        let reading = async {
+            while !bytes.ends_with(end.as_bytes()) {
+                match self.stream.read_u8().await {
+                    Ok(byte) => bytes.push(byte),
+                    Err(_) => return,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(20), reading).await;
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// Sends a request and gives the status of the answer; 0 when the connection was closed without one.
     pub async fn status(&mut self, bytes: &[u8]) -> u16 {
         self.send(bytes).await;
