@@ -134,7 +134,7 @@ impl Walk<'_> {
         browser.sees(Thing::Heading("How can we help?")).await;
         browser.picture("portals", &ALL_LOOKS).await;
         browser.open(&portal).await;
-        browser.click(Thing::Text("Report a problem")).await;
+        browser.click(Thing::Text("Get help")).await;
         browser.fill(Thing::Field("Summary"), "The printer is on fire").await;
         browser.fill(Thing::Field("Description"), "It says \"PC LOAD LETTER\" <b>& smokes</b>.").await;
         browser.attach(Thing::Field("Attachments"), "what went wrong.log", ATTACHMENT).await;
@@ -172,7 +172,7 @@ impl Walk<'_> {
     async fn her_customer_session_dies_while_a_form_is_open(&mut self) {
         let portal = self.url(DEEP_LINK);
         self.browser.open(&portal).await;
-        self.browser.click(Thing::Text("Report a problem")).await;
+        self.browser.click(Thing::Text("Get help")).await;
         self.browser.fill(Thing::Field("Summary"), "A second one").await;
         assert!(self.world.jsm.kill_all(ANA) > 0, "her session at JSM dies");
         self.browser.attach(Thing::Field("Attachments"), "second.log", ATTACHMENT).await;
