@@ -217,7 +217,10 @@ async fn gated() -> Gated {
         }
         let _ = tell.send(());
         if released.await.is_ok() {
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\ndone").await.unwrap();
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\ndone")
+                .await
+                .unwrap();
         }
     });
     Gated { address, asked, release }
@@ -314,7 +317,8 @@ async fn check_shows_what_the_configuration_means_and_no_secret() {
     let place = Place::new();
     let (code, out, said) = place.carry_out("check").await;
     assert_eq!((code, said.as_str()), (0, ""), "{out}");
-    for shown in ["https://localhost", &format!("http://{NOWHERE}"), "sessions.redb", "acme", "/public/**", "site.pem"] {
+    for shown in ["https://localhost", &format!("http://{NOWHERE}"), "sessions.redb", "acme", "/public/**", "site.pem"]
+    {
         assert!(out.contains(shown), "{shown}: {out}");
     }
     assert!(!out.contains(CLIENT_SECRET) && !out.contains(KEY) && !out.contains(&KEY[4..]), "{out}");
@@ -369,7 +373,10 @@ async fn help_is_complete() {
         arguments.push("--help");
         let (code, out, said) = outcome(&arguments).await;
         assert_eq!((code, said.as_str()), (0, ""));
-        assert!(out.contains(&format!("Usage: {}", [&["vestibule".to_owned()], path.as_slice()].concat().join(" "))), "{out}");
+        assert!(
+            out.contains(&format!("Usage: {}", [&["vestibule".to_owned()], path.as_slice()].concat().join(" "))),
+            "{out}"
+        );
     }
     let run = outcome(&["run", "--help"]).await.1;
     for told in ["--config", "gateway.yaml", "VESTIBULE_CONFIG", "SIGTERM", "Exit code"] {
