@@ -151,7 +151,8 @@ fn every_reply() -> HeaderMap {
     HeaderMap::from_iter([
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        // Not `no-referrer`: browsers then send our own forms with `Origin: null` (Fetch, "append a request Origin header").
+        (header::REFERRER_POLICY, HeaderValue::from_static("strict-origin")),
         (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY)),
     ])
@@ -180,7 +181,7 @@ mod tests {
         for (kind, reply) in all_kinds() {
             assert_eq!(header(&reply, "cache-control"), "no-store", "{kind}");
             assert_eq!(header(&reply, "x-content-type-options"), "nosniff", "{kind}");
-            assert_eq!(header(&reply, "referrer-policy"), "no-referrer", "{kind}");
+            assert_eq!(header(&reply, "referrer-policy"), "strict-origin", "{kind}");
             assert_eq!(header(&reply, "x-frame-options"), "DENY", "{kind}");
             assert_eq!(header(&reply, "content-security-policy"), CONTENT_SECURITY_POLICY, "{kind}");
             assert_eq!(header(&reply, "content-length"), reply.body().len().to_string(), "{kind}");

@@ -29,7 +29,8 @@
       options: {},
       context: { clientBasePath: window.AJS.baseUrl + "/servicedesk/customer" }
     }).then(function (models) {
-      shown.textContent = "Signed in as " + models.user.displayName + ", " + models.portals.length + " portals";
+      var count = models.portals.length;
+      shown.textContent = "Signed in as " + models.user.displayName + ", " + count + (count === 1 ? " portal" : " portals");
     }).catch(function (error) {
       shown.textContent = "The site does not answer (" + error.message + ")";
     });

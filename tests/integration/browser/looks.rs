@@ -46,13 +46,14 @@ async fn pages_of_the_demo_and_of_bad_days() {
 
     browser.open(&format!("{}/.vestibule/sign-out", world.origin())).await;
     browser.click(Thing::Button("Sign out")).await;
-    browser.sees(Thing::Button("Sign out")).await;
-    browser.picture("demo-provider-sign-out", &ALL_LOOKS).await;
-    browser.click(Thing::Button("Sign out")).await;
     browser.sees(Thing::Heading("You are signed out")).await;
     browser.click(Thing::Link("Sign in again")).await;
     browser.sees(Thing::Heading("Sign in")).await;
     quiet(&mut browser, &[]).await;
+
+    // It asks when it is not told whom to sign out.
+    browser.open(&format!("{}/end-session", world.provider.as_ref().unwrap().issuer())).await;
+    browser.picture("demo-provider-sign-out", &ALL_LOOKS).await;
 
     // Other ways to choose a provider, and an upstream where nobody listens.
     for (name, change) in [("choose-by-email", "choose: by_email"), ("choose-from-list", "choose: list")] {
