@@ -49,10 +49,8 @@ impl Options {
 /// A gateway and its identity provider.
 pub struct TestGateway {
     pub app: App,
-    pub provider: OpenIdProvider,
     pub folder: tempfile::TempDir,
     pub ca: rustls_pki_types::CertificateDer<'static>,
-    pub config: String,
     _provider_task: AbortOnDrop,
 }
 
@@ -113,7 +111,7 @@ impl TestGateway {
             )],
             post_logout_redirect_uris: vec![],
         });
-        Self { app, provider, folder, ca, config, _provider_task: provider_task }
+        Self { app, folder, ca, _provider_task: provider_task }
     }
 
     /// `https://localhost:PORT`.

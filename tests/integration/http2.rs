@@ -200,11 +200,14 @@ async fn c14_nothing_passes_without_a_session_over_http2() {
     assert_eq!(recorder.requests().len(), 0);
 }
 
+/// Type, flags, stream and payload.
+type Frame = (u8, u8, u32, Vec<u8>);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_that_break_the_protocol_end_the_connection_and_nothing_else() {
     let (gateway, recorder) = start().await;
     let head = block(&get("/public/a", &[]));
-    let broken: [(&str, Vec<(u8, u8, u32, Vec<u8>)>); 6] = [
+    let broken: [(&str, Vec<Frame>); 6] = [
         ("data on no stream", vec![(DATA, END_STREAM, 0, b"x".to_vec())]),
         ("data on an idle stream", vec![(DATA, END_STREAM, 1, b"x".to_vec())]),
         ("an even stream", vec![(HEADERS, END_HEADERS | END_STREAM, 2, head.clone())]),
