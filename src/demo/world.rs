@@ -231,6 +231,8 @@ portals:
       create_customers: true
     rules:
       - {{ path: "/servicedesk/customer/kb/**", access: public }}
+      - {{ path: "/s/**", access: public }}
+      - {{ path: "/rest/servicedesk/1/customer/viewport-resources/**", access: public }}
       - {{ path: "/rest/api/**", access: deny }}
       - {{ path: "/secure/admin/**", access: deny }}
 {portal_lines}"#

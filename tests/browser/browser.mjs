@@ -51,7 +51,6 @@ class Visitor {
     visitor.requests = [];
     visitor.blocked = [];
     visitor.held = [];
-    visitor.holding = undefined;
     await visitor.context.route('**', (route) => visitor.let(route));
     visitor.context.on('request', (request) => {
       // The browser does not say which page asks before it has one: then the request is that page.
@@ -72,10 +71,6 @@ class Visitor {
     if (!isLoopback(url)) {
       this.blocked.push({ url: url.href, page: route.request().frame().url() });
       return route.abort('blockedbyclient');
-    }
-    if (this.holding && url.pathname.includes(this.holding)) {
-      this.held.push(route);
-      return undefined;
     }
     return route.continue();
   }
@@ -149,21 +144,24 @@ const commands = {
     for await (const chunk of await download.createReadStream()) chunks.push(chunk);
     return { name: download.suggestedFilename(), base64: Buffer.concat(chunks).toString('base64') };
   },
-  // The next requests whose path has this in it wait.
+  // The tab's next requests whose address has this in it wait, those that follow a redirect too.
   async hold({ path }) {
-    current.holding = path;
+    const visitor = current;
+    visitor.gate = await visitor.context.newCDPSession(visitor.page);
+    visitor.gate.on('Fetch.requestPaused', (paused) => visitor.held.push(paused));
+    await visitor.gate.send('Fetch.enable', { patterns: [{ urlPattern: `*${path}*` }] });
   },
   async held() {
     const end = Date.now() + settings.patience;
     while (current.held.length === 0) {
-      if (Date.now() > end) throw new Error(`nothing asks for ${current.holding}; the tab is at ${current.page.url()}`);
+      if (Date.now() > end) throw new Error('nothing asks for it');
       await new Promise((soon) => setTimeout(soon, 20));
     }
-    return current.held.map((route) => route.request().url());
+    return current.held.map((paused) => paused.request.url);
   },
   async release() {
-    current.holding = undefined;
-    await Promise.all(current.held.splice(0).map((route) => route.continue()));
+    for (const { requestId } of current.held.splice(0)) await current.gate.send('Fetch.continueRequest', { requestId });
+    await current.gate.detach();
   },
   async cookies() {
     return current.context.cookies();

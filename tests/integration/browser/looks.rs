@@ -26,6 +26,11 @@ async fn pages_of_the_demo_and_of_bad_days() {
     let mut browser = Browser::start().await;
     browser.visitor("ana").await;
 
+    // What is open to everybody is whole, styles and scripts included.
+    assert_eq!(browser.open(&format!("{}/servicedesk/customer/kb/view/1", world.origin())).await, 200);
+    browser.picture("public-article", &ALL_LOOKS).await;
+    quiet(&mut browser, &[]).await;
+
     // The built-in provider.
     let start = format!("{}/servicedesk/customer/portals", world.origin());
     browser.open(&start).await;
