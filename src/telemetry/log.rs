@@ -8,18 +8,10 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 use super::settings::{LogFormat, LogSettings};
 
 /// Crates whose detailed messages can hold request heads, and so cookies and codes: never below `warn`.
-const QUIET: [&str; 10] = [
-    "pingora",
-    "pingora_core",
-    "pingora_proxy",
-    "pingora_http",
-    "h2",
-    "hyper",
-    "hyper_util",
-    "reqwest",
-    "rustls",
-    "axum",
-];
+const QUIET: [&str; 8] = ["pingora", "pingora_http", "h2", "hyper", "hyper_util", "reqwest", "rustls", "axum"];
+
+/// Crates that write an error for each head that they cannot read: strangers could fill the log with those.
+const SILENT: [&str; 2] = ["pingora_core", "pingora_proxy"];
 
 /// Starts to write log lines to standard output. Later calls in one process do nothing.
 pub fn start(settings: &LogSettings) {
@@ -41,6 +33,11 @@ pub fn filter(level: tracing::Level) -> EnvFilter {
     for name in QUIET {
         let quiet = level.min(tracing::Level::WARN);
         if let Ok(directive) = format!("{name}={quiet}").parse() {
+            filter = filter.add_directive(directive);
+        }
+    }
+    for name in SILENT {
+        if let Ok(directive) = format!("{name}=off").parse() {
             filter = filter.add_directive(directive);
         }
     }
