@@ -160,7 +160,7 @@ const commands = {
       await current.page.setViewportSize({ width, height });
       await current.page.emulateMedia({ colorScheme });
       const overflow = await current.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      await current.page.screenshot({ path: `${settings.screenshots}/${name}-${look}.png`, fullPage: true });
+      await current.page.screenshot({ path: `${settings.screenshots}/${name}-${look}.png`, fullPage: true, animations: 'disabled' });
       if (overflow > 0) throw new Error(`${name} is ${overflow} pixels too wide for ${look}`);
     }
     await current.page.setViewportSize({ width: 1280, height: 900 });
