@@ -86,6 +86,9 @@ impl App {
         let origins = sites.iter().map(|(host, site)| (host.clone(), site.settings.public_origin.clone())).collect();
         let providers = HttpClient::new(HttpClientSettings::default())?;
         let sign_in = Arc::new(SignIn::new(config.providers, providers, clock.clone(), random.clone())?);
+        for (host, site) in &sites {
+            tokio::spawn(check_service_user(host.clone(), Arc::clone(site)));
+        }
         let readiness = Readiness::new(sessions.clone());
         let sweeping = tokio::spawn(sweep(sessions.clone(), metrics.clone(), clock.clone()));
         let gateway = gateway(&listen, sites, sign_in, &sessions, &metrics, clock, random);
@@ -235,5 +238,15 @@ async fn sweep(sessions: Sessions, metrics: Metrics, clock: Clock) {
             }
             Err(error) => tracing::error!(%error, "expired sessions could not be swept"),
         }
+    }
+}
+
+/// Says early what the first visitor would otherwise find out: that the service user cannot do its work. The gateway
+/// starts all the same, since JSM may only be slower to start.
+async fn check_service_user(host: HostName, site: Arc<Site>) {
+    match site.customers.check().await {
+        Ok(Some(user)) => tracing::info!(%host, user, "the service user can do its work at the upstream"),
+        Ok(None) => {}
+        Err(unfit) => tracing::error!(%host, reason = unfit.reason(), %unfit, "the service user cannot do its work"),
     }
 }

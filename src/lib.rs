@@ -19,11 +19,11 @@ pub mod config;
 pub mod listener;
 pub mod proxy;
 
-pub mod customer;
-pub mod policy;
 pub mod portal;
 pub mod session;
+pub mod policy;
 pub mod sign_in;
+pub mod customer;
 
 pub mod pages;
 pub mod refusal;

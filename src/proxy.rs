@@ -25,7 +25,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::header::TRANSFER_ENCODING;
+use http::{HeaderMap, Version};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -137,6 +138,10 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         let limit = ctx.site.as_ref().map_or(0, |site| site.settings.limits.body);
         let Some(forwarding) = ctx.forwarding() else { return Ok(()) };
+        // What goes through a WebSocket is no body; a request for one has none.
+        if forwarding.request.is_websocket() {
+            return Ok(());
+        }
         let length = body.as_ref().map_or(0, Bytes::len);
         forwarding.received = forwarding.received.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
         if forwarding.received > limit {
@@ -162,7 +167,12 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        upstream_response::prepare(http.req_header(), response, ctx)
+        upstream_response::prepare(http.req_header(), response, ctx)?;
+        // HTTP/1.0 knows no chunks (RFC 9112, section 6.1): there, the end of the connection ends the body.
+        if http.req_header().version == Version::HTTP_10 && response.remove_header(&TRANSFER_ENCODING).is_some() {
+            http.set_keepalive(None);
+        }
+        Ok(())
     }
 
     fn response_body_filter(

@@ -83,6 +83,8 @@ pub enum Blame {
     Visitor,
     /// The account is not what this portal needs.
     Account,
+    /// The provider may not speak for the organization of the account.
+    Organization,
 }
 
 /// What a page can offer beside its words.
@@ -158,7 +160,7 @@ impl Reason {
             Self::PathDenied | Self::CrossOrigin | Self::NotAdmitted(_) => StatusCode::FORBIDDEN,
             Self::SignIn { blame: Blame::ProviderUnavailable, .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::SignIn { blame: Blame::ProviderMisbehaved, .. } | Self::SignInLoop => StatusCode::BAD_REQUEST,
-            Self::SignIn { blame: Blame::Visitor | Blame::Account, .. } => StatusCode::FORBIDDEN,
+            Self::SignIn { blame: Blame::Visitor | Blame::Account | Blame::Organization, .. } => StatusCode::FORBIDDEN,
             Self::CustomerSession { passing: true, .. } | Self::NotSent => StatusCode::SERVICE_UNAVAILABLE,
             Self::CustomerSession { passing: false, .. } => StatusCode::FORBIDDEN,
             Self::UpstreamUnreachable | Self::UpstreamBroken => StatusCode::BAD_GATEWAY,
@@ -221,6 +223,7 @@ impl Reason {
             Self::SignIn { blame: Blame::ProviderMisbehaved, .. } => Explanation::SignInNotCompleted,
             Self::SignIn { blame: Blame::Visitor, .. } => Explanation::SignInDeclined,
             Self::SignIn { blame: Blame::Account, .. } => Explanation::EmailUnusable,
+            Self::SignIn { blame: Blame::Organization, .. } => Explanation::NotAdmitted,
             Self::SignInLoop => Explanation::SignInLoop,
             Self::CustomerSession { explanation, .. } => explanation,
             Self::NotSent => Explanation::RequestNotSent,
@@ -239,7 +242,9 @@ impl Reason {
             Self::Malformed(_) | Self::NoSuchEndpoint | Self::CrossOrigin | Self::PathDenied => Offer::Start,
             Self::HeadTooLarge | Self::BodyTooLarge | Self::UnknownHost | Self::NotSent => Offer::Nothing,
             Self::SignInRequired | Self::SignInLoop => Offer::SignInAgain,
-            Self::NotAdmitted(_) | Self::SignIn { blame: Blame::Account, .. } => Offer::SomebodyElse,
+            Self::NotAdmitted(_) | Self::SignIn { blame: Blame::Account | Blame::Organization, .. } => {
+                Offer::SomebodyElse
+            }
             Self::SignIn { .. } => Offer::RepeatSignIn,
             Self::CustomerSession { passing: false, .. } => Offer::SomebodyElse,
             Self::CustomerSession { passing: true, .. }

@@ -32,6 +32,9 @@ use crate::portal::HostName;
 use crate::random::{NoRandomness, Random};
 use crate::secret::Secret;
 
+/// How often one sign-in is begun again before it counts as a loop. Browsers follow some 20 redirects.
+const RESTARTS_IN_A_ROW: u8 = 3;
+
 /// Signs visitors in. One for the whole gateway.
 pub struct SignIn {
     providers: Vec<Provider>,
@@ -128,7 +131,7 @@ impl SignIn {
         browser: Option<&str>,
         login_hint: Option<&EmailAddress>,
     ) -> Result<Started, StartFailed> {
-        self.begin(at, provider, next, browser, Asks { login_hint, again: false }).await
+        self.begin(at, provider, next, browser, Asks { login_hint, again: false }, 0).await
     }
 
     /// The same for somebody who wants to be somebody else: the provider has to ask who they are, even when it knows.
@@ -142,7 +145,22 @@ impl SignIn {
         next: NextUrl,
         browser: Option<&str>,
     ) -> Result<Started, StartFailed> {
-        self.begin(at, provider, next, browser, Asks { login_hint: None, again: true }).await
+        self.begin(at, provider, next, browser, Asks { login_hint: None, again: true }, 0).await
+    }
+
+    /// Begins again after [`Callback::Stale`], which told `restarts`.
+    ///
+    /// # Errors
+    /// When the provider cannot be asked.
+    pub async fn restart(
+        &self,
+        at: At<'_>,
+        provider: &ProviderName,
+        next: NextUrl,
+        browser: Option<&str>,
+        restarts: u8,
+    ) -> Result<Started, StartFailed> {
+        self.begin(at, provider, next, browser, Asks { login_hint: None, again: false }, restarts).await
     }
 
     async fn begin(
@@ -152,10 +170,11 @@ impl SignIn {
         next: NextUrl,
         browser: Option<&str>,
         asks: Asks<'_>,
+        restarts: u8,
     ) -> Result<Started, StartFailed> {
         let provider = self.provider(provider).ok_or(StartFailed::UnknownProvider)?;
         let (browser, browser_key_to_set) = self.browser(browser)?;
-        let (state, nonce) = (self.random.token()?, self.random.token()?);
+        let (state, nonce) = (counted(self.random.token()?, restarts), self.random.token()?);
         let pkce_verifier = Secret::generated(self.random.token()?);
         let redirect_uri = redirect_uri(at, &provider.name);
         let begin =
@@ -191,16 +210,16 @@ impl SignIn {
         // Without the cookie nothing can ever fit: beginning again would go on for ever.
         let Some(browser) = browser.and_then(BrowserKey::parse) else { return Callback::LoopBroken };
         let browser = browser.hash();
-        let Some(provider) = self.provider(provider) else { return self.restart(browser) };
+        let Some(provider) = self.provider(provider) else { return self.stale(browser, 0) };
         let query = match CallbackQuery::parse(query) {
             Ok(query) => query,
             Err(rejected) => return Callback::Refused { rejected, next: NextUrl::root() },
         };
-        let Some(state) = query.state.as_deref() else { return self.restart(browser) };
+        let Some(state) = query.state.as_deref() else { return self.stale(browser, 0) };
         let pending = match self.pending.take(state, browser, at.portal, &provider.name, self.clock.now()) {
             Taken::Pending(pending) => pending,
-            Taken::Unknown => return self.restart(browser),
-            Taken::Repeated(next) => return Callback::Stale { next },
+            Taken::Unknown => return self.stale(browser, restarts_of(state)),
+            Taken::Repeated(next) => return Callback::Stale { next, restarts: restarts_of(state) },
             Taken::RepeatedEndlessly => return Callback::LoopBroken,
             Taken::OtherProvider(next) => {
                 let rejected = OidcRejected::MixedUp("the sign-in was at another provider");
@@ -245,9 +264,10 @@ impl SignIn {
         provider.relying_party.complete(complete).await
     }
 
-    fn restart(&self, browser: BrowserHash) -> Callback {
-        if self.pending.may_restart(browser, self.clock.now()) {
-            Callback::Stale { next: NextUrl::root() }
+    /// Nobody knows it: begin again, unless that was done in a row already, or too often by this browser's tabs.
+    fn stale(&self, browser: BrowserHash, so_far: u8) -> Callback {
+        if so_far < RESTARTS_IN_A_ROW && self.pending.may_restart(browser, self.clock.now()) {
+            Callback::Stale { next: NextUrl::root(), restarts: so_far.saturating_add(1) }
         } else {
             Callback::LoopBroken
         }
@@ -265,6 +285,17 @@ impl SignIn {
         let key = BrowserKey::generate(&self.random)?;
         Ok((key.hash(), Some(key.reveal().to_owned())))
     }
+}
+
+/// A `state` that tells how often this sign-in was begun again. Each tab has its own count: ten tabs that a browser
+/// restores at once are no loop. Whoever forges the count only shortens it, or meets the browser's own limit.
+fn counted(token: String, restarts: u8) -> String {
+    if restarts == 0 { token } else { format!("{token}.{restarts}") }
+}
+
+/// What [`counted`] wrote.
+fn restarts_of(state: &str) -> u8 {
+    state.split_once('.').map_or(0, |(_, count)| count.parse().unwrap_or(RESTARTS_IN_A_ROW))
 }
 
 /// A browser that is given a key came without one.

@@ -148,7 +148,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
         }
     }
 
-    /// The deadline covers the whole handshake, however slowly its bytes come (security case E3).
+    /// The deadline covers the whole handshake, however slowly its bytes come (security case E3). A handshake carries no
+    /// request yet: it does not hold up the end.
     async fn handshake(&self, connection: TcpStream, peer: SocketAddr) -> Option<Stream> {
         let _ = connection.set_nodelay(true);
         let digest = SocketDigest::from_raw_fd(connection.as_raw_fd());
@@ -156,7 +157,12 @@ impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
         let mut connection = TcpConnection::from(connection);
         connection.set_socket_digest(digest);
         let Some(acceptor) = &self.acceptor else { return Some(Box::new(connection)) };
-        match tokio::time::timeout(self.limits.header_time, acceptor.tls_handshake(connection)).await {
+        let mut stopped = self.stopped.clone();
+        let shaken = tokio::select! {
+            shaken = tokio::time::timeout(self.limits.header_time, acceptor.tls_handshake(connection)) => shaken,
+            _ = stopped.wait_for(|stop| *stop) => return None,
+        };
+        match shaken {
             Ok(Ok(stream)) => Some(Box::new(stream)),
             Ok(Err(error)) => {
                 tracing::debug!(%peer, %error, "TLS handshake failed");

@@ -160,6 +160,8 @@ impl Gateway {
         let browser = browser_of(visitor);
         let started = if how.again {
             self.sign_in.start_again(at(site), provider, next, browser).await
+        } else if how.restarts > 0 {
+            self.sign_in.restart(at(site), provider, next, browser, how.restarts).await
         } else {
             self.sign_in.start(at(site), provider, next, browser, how.hint).await
         };
@@ -195,20 +197,13 @@ impl Gateway {
                 self.signed_in(identity, id_token, &next, site, visitor, ctx).await
             }
             // Already signed in by another tab: go on. Else once more, from the start.
-            Callback::Stale { next } if visitor.session.is_some() => {
+            Callback::Stale { next, .. } if visitor.session.is_some() => {
                 Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(next.as_str())))
             }
             // Nobody knows any more where to: the start page.
-            Callback::Stale { next } => {
-                self.start(
-                    site,
-                    provider,
-                    if next == NextUrl::root() { start_of(site) } else { next },
-                    visitor,
-                    How::LINK,
-                    ctx,
-                )
-                .await
+            Callback::Stale { next, restarts } => {
+                let next = if next == NextUrl::root() { start_of(site) } else { next };
+                self.start(site, provider, next, visitor, How { restarts, ..How::LINK }, ctx).await
             }
             Callback::LoopBroken => {
                 self.metrics.sign_in_ended(provider.as_str(), "sign_in_loop");
@@ -331,11 +326,13 @@ struct How<'a> {
     hint: Option<&'a EmailAddress>,
     /// Whether the provider has to ask again: the visitor wants to be somebody else.
     again: bool,
+    /// How often this sign-in was begun again already.
+    restarts: u8,
 }
 
 impl How<'_> {
-    const LINK: Self = Self { by_form: false, hint: None, again: false };
-    const FORM: Self = Self { by_form: true, hint: None, again: false };
+    const LINK: Self = Self { by_form: false, hint: None, again: false, restarts: 0 };
+    const FORM: Self = Self { by_form: true, hint: None, again: false, restarts: 0 };
 }
 
 /// On to a provider. Browsers hold every redirect after a posted form against our `form-action` policy, wherever the

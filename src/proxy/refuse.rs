@@ -111,10 +111,8 @@ pub fn visitor_is_gone(error: &Error) -> bool {
 pub fn sign_in_refusal(rejected: &OidcRejected) -> Refusal {
     let blame = match rejected {
         OidcRejected::VisitorCancelled => Blame::Visitor,
-        OidcRejected::EmailMissing
-        | OidcRejected::EmailMalformed
-        | OidcRejected::EmailNotVerified
-        | OidcRejected::EmailOutsideDomains(_) => Blame::Account,
+        OidcRejected::EmailMissing | OidcRejected::EmailMalformed | OidcRejected::EmailNotVerified => Blame::Account,
+        OidcRejected::EmailOutsideDomains(_) => Blame::Organization,
         OidcRejected::Provider(ProviderFault::Unreachable(_)) => Blame::ProviderUnavailable,
         _ => Blame::ProviderMisbehaved,
     };

@@ -8,22 +8,11 @@ use crate::ids::ProviderName;
 
 /// A person, as a protocol verifier has established them. The account is (issuer, subject); the e-mail is an attribute.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct VerifiedIdentity {
-    provider: ProviderName,
-    issuer: String,
-    subject: String,
-    email: Option<EmailAddress>,
-    email_verified: bool,
-    display_name: Option<String>,
-    groups: Vec<String>,
-    authenticated_at: Timestamp,
-    acr: Option<String>,
-    provider_session: Option<String>,
-    not_after: Option<Timestamp>,
-}
+#[serde(transparent)]
+pub struct VerifiedIdentity(Established);
 
 /// What a verifier hands over; only code below `sign_in` can turn it into a [`VerifiedIdentity`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Established {
     /// The identity provider that spoke.
     pub provider: ProviderName,
@@ -52,32 +41,7 @@ pub struct Established {
 impl VerifiedIdentity {
     /// Vouches for `established`.
     pub(in crate::sign_in) fn vouch(established: Established) -> Self {
-        let Established {
-            provider,
-            issuer,
-            subject,
-            email,
-            email_verified,
-            display_name,
-            groups,
-            authenticated_at,
-            acr,
-            provider_session,
-            not_after,
-        } = established;
-        Self {
-            provider,
-            issuer,
-            subject,
-            email,
-            email_verified,
-            display_name,
-            groups,
-            authenticated_at,
-            acr,
-            provider_session,
-            not_after,
-        }
+        Self(established)
     }
 
     /// An identity out of thin air, for the tests of later steps.
@@ -100,56 +64,56 @@ impl VerifiedIdentity {
 
     /// The identity provider that spoke.
     pub fn provider(&self) -> &ProviderName {
-        &self.provider
+        &self.0.provider
     }
 
     /// OpenID Connect `iss`, or the SAML entity id.
     pub fn issuer(&self) -> &str {
-        &self.issuer
+        &self.0.issuer
     }
 
     /// OpenID Connect `sub`, or the SAML NameID.
     pub fn subject(&self) -> &str {
-        &self.subject
+        &self.0.subject
     }
 
     /// The e-mail address, when there is one and it is well-formed.
     pub fn email(&self) -> Option<&EmailAddress> {
-        self.email.as_ref()
+        self.0.email.as_ref()
     }
 
     /// Whether the provider vouches for the address.
     pub fn email_verified(&self) -> bool {
-        self.email_verified
+        self.0.email_verified
     }
 
     /// The name to show: the provider's, else the e-mail address, else the subject.
     pub fn display_name(&self) -> &str {
-        self.display_name.as_deref().or(self.email.as_ref().map(EmailAddress::as_str)).unwrap_or(&self.subject)
+        self.0.display_name.as_deref().or(self.0.email.as_ref().map(EmailAddress::as_str)).unwrap_or(&self.0.subject)
     }
 
     /// Group names.
     pub fn groups(&self) -> &[String] {
-        &self.groups
+        &self.0.groups
     }
 
     /// When the person proved who they are.
     pub fn authenticated_at(&self) -> Timestamp {
-        self.authenticated_at
+        self.0.authenticated_at
     }
 
     /// How they proved it (`acr`, AuthnContextClassRef).
     pub fn acr(&self) -> Option<&str> {
-        self.acr.as_deref()
+        self.0.acr.as_deref()
     }
 
     /// The provider's own session (`sid`, SessionIndex).
     pub fn provider_session(&self) -> Option<&str> {
-        self.provider_session.as_deref()
+        self.0.provider_session.as_deref()
     }
 
     /// When the provider wants the session to end.
     pub fn not_after(&self) -> Option<Timestamp> {
-        self.not_after
+        self.0.not_after
     }
 }

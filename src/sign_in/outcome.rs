@@ -56,6 +56,8 @@ pub enum Callback {
     Stale {
         /// Where they wanted to go, as far as that is known.
         next: NextUrl,
+        /// How often it was begun again, this time included: for [`SignIn::restart`](super::SignIn::restart).
+        restarts: u8,
     },
     /// Beginning again would not help: the browser keeps no cookies, or it has begun again and again within a minute.
     LoopBroken,

@@ -28,8 +28,8 @@ pub const DEFAULT_LIMIT: usize = 100_000;
 /// Sign-ins that one browser can have open at once (tabs).
 const PER_BROWSER: usize = 16;
 
-/// Restarts of one browser within [`LOOP_WINDOW`] that are let pass.
-const RESTARTS: usize = 3;
+/// Restarts of one browser within [`LOOP_WINDOW`] that are let pass: each of its tabs may need one.
+const RESTARTS: usize = PER_BROWSER;
 
 /// Completed sign-ins of one browser within [`LOOP_WINDOW`] that are let pass: one who has to sign in that often
 /// loses the session again and again.

@@ -165,7 +165,7 @@ impl Browser<'_> {
 fn told(callback: &Callback) -> (&'static str, &str) {
     match callback {
         Callback::SignedIn { next, .. } => ("signed_in", next.as_str()),
-        Callback::Stale { next } => ("stale", next.as_str()),
+        Callback::Stale { next, .. } => ("stale", next.as_str()),
         Callback::LoopBroken => ("loop_broken", ""),
         Callback::Refused { rejected, next } => (rejected.reason(), next.as_str()),
     }

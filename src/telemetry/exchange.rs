@@ -171,7 +171,7 @@ impl Drop for Exchange {
         let took = self.began.elapsed();
         let portal = self.portal.as_ref().map_or("none", HostName::as_str);
         let outcome = self.outcome.label();
-        let status = self.status.unwrap_or(StatusCode::default());
+        let status = self.status.unwrap_or_default();
         let status_text = if self.status.is_some() { status.as_str() } else { "none" };
         self.metrics.exchange_ended(portal, outcome, status_text, took);
         if let Some(reason) = self.reason {

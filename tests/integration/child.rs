@@ -70,6 +70,12 @@ impl Gateway {
         self.lines.text.lock().unwrap().clone()
     }
 
+    /// The line of the log that has this message.
+    pub fn logged(&self, message: &str) -> serde_json::Value {
+        let lines = self.log().into_iter().map(|line| serde_json::from_str::<serde_json::Value>(&line).unwrap());
+        lines.into_iter().find(|line| line["message"] == message).unwrap_or_else(|| panic!("{:?}", self.log()))
+    }
+
     /// Waits for a line that holds `text`.
     pub async fn wait_for_log(&self, text: &str) {
         let found = self.lines.wait_for(|lines| lines.iter().any(|line| line.contains(text))).await;
@@ -88,11 +94,12 @@ impl Gateway {
         self.child.kill().await.unwrap();
     }
 
-    /// Waits for its end; gives the status and the rest of standard error.
+    /// Waits for its end and the end of its log; gives the status and what it wrote to standard error.
     pub async fn ended(&mut self) -> (ExitStatus, String) {
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends").unwrap();
         let mut said = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut said).await.unwrap();
+        self.lines.wait_for(|_| false).await; // the end of the log
         (status, said)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vestibule::clock::{Clock, Timestamp};
 
-use crate::harness::{Options, TestGateway, location, navigate, set_cookies, status_of};
+use crate::harness::{Options, TestGateway, eventually, location, navigate, set_cookies, status_of};
 use crate::recorder::{Answer, Recorder, http};
 
 async fn start() -> (TestGateway, Recorder) {
@@ -401,4 +401,99 @@ async fn expect_100_continue_is_answered_before_the_body() {
     assert_eq!(recorder.requests()[0].body, b"hello");
     // A refused upload is not even sent.
     assert_eq!(gateway.raw().await.status(head(&"A".repeat(43)).as_bytes()).await, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e6_no_answer_of_ours_is_kept_by_anybody() {
+    let (gateway, _recorder) = start().await;
+    let session = gateway.sign_in(&gateway.client(), "ana").await;
+    let plain = format!("http://localhost:{}", gateway.app.http_address().unwrap().port());
+    let admin = format!("http://{}", gateway.app.admin_address().unwrap());
+    let own = gateway.origin();
+    let page = [("accept", "text/html"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+    let cookie = format!("__Host-vestibule={session}");
+    for (method, url, status) in [
+        ("GET", format!("{own}/private/x"), 303),
+        ("HEAD", format!("{own}/private/x"), 303),
+        ("POST", format!("{own}/private/x"), 401),
+        ("GET", format!("{own}/denied/x.css"), 403),
+        ("GET", format!("{own}/a%00"), 400),
+        ("GET", format!("{own}/.vestibule/nothing"), 404),
+        ("GET", format!("{own}/.vestibule/sign-in"), 303),
+        ("GET", format!("{own}/.vestibule/sign-out"), 200),
+        ("POST", format!("{own}/.vestibule/sign-out"), 303),
+        ("GET", format!("{own}/.vestibule/signed-out"), 200),
+        ("GET", format!("{own}/.vestibule/oidc/acme/callback?code=x&state=y"), 400),
+        ("GET", format!("{own}/.vestibule/oidc/acme/callback"), 400),
+        ("TRACE", format!("{own}/private/x"), 405),
+        ("GET", format!("{plain}/x"), 301),
+        ("GET", format!("{admin}/readyz"), 200),
+        ("GET", format!("{admin}/metrics"), 200),
+    ] {
+        let method = http::Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = gateway.client().request(method.clone(), &url);
+        for (name, value) in page {
+            request = request.header(name, value);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), status, "{method} {url}");
+        assert_eq!(answer.headers()["cache-control"], "no-store", "{method} {url}");
+        assert_eq!(answer.headers().contains_key("strict-transport-security"), url.starts_with("https:"), "{url}");
+    }
+    // A page of the portal for somebody who is signed in is theirs alone; so is our answer to a refused one.
+    let answer = gateway.client().get(format!("{own}/denied/x")).header("cookie", &cookie).send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers()["cache-control"].to_str().unwrap()), (403, "no-store"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rewritten_answers_are_framed_for_whoever_asked() {
+    let recorder = Recorder::start(Answer::new(|request, _| match request.target() {
+        "/public/empty" => http(302, "Content-Type: text/html\r\nLocation: /x\r\n", b""),
+        _ => http(200, "Content-Type: text/html\r\n", b"<p>whole</p>"),
+    }))
+    .await;
+    let gateway = TestGateway::start(Options::plain(recorder.address)).await;
+    let get = |path: &str, more: &str| format!("GET /public/{path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n");
+    let mut raw = gateway.raw().await;
+    raw.send(get("empty", "").as_bytes()).await;
+    let empty = raw.until("0\r\n\r\n").await;
+    assert_eq!(status_of(&empty), 302);
+    raw.send(get("page", "Connection: close\r\n").as_bytes()).await;
+    let page = raw.rest().await;
+    assert!(page.starts_with("HTTP/1.1 200 "), "the answer before ended where it said: {page}");
+    assert!(page.contains("<p>whole</p>"), "{page}");
+    // HTTP/1.0 knows no chunks: the end of the connection is the end of the page.
+    let mut old = gateway.raw().await;
+    old.send(b"GET /public/page HTTP/1.0\r\nHost: localhost\r\n\r\n").await;
+    let page = old.rest().await;
+    assert!(page.ends_with("\r\n\r\n<p>whole</p>"), "{page}");
+    assert!(!page.to_lowercase().contains("transfer-encoding"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_is_not_a_body() {
+    let recorder = Recorder::start(Answer::new(|request, _| {
+        assert_eq!((request.all("upgrade"), request.all("connection")), (vec!["websocket"], vec!["Upgrade"]));
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSet-Cookie: __Host-vestibule=fixed\r\n\r\n".to_vec()
+    }))
+    .await;
+    let mut options = Options::plain(recorder.address);
+    options.portal.push_str("    limits: { body: 1KiB }\n");
+    let gateway = TestGateway::start(options).await;
+    let session = gateway.sign_in(&gateway.client(), "ana").await;
+    let head = |origin: &str| {
+        format!(
+            "GET /private/socket HTTP/1.1\r\nHost: localhost\r\nCookie: __Host-vestibule={session}\r\nOrigin: {origin}\r\nConnection: Upgrade\r\n\
+             Upgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+    };
+    // Another site's page may not open one: browsers send cookies along, and no preflight (RFC 6455, section 10.2).
+    assert_eq!(gateway.raw().await.status(head("https://evil.test").as_bytes()).await, 403);
+    assert_eq!(recorder.requests().len(), 0);
+    let mut raw = gateway.raw().await;
+    raw.send(head(&gateway.origin()).as_bytes()).await;
+    let answer = raw.until("\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 101 ") && !answer.contains("fixed"), "{answer}");
+    raw.send(&[b'~'; 4096]).await;
+    eventually("everything arrives", || recorder.bytes().iter().filter(|byte| **byte == b'~').count() == 4096).await;
 }

@@ -49,10 +49,8 @@ impl Options {
 /// A gateway and its identity provider.
 pub struct TestGateway {
     pub app: App,
-    pub provider: OpenIdProvider,
     pub folder: tempfile::TempDir,
     pub ca: rustls_pki_types::CertificateDer<'static>,
-    pub config: String,
     _provider_task: AbortOnDrop,
 }
 
@@ -113,7 +111,7 @@ impl TestGateway {
             )],
             post_logout_redirect_uris: vec![],
         });
-        Self { app, provider, folder, ca, config, _provider_task: provider_task }
+        Self { app, folder, ca, _provider_task: provider_task }
     }
 
     /// `https://localhost:PORT`.
@@ -236,6 +234,21 @@ impl Raw {
                 Err(_) => panic!("no answer within 20 s; so far: {text:?}"),
             }
         }
+    }
+
+    /// What comes, up to and with `end`.
+    pub async fn until(&mut self, end: &str) -> String {
+        let mut bytes = Vec::new();
+        let reading = async {
+            while !bytes.ends_with(end.as_bytes()) {
+                match self.stream.read_u8().await {
+                    Ok(byte) => bytes.push(byte),
+                    Err(_) => return,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(20), reading).await;
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Sends a request and gives the status of the answer; 0 when the connection was closed without one.

@@ -118,8 +118,8 @@ async fn accounts_that_are_no_customers_are_refused_each_with_its_reason() {
         change(&mut user);
         stage.jsm().add_user(user);
     };
-    with("agent", &|user| drop(user.groups.insert("jira-servicedesk-users".into())));
-    with("boss", &|user| drop(user.groups.insert("jira-administrators".into())));
+    with("agent", &|user| user.groups.extend(["jira-servicedesk-users".to_owned()]));
+    with("boss", &|user| user.groups.extend(["jira-administrators".to_owned()]));
     with("ldap", &|user| user.directory = Directory::ReadOnly);
     with("left", &|user| user.active = false);
     for (person, reason) in [

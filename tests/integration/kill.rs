@@ -200,8 +200,8 @@ impl Site {
 
 /// `NAME=VALUE`, if the answer sets that cookie to something.
 fn cookie(answer: &Response, name: &str) -> Option<String> {
-    let pairs = set_cookies(answer).into_iter().filter_map(|line| line.split(';').next().map(str::to_owned));
-    pairs.filter(|pair| pair.split_once('=').is_some_and(|(n, value)| n == name && !value.is_empty())).last()
+    let mut pairs = set_cookies(answer).into_iter().filter_map(|line| line.split(';').next().map(str::to_owned));
+    pairs.rfind(|pair| pair.split_once('=').is_some_and(|(n, value)| n == name && !value.is_empty()))
 }
 
 /// The same numbers in every run (a linear congruential generator, Knuth's MMIX).

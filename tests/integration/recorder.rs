@@ -9,7 +9,9 @@ use tokio::sync::watch;
 
 /// How the recorder answers. `{n}` is the number of the request.
 #[derive(Clone)]
-pub struct Answer(Arc<dyn Fn(&Request, usize) -> Vec<u8> + Send + Sync>);
+pub struct Answer(Arc<MakeAnswer>);
+
+type MakeAnswer = dyn Fn(&Request, usize) -> Vec<u8> + Send + Sync;
 
 impl Answer {
     pub fn new(answer: impl Fn(&Request, usize) -> Vec<u8> + Send + Sync + 'static) -> Self {

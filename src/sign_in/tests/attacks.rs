@@ -99,7 +99,12 @@ async fn loops_end() {
     let world = World::start().await;
     let mut browser = world.browser();
     browser.start("/a").await;
-    for _ in 0..3 {
+    // In a row: the count travels in the state.
+    for (state, outcome) in [("x.1", "stale"), ("x.2", "stale"), ("x.3", "loop_broken"), ("x.999", "loop_broken")] {
+        assert_eq!(told(&browser.callback(&format!("code=c&state={state}")).await).0, outcome, "{state}");
+    }
+    // Beside each other: as many as a browser has tabs.
+    for _ in 0..14 {
         assert_eq!(told(&browser.callback("code=c&state=unknown").await).0, "stale");
     }
     assert_eq!(told(&browser.callback("code=c&state=unknown").await).0, "loop_broken");
