@@ -50,7 +50,6 @@ class Visitor {
     visitor.console = [];
     visitor.requests = [];
     visitor.blocked = [];
-    visitor.held = [];
     await visitor.context.route('**', (route) => visitor.let(route));
     visitor.context.on('request', (request) => {
       // The browser does not say which page asks before it has one: then the request is that page.
@@ -144,25 +143,6 @@ const commands = {
     for await (const chunk of await download.createReadStream()) chunks.push(chunk);
     return { name: download.suggestedFilename(), base64: Buffer.concat(chunks).toString('base64') };
   },
-  // The tab's next requests whose address has this in it wait, those that follow a redirect too.
-  async hold({ path }) {
-    const visitor = current;
-    visitor.gate = await visitor.context.newCDPSession(visitor.page);
-    visitor.gate.on('Fetch.requestPaused', (paused) => visitor.held.push(paused));
-    await visitor.gate.send('Fetch.enable', { patterns: [{ urlPattern: `*${path}*` }] });
-  },
-  async held() {
-    const end = Date.now() + settings.patience;
-    while (current.held.length === 0) {
-      if (Date.now() > end) throw new Error('nothing asks for it');
-      await new Promise((soon) => setTimeout(soon, 20));
-    }
-    return current.held.map((paused) => paused.request.url);
-  },
-  async release() {
-    for (const { requestId } of current.held.splice(0)) await current.gate.send('Fetch.continueRequest', { requestId });
-    await current.gate.detach();
-  },
   async cookies() {
     return current.context.cookies();
   },
@@ -180,7 +160,7 @@ const commands = {
       await current.page.setViewportSize({ width, height });
       await current.page.emulateMedia({ colorScheme });
       const overflow = await current.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      await current.page.screenshot({ path: `${settings.screenshots}/${name}-${look}.png`, fullPage: true });
+      await current.page.screenshot({ path: `${settings.screenshots}/${name}-${look}.png`, fullPage: true, animations: 'disabled' });
       if (overflow > 0) throw new Error(`${name} is ${overflow} pixels too wide for ${look}`);
     }
     await current.page.setViewportSize({ width: 1280, height: 900 });

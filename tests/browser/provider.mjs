@@ -3,7 +3,8 @@
 // Prints {"issuer": ...} when it listens, and answers 503 until one line of JSON on standard input says for whom it works:
 //   {"client": {...}, "people": {login: {email, name}}, "claims_in_userinfo": false}
 // where "client" is client metadata (OpenID Connect Dynamic Client Registration 1.0, section 2). Then it prints
-// {"ready": true}. Its development pages take any password. It stops when standard input closes.
+// {"ready": true}. After a second line, {"token_endpoint": "down"}, it breaks off every call to exchange a code, and prints
+// {"down": true}. Its development pages take any password. It stops when standard input closes.
 import { generateKeyPairSync } from 'node:crypto';
 import http from 'node:http';
 import readline from 'node:readline';
@@ -51,6 +52,14 @@ lines.once('line', (line) => {
   const answer = provider(JSON.parse(line)).callback();
   server.off('request', notYet);
   server.on('request', answer);
+  lines.once('line', () => {
+    server.off('request', answer);
+    server.on('request', (request, response) => {
+      if (request.url.startsWith('/token')) request.socket.destroy();
+      else answer(request, response);
+    });
+    console.log(JSON.stringify({ down: true }));
+  });
   console.log(JSON.stringify({ ready: true }));
 });
 lines.on('close', () => process.exit(0));

@@ -50,6 +50,12 @@ impl CertifiedProvider {
         assert_eq!(self.script.answer().await, json!({"ready": true}));
     }
 
+    /// From now on it breaks off every call to exchange a code.
+    pub async fn break_off_exchanges(&mut self) {
+        self.script.tell(&json!({"token_endpoint": "down"})).await;
+        assert_eq!(self.script.answer().await, json!({"down": true}));
+    }
+
     /// Stops it as a power cut does.
     pub async fn kill(self) {
         self.script.kill().await;

@@ -144,20 +144,6 @@ impl Browser {
         (file["name"].as_str().unwrap().to_owned(), bytes.unwrap())
     }
 
-    /// Lets requests with this in their path wait until [`release`](Self::release).
-    pub async fn hold(&mut self, path: &str) {
-        self.act(json!({"do": "hold", "path": path})).await;
-    }
-
-    /// Waits until a request waits.
-    pub async fn holds(&mut self) {
-        self.act(json!({"do": "held"})).await;
-    }
-
-    pub async fn release(&mut self) {
-        self.act(json!({"do": "release"})).await;
-    }
-
     /// Names of the cookies that this visitor's browser has.
     pub async fn cookies(&mut self) -> Vec<String> {
         let cookies = self.act(json!({"do": "cookies"})).await;

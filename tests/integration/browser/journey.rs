@@ -284,21 +284,19 @@ impl Walk<'_> {
     }
 
     /// Whoever is on the way in is told; whoever is in goes on.
-    async fn the_provider_is_down(&mut self, provider: CertifiedProvider) {
+    async fn the_provider_is_down(&mut self, mut provider: CertifiedProvider) {
         self.browser.visitor("late").await;
         self.browser.open(&self.url(DEEP_LINK)).await;
         self.names_themselves("ana").await;
         self.browser.sees(Thing::Heading("Authorize")).await;
-        self.browser.hold("/.vestibule/oidc/").await;
+        provider.break_off_exchanges().await;
         self.browser.click(Thing::Button("Continue")).await;
-        self.browser.holds().await;
-        provider.kill().await;
-        self.browser.release().await;
         self.browser.sees(Thing::Heading("Sign-in is not available right now")).await;
         assert_eq!(self.browser.status().await, 503);
         self.browser.sees(Thing::Link("Try again")).await;
         self.all_is_well_but(&[503]).await;
 
+        provider.kill().await;
         self.browser.visitor("ana").await;
         self.browser.traffic().await;
         self.world.jsm.kill_all(ANA);
