@@ -135,6 +135,8 @@ impl Walk<'_> {
         browser.picture("portals", &ALL_LOOKS).await;
         browser.open(&portal).await;
         browser.click(Thing::Text("Get help")).await;
+        browser.sees(Thing::Heading("Get help")).await;
+        browser.sees(Thing::Text("Signed in as Ana Almeida")).await; // the page's script is at work
         browser.fill(Thing::Field("Summary"), "The printer is on fire").await;
         browser.fill(Thing::Field("Description"), "It says \"PC LOAD LETTER\" <b>& smokes</b>.").await;
         browser.attach(Thing::Field("Attachments"), "what went wrong.log", ATTACHMENT).await;
@@ -173,6 +175,7 @@ impl Walk<'_> {
         let portal = self.url(DEEP_LINK);
         self.browser.open(&portal).await;
         self.browser.click(Thing::Text("Get help")).await;
+        self.browser.sees(Thing::Text("Signed in as Ana Almeida")).await; // the page's script is at work
         self.browser.fill(Thing::Field("Summary"), "A second one").await;
         assert!(self.world.jsm.kill_all(ANA) > 0, "her session at JSM dies");
         self.browser.attach(Thing::Field("Attachments"), "second.log", ATTACHMENT).await;
