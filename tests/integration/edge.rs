@@ -497,3 +497,27 @@ async fn a_websocket_is_not_a_body() {
     raw.send(&[b'~'; 4096]).await;
     eventually("everything arrives", || recorder.bytes().iter().filter(|byte| **byte == b'~').count() == 4096).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_in_json_requests_become_the_upstreams() {
+    let (gateway, recorder) = start().await;
+    let client = gateway.client();
+    gateway.sign_in(&client, "ana").await;
+    let (url, origin) = (format!("{}/private/models", gateway.origin()), gateway.origin());
+    let json = format!(
+        "{{\"clientBasePath\":\"{origin}/servicedesk/customer\",\"escaped\":\"{}\"}}",
+        origin.replace('/', "\\/")
+    );
+    let text = format!("see {origin}/a");
+    for (content_type, body) in [("application/json", &json), ("text/plain", &text)] {
+        let request = client.post(&url).header("origin", &origin).header("content-type", content_type);
+        assert_eq!(request.body(body.clone()).send().await.unwrap().status(), 200);
+    }
+    let requests = recorder.requests();
+    let upstream = format!("http://{}", recorder.address);
+    let expected = json.replace(&origin, &upstream).replace(&origin.replace('/', "\\/"), &upstream.replace('/', "\\/"));
+    assert_eq!(String::from_utf8_lossy(&requests[0].body), expected);
+    assert_eq!((requests[0].all("transfer-encoding"), requests[0].all("content-length").len()), (vec!["chunked"], 0));
+    assert_eq!(String::from_utf8_lossy(&requests[1].body), text, "what people write is left as it is");
+    assert_eq!(requests[1].all("content-length"), [text.len().to_string()]);
+}

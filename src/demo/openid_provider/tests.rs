@@ -59,6 +59,7 @@ impl World {
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(20))
             .no_proxy()
+            .pool_max_idle_per_host(0) // what a hostile answer leaves behind is nobody else's
             .build()
             .unwrap();
         Self { provider, http, clock }
