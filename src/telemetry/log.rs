@@ -53,3 +53,21 @@ pub fn report_panics(metrics: &super::Metrics) {
         tracing::error!(place, "a panic was caught; one request was lost");
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Metrics;
+
+    #[test]
+    fn a_panic_is_counted() {
+        let metrics = Metrics::new().unwrap();
+        let before = std::panic::take_hook();
+        report_panics(&metrics);
+        let caught = std::thread::spawn(|| panic!("on purpose")).join();
+        std::panic::set_hook(before);
+        assert!(caught.is_err());
+        let text = String::from_utf8(metrics.encode().unwrap()).unwrap();
+        assert!(text.contains("vestibule_panics_total 1"), "{text}");
+    }
+}

@@ -521,3 +521,23 @@ async fn addresses_in_json_requests_become_the_upstreams() {
     assert_eq!(String::from_utf8_lossy(&requests[1].body), text, "what people write is left as it is");
     assert_eq!(requests[1].all("content-length"), [text.len().to_string()]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_1_2_and_1_3_are_spoken_and_nothing_older_than_the_setting() {
+    use reqwest::tls::Version;
+    let recorder = Recorder::start(Answer::default()).await;
+    let gateway = TestGateway::start(Options::plain(recorder.address)).await;
+    for version in [Version::TLS_1_2, Version::TLS_1_3] {
+        let client = gateway.client_builder().min_tls_version(version).max_tls_version(version).build().unwrap();
+        let answer = client.get(format!("{}/public/x", gateway.origin())).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{version:?}");
+    }
+    let mut strict = Options::plain(recorder.address);
+    strict.tls = ", minimum_version: \"1.3\"".into();
+    let gateway = TestGateway::start(strict).await;
+    for (version, served) in [(Version::TLS_1_2, false), (Version::TLS_1_3, true)] {
+        let client = gateway.client_builder().min_tls_version(version).max_tls_version(version).build().unwrap();
+        let answer = client.get(format!("{}/public/x", gateway.origin())).send().await;
+        assert_eq!(answer.is_ok(), served, "{version:?}");
+    }
+}

@@ -27,6 +27,8 @@ pub struct Options {
     pub listen: String,
     /// Lines at the top level.
     pub top: String,
+    /// More of `tls`, from a comma on.
+    pub tls: String,
     /// The upstream's address.
     pub upstream: String,
     /// Where `now` comes from.
@@ -40,6 +42,7 @@ impl Options {
             portal: "    customer_session: none\n    rules:\n      - { path: \"/public/**\", access: public }\n      - { path: \"/denied/**\", access: deny }\n".into(),
             listen: String::new(),
             top: String::new(),
+            tls: String::new(),
             upstream: format!("http://{upstream}"),
             clock: Clock::System,
         }
@@ -86,7 +89,7 @@ impl TestGateway {
         let config = format!(
             "version: 1\n\
              listen:\n  https: \"127.0.0.1:0\"\n  http: \"127.0.0.1:0\"\n  admin: \"127.0.0.1:0\"\n{listen}\
-             tls: {{ certificates: [ {{ cert: cert.pem, key: key.pem }} ] }}\n\
+             tls: {{ certificates: [ {{ cert: cert.pem, key: key.pem }} ]{tls} }}\n\
              keys: [ {KEY} ]\n\
              session: {{ store: {{ embedded: {{ path: sessions.redb }} }} }}\n\
              identity_providers:\n  acme:\n    oidc: {{ issuer: \"{issuer}\", client_id: vestibule, client_secret: secret }}\n    \
@@ -96,6 +99,7 @@ impl TestGateway {
              admission: {{ email_domains: {{ allow: [acme.com] }} }}\n{portal}",
             listen = options.listen,
             top = options.top,
+            tls = options.tls,
             upstream = options.upstream,
             portal = options.portal,
         );
