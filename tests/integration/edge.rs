@@ -495,7 +495,13 @@ async fn a_websocket_is_not_a_body() {
     let answer = raw.until("\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 101 ") && !answer.contains("fixed"), "{answer}");
     raw.send(&[b'~'; 4096]).await;
-    eventually("everything arrives", || recorder.bytes().iter().filter(|byte| **byte == b'~').count() == 4096).await;
+    // A client of a WebSocket reads all the time.
+    let arrived =
+        eventually("everything arrives", || recorder.bytes().iter().filter(|byte| **byte == b'~').count() == 4096);
+    tokio::select! {
+        () = arrived => {}
+        answer = raw.until("never") => panic!("the tunnel was closed: {answer}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
