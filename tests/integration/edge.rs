@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vestibule::clock::{Clock, Timestamp};
 
-use crate::harness::{Options, TestGateway, eventually, location, navigate, set_cookies, status_of};
+use crate::harness::{Options, TestGateway, location, navigate, set_cookies, status_of};
 use crate::recorder::{Answer, Recorder, http};
 
 async fn start() -> (TestGateway, Recorder) {
