@@ -45,7 +45,7 @@ use crate::session::Sessions;
 use crate::sign_in::SignIn;
 use crate::telemetry::{Exchange, Metrics, Outcome};
 use admit::Verdict;
-use context::{Forwarding, Repeat, RequestCtx, Stage};
+use context::{Repeat, RequestCtx, Stage};
 use site::Site;
 
 /// The gateway: what every exchange needs.
@@ -272,6 +272,3 @@ impl Gateway {
         refuse::reply(refusal, ctx)
     }
 }
-
-/// The box in which a request that may be forwarded travels.
-type Allowed = Box<Forwarding>;

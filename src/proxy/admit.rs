@@ -6,10 +6,10 @@ use http::header::{self, HeaderMap};
 use http::{Method, Version};
 use pingora::proxy::Session;
 
+use super::Gateway;
 use super::context::{Forwarding, RequestCtx};
 use super::same_origin::is_same_origin;
 use super::site::{NativePage, Site};
-use super::{Allowed, Gateway};
 use crate::clock::Stopwatch;
 use crate::listener::head_guard;
 use crate::pages::{self, Wants};
@@ -29,7 +29,7 @@ pub const OWN_PATHS: &str = "/.vestibule";
 #[derive(Debug)]
 pub enum Verdict {
     /// It goes on.
-    Forward(Allowed),
+    Forward(Box<Forwarding>),
     /// We answer.
     Reply(Outcome, Reply),
 }

@@ -7,7 +7,7 @@ const OURS: &str = "__host-vestibule";
 
 /// The name of the cookie, when the field has one.
 pub fn name(value: &HeaderValue) -> Option<&str> {
-    let (pair, _) = split_once_or_all(value.to_str().ok()?, ';');
+    let pair = value.to_str().ok()?.split(';').next()?;
     let (name, _) = pair.split_once('=')?;
     let name = name.trim();
     (!name.is_empty()).then_some(name)
@@ -52,10 +52,6 @@ pub fn without(value: &HeaderValue, is_held: impl Fn(&str) -> bool) -> Option<He
         return None;
     }
     HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok()
-}
-
-fn split_once_or_all(text: &str, separator: char) -> (&str, &str) {
-    text.split_once(separator).unwrap_or((text, ""))
 }
 
 #[cfg(test)]
