@@ -32,6 +32,8 @@ pub mod telemetry;
 pub mod admin;
 pub mod demo;
 
+pub mod saml;
+
 pub mod clock;
 pub mod email;
 pub mod http_client;

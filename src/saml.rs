@@ -1,0 +1,13 @@
+//! SAML 2.0 as a protocol: reading, judging, writing and signing its messages.
+//!
+//! Owns the XML of SAML, from octets to claims and back. Does no I/O, reads no clock and knows no session: keys, `now` and
+//! what was asked for are arguments. `sign_in::saml` uses it as a service provider, the Cloud broker and the demo as an
+//! identity provider, `vestibule saml verify` as a tool: one code path for all.
+//!
+//! Trusts nothing in a message but what a signature under a key from metadata covers, read from the very octets that were
+//! hashed. Refuses what is not one of the few shapes that providers really send (`docs/security.md` tells which attack
+//! stops where).
+
+pub mod instant;
+pub mod names;
+pub mod xml;
