@@ -23,6 +23,7 @@ use crate::portal::HostName;
 use crate::portal::settings::{CustomerSessionSettings, PortalSettings};
 use crate::proxy::Gateway;
 use crate::proxy::site::{Site, SiteUnusable};
+use crate::proxy::tunnel::Tunnels;
 use crate::random::Random;
 use crate::session::{Sessions, StoreError};
 use crate::sign_in::{SignIn, UnusableProvider};
@@ -203,6 +204,7 @@ fn gateway(
         sites,
         sign_in,
         sessions: sessions.clone(),
+        tunnels: Tunnels::default(),
         metrics: metrics.clone(),
         trusted_proxies: listen.trusted_proxies.clone(),
         limits: listen.limits,

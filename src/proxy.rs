@@ -15,6 +15,7 @@ pub mod rewrite;
 mod same_origin;
 mod set_cookie;
 pub mod site;
+pub mod tunnel;
 mod upstream;
 mod upstream_request;
 mod upstream_response;
@@ -47,6 +48,7 @@ use crate::telemetry::{Exchange, Metrics, Outcome};
 use admit::Verdict;
 use context::{Repeat, RequestCtx, Stage};
 use site::Site;
+use tunnel::Tunnels;
 
 /// The gateway: what every exchange needs.
 pub struct Gateway {
@@ -56,6 +58,8 @@ pub struct Gateway {
     pub sign_in: Arc<SignIn>,
     /// Who is signed in.
     pub sessions: Sessions,
+    /// The upstream's side of WebSockets.
+    pub tunnels: Tunnels,
     /// What is counted.
     pub metrics: Metrics,
     /// Peers whose `X-Forwarded-For` is believed.
@@ -97,6 +101,11 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, http: &mut Session, ctx: &mut RequestCtx) -> Result<bool> {
         let reply = match self.admit(http, ctx).await {
+            Ok(Verdict::Forward(forwarding)) if forwarding.request.is_websocket() => {
+                ctx.stage = Stage::Forwarding(forwarding);
+                self.tunnel(http, ctx).await?;
+                return Ok(true);
+            }
             Ok(Verdict::Forward(forwarding)) => {
                 answer::invite_body(http).await?;
                 ctx.stage = Stage::Forwarding(forwarding);
@@ -138,10 +147,6 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         let limit = ctx.site.as_ref().map_or(0, |site| site.settings.limits.body);
         let Some(forwarding) = ctx.forwarding() else { return Ok(()) };
-        // What goes through a WebSocket is no body; a request for one has none.
-        if forwarding.request.is_websocket() {
-            return Ok(());
-        }
         let length = body.as_ref().map_or(0, Bytes::len);
         forwarding.received = forwarding.received.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
         if forwarding.received > limit {

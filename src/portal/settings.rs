@@ -175,6 +175,8 @@ pub struct PortalLimits {
     pub upstream_response: Duration,
     /// How long an idle upstream connection is kept.
     pub upstream_idle: Duration,
+    /// How long a WebSocket stays open with nothing going through it either way.
+    pub websocket_idle: Duration,
 }
 
 impl Default for PortalLimits {
@@ -184,6 +186,7 @@ impl Default for PortalLimits {
             upstream_connect: Duration::from_secs(5),
             upstream_response: Duration::from_secs(60),
             upstream_idle: Duration::from_secs(60),
+            websocket_idle: Duration::from_secs(5 * 60),
         }
     }
 }

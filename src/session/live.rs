@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use super::customer_session::CustomerSession;
 use super::entry::SessionEntry;
@@ -60,6 +60,7 @@ pub struct LiveSession {
     /// The `last_seen` that was last given to the store.
     written: AtomicI64,
     ended: AtomicBool,
+    ending: Notify,
     customer_session: ArcSwapOption<CustomerSession>,
     /// The highest generation ever held.
     generation: AtomicU64,
@@ -101,6 +102,7 @@ impl LiveSession {
             last_seen: AtomicI64::new(last_seen.millis()),
             written: AtomicI64::new(last_seen.millis()),
             ended: AtomicBool::new(false),
+            ending: Notify::new(),
             generation: AtomicU64::new(customer_session.as_ref().map_or(0, CustomerSession::generation)),
             customer_session: ArcSwapOption::from_pointee(customer_session),
             single_flight: Mutex::new(()),
@@ -172,6 +174,19 @@ impl LiveSession {
         self.ended.load(Ordering::Acquire)
     }
 
+    /// Waits until the session is ended. Its time may be over before anybody ends it: see [`LiveSession::is_over`].
+    pub async fn ended(&self) {
+        let ending = self.ending.notified();
+        if !self.is_ended() {
+            ending.await;
+        }
+    }
+
+    /// Notes a use that is no request: something came through an open tunnel.
+    pub fn is_used(&self, now: Timestamp) {
+        self.last_seen.fetch_max(now.millis(), Ordering::Relaxed);
+    }
+
     /// The customer session, when one is held. Takes no lock.
     pub fn customer_session(&self) -> Option<Arc<CustomerSession>> {
         self.customer_session.load_full()
@@ -196,13 +211,13 @@ impl LiveSession {
             return Standing::Over;
         }
         if now > self.last_seen() {
-            self.last_seen.fetch_max(now.millis(), Ordering::Relaxed);
+            self.is_used(now);
         }
         Standing::Sound
     }
 
     /// Whether the session's time is over.
-    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+    pub fn is_over(&self, now: Timestamp) -> bool {
         now.max(self.last_seen()) >= self.expires()
     }
 
@@ -223,7 +238,9 @@ impl LiveSession {
 
     /// Ends the session. True for the one call that did it.
     pub(super) fn mark_ended(&self) -> bool {
-        !self.ended.swap(true, Ordering::AcqRel)
+        let first = !self.ended.swap(true, Ordering::AcqRel);
+        self.ending.notify_waiters();
+        first
     }
 
     /// Takes the customer session out.

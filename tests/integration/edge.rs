@@ -471,30 +471,6 @@ async fn rewritten_answers_are_framed_for_whoever_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_websocket_opens_for_the_portals_own_pages_alone() {
-    let recorder = Recorder::start(Answer::new(|request, _| {
-        assert_eq!((request.all("upgrade"), request.all("connection")), (vec!["websocket"], vec!["Upgrade"]));
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSet-Cookie: __Host-vestibule=fixed\r\n\r\n".to_vec()
-    }))
-    .await;
-    let gateway = TestGateway::start(Options::plain(recorder.address)).await;
-    let session = gateway.sign_in(&gateway.client(), "ana").await;
-    let head = |origin: &str| {
-        format!(
-            "GET /private/socket HTTP/1.1\r\nHost: localhost\r\nCookie: __Host-vestibule={session}\r\nOrigin: {origin}\r\nConnection: Upgrade\r\n\
-             Upgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        )
-    };
-    // Another site's page may not open one: browsers send cookies along, and no preflight (RFC 6455, section 10.2).
-    assert_eq!(gateway.raw().await.status(head("https://evil.test").as_bytes()).await, 403);
-    assert_eq!(recorder.requests().len(), 0);
-    let mut raw = gateway.raw().await;
-    raw.send(head(&gateway.origin()).as_bytes()).await;
-    let answer = raw.until("\r\n\r\n").await;
-    assert!(answer.starts_with("HTTP/1.1 101 ") && !answer.contains("fixed"), "{answer}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn addresses_in_json_requests_become_the_upstreams() {
     let (gateway, recorder) = start().await;
     let client = gateway.client();

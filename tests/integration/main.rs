@@ -22,3 +22,4 @@ mod process;
 mod secrecy;
 mod smuggling;
 mod upstream;
+mod websocket;

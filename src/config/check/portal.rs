@@ -227,11 +227,18 @@ impl Check<'_> {
             default.upstream_idle,
             seconds(1)..=minutes(60),
         );
+        let websocket = self.duration(
+            &place.key("websocket_idle"),
+            raw.websocket_idle.as_ref(),
+            default.websocket_idle,
+            seconds(1)..=minutes(24 * 60),
+        );
         Some(PortalLimits {
             body: body?,
             upstream_connect: connect?,
             upstream_response: response?,
             upstream_idle: idle?,
+            websocket_idle: websocket?,
         })
     }
 }

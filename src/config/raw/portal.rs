@@ -199,4 +199,7 @@ pub(in crate::config) struct RawPortalLimits {
     /// How long an idle connection to the upstream is kept.
     #[schemars(extend("default" = "1m"))]
     pub upstream_idle: Option<DurationText>,
+    /// How long a WebSocket stays open with nothing going through it either way.
+    #[schemars(extend("default" = "5m"))]
+    pub websocket_idle: Option<DurationText>,
 }

@@ -1,0 +1,197 @@
+//! WebSockets (RFC 6455): the handshake by the same rules as any request, then octets both ways.
+//!
+//! Not Pingora's own loop: in 0.9.1 that takes the end of the handshake's empty body for the end of the tunnel whenever the
+//! upstream's 101 is read first, and it may offer HTTP/2 to the upstream, which knows no upgrade. A loop of our own also
+//! sees the session: a tunnel lasts no longer than the session that opened it.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::{self, HeaderValue};
+use pingora::connectors::http::v1::Connector;
+use pingora::http::ResponseHeader;
+use pingora::protocols::ALPN;
+use pingora::protocols::http::v1::client::HttpSession;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::context::{Repeat, RequestCtx};
+use super::{Gateway, answer, refuse, upstream_request, upstream_response};
+use crate::clock;
+use crate::reply::Reply;
+use crate::session::LiveSession;
+use crate::telemetry::Outcome;
+
+/// How often an open tunnel looks whether its session's time is over. A sign-out closes it at once.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Opens the upstream's side of tunnels. A connection that has been one is never used again.
+pub struct Tunnels {
+    connector: Connector,
+}
+
+impl Default for Tunnels {
+    fn default() -> Self {
+        Self { connector: Connector::new(None) }
+    }
+}
+
+/// What the upstream says to a handshake.
+enum Shaken {
+    /// It switches protocols.
+    Open(Box<HttpSession>, Box<ResponseHeader>),
+    /// It does not.
+    Refused(StatusCode),
+}
+
+/// Why a tunnel was closed.
+#[derive(Clone, Copy, Debug)]
+enum Closed {
+    ByVisitor,
+    ByUpstream,
+    Idle,
+    SessionEnded,
+}
+
+impl Gateway {
+    /// Answers a permitted handshake, and stays until the tunnel is closed.
+    pub(super) async fn tunnel(&self, http: &mut Session, ctx: &mut RequestCtx) -> Result<()> {
+        let reply = match self.shake_hands(http, ctx).await {
+            Ok(Shaken::Open(upstream, head)) => return self.relay(http, *upstream, head, ctx).await,
+            // A browser tells its script no more than that it failed.
+            Ok(Shaken::Refused(status)) => {
+                ctx.exchange.ends(Outcome::Forwarded, status);
+                Reply::empty(status)
+            }
+            Err(error) => {
+                let refusal = refuse::refusal_for(&error, ctx);
+                self.refuse(&refusal, ctx)
+            }
+        };
+        http.set_keepalive(None);
+        answer::send(http, reply, ctx.exchange.request_id()).await
+    }
+
+    /// Sends the handshake on; once more when the customer session turns out to be dead.
+    async fn shake_hands(&self, http: &mut Session, ctx: &mut RequestCtx) -> Result<Shaken> {
+        loop {
+            let mut upstream = self.connect(ctx).await?;
+            let mut request = http.req_header().clone();
+            upstream_request::prepare(http.req_header(), &mut request, ctx)?;
+            upstream.write_request_header(Box::new(request)).await.map_err(|error| error.into_up())?;
+            let head = loop {
+                upstream.read_response().await.map_err(|error| error.into_up())?;
+                let head = upstream.resp_header().ok_or_else(|| Error::new_up(ErrorType::ReadError))?;
+                if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
+                    break head.clone();
+                }
+            };
+            if let Err(error) = self.watch_customer_session(http, &head, ctx).await {
+                match ctx.forwarding() {
+                    Some(forwarding) if forwarding.repeat == Repeat::Due => forwarding.repeat = Repeat::Done,
+                    _ => return Err(error),
+                }
+                continue;
+            }
+            return match head.status {
+                StatusCode::SWITCHING_PROTOCOLS if upstream.was_upgraded() && is_websocket(&head) => {
+                    Ok(Shaken::Open(Box::new(upstream), Box::new(head)))
+                }
+                // Switched, but to something that nobody asked for.
+                StatusCode::SWITCHING_PROTOCOLS => Err(Error::new_up(ErrorType::InvalidHTTPHeader)),
+                status => Ok(Shaken::Refused(status)),
+            };
+        }
+    }
+
+    /// A connection of its own: to the next address when one does not answer.
+    async fn connect(&self, ctx: &RequestCtx) -> Result<HttpSession> {
+        let Some(site) = ctx.site.as_ref() else { return Err(Error::new(ErrorType::HTTPStatus(500))) };
+        let mut tried = 0_usize;
+        loop {
+            let mut peer = site.upstream.peer().map_err(|_| Error::new_up(ErrorType::ConnectNoRoute))?;
+            peer.options.alpn = ALPN::H1;
+            match self.tunnels.connector.get_http_session(&*peer).await {
+                Ok((upstream, _)) => return Ok(upstream),
+                Err(error) => {
+                    tried = tried.saturating_add(1);
+                    let next = peer._address.as_inet().is_some_and(|failed| site.upstream.has_another(*failed, tried));
+                    if !next {
+                        return Err(error.into_up());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn relay(
+        &self,
+        http: &mut Session,
+        mut upstream: HttpSession,
+        mut head: Box<ResponseHeader>,
+        ctx: &mut RequestCtx,
+    ) -> Result<()> {
+        upstream_response::prepare(http.req_header(), &mut head, ctx)?;
+        head.insert_header(header::CONNECTION, HeaderValue::from_static("Upgrade"))?;
+        head.insert_header(header::UPGRADE, HeaderValue::from_static("websocket"))?;
+        let idle_time = ctx.site.as_ref().map_or(Duration::ZERO, |site| site.settings.limits.websocket_idle);
+        let session = ctx.forwarding().and_then(|forwarding| forwarding.permit.session().cloned());
+        let visitor = http.as_downstream_mut();
+        visitor.write_response_header(head).await?;
+        // The tunnel has an idle time of its own, for both sides together.
+        visitor.set_read_timeout(None);
+        upstream.read_timeout = None;
+        upstream.maybe_upgrade_body_writer();
+        let mut idle_until = clock::deadline(idle_time);
+        let mut look_again = tokio::time::interval(LOOK_AGAIN);
+        look_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let closed = loop {
+            tokio::select! {
+                read = visitor.read_request_body() => {
+                    let Ok(Some(octets)) = read else { break Closed::ByVisitor };
+                    if let Some(session) = &session {
+                        session.is_used(self.clock.now());
+                    }
+                    if upstream.write_body(&octets).await.is_err() {
+                        break Closed::ByUpstream;
+                    }
+                    idle_until = clock::deadline(idle_time);
+                }
+                read = upstream.read_body_bytes() => {
+                    let Ok(Some(octets)) = read else { break Closed::ByUpstream };
+                    if visitor.write_response_body(octets, false).await.is_err() {
+                        break Closed::ByVisitor;
+                    }
+                    idle_until = clock::deadline(idle_time);
+                }
+                () = ended(session.as_deref()) => break Closed::SessionEnded,
+                _ = look_again.tick() => {
+                    if session.as_ref().is_some_and(|session| session.is_over(self.clock.now())) {
+                        break Closed::SessionEnded;
+                    }
+                }
+                () = until(idle_until) => break Closed::Idle,
+            }
+        };
+        tracing::debug!(request = %ctx.exchange.request_id(), ?closed, "a tunnel was closed");
+        upstream.shutdown().await;
+        Ok(())
+    }
+}
+
+fn is_websocket(head: &ResponseHeader) -> bool {
+    head.headers.get(header::UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Waits for the end of the session; without one, for ever.
+async fn ended(session: Option<&LiveSession>) {
+    match session {
+        Some(session) => session.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(deadline: Instant) {
+    tokio::time::sleep_until(deadline).await;
+}
