@@ -219,6 +219,7 @@ impl SignIn {
         let pending = match self.pending.take(state, browser, at.portal, &provider.name, self.clock.now()) {
             Taken::Pending(pending) => pending,
             Taken::Unknown => return self.stale(browser, restarts_of(state)),
+            Taken::OtherTab(next) => return self.stale_to(next, browser, restarts_of(state)),
             Taken::Repeated(next) => return Callback::Stale { next, restarts: restarts_of(state) },
             Taken::RepeatedEndlessly => return Callback::LoopBroken,
             Taken::OtherProvider(next) => {
@@ -266,8 +267,12 @@ impl SignIn {
 
     /// Nobody knows it: begin again, unless that was done in a row already, or too often by this browser's tabs.
     fn stale(&self, browser: BrowserHash, so_far: u8) -> Callback {
+        self.stale_to(NextUrl::root(), browser, so_far)
+    }
+
+    fn stale_to(&self, next: NextUrl, browser: BrowserHash, so_far: u8) -> Callback {
         if so_far < RESTARTS_IN_A_ROW && self.pending.may_restart(browser, self.clock.now()) {
-            Callback::Stale { next: NextUrl::root(), restarts: so_far.saturating_add(1) }
+            Callback::Stale { next, restarts: so_far.saturating_add(1) }
         } else {
             Callback::LoopBroken
         }

@@ -33,6 +33,9 @@ use crate::telemetry::{Outcome, Step};
 /// How long a browser keeps the cookie that binds its pending sign-ins.
 const SIGN_IN_LASTS: Duration = Duration::from_secs(3600);
 
+/// Tabs of one browser whose sign-ins end within this time share the session of the first.
+const ONE_SIGN_IN: Duration = Duration::from_secs(60);
+
 impl Gateway {
     /// Answers a request for something of ours.
     pub(super) async fn serve_own(
@@ -193,6 +196,10 @@ impl Gateway {
         let outcome = self.sign_in.callback(at(site), provider, query, browser_of(visitor)).await;
         ctx.exchange.took(Step::SignIn, watch.elapsed());
         match outcome {
+            // Tabs that expired together sign in together: the first one opens the session for all.
+            Callback::SignedIn { identity, next, .. } if self.was_faster(visitor, &identity) => {
+                Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(next.as_str())))
+            }
             Callback::SignedIn { identity, id_token, next } => {
                 self.signed_in(identity, id_token, &next, site, visitor, ctx).await
             }
@@ -214,6 +221,17 @@ impl Gateway {
                 Err(refuse::sign_in_refusal(&rejected))
             }
         }
+    }
+
+    /// Whether another tab of the same browser has just signed the same person in. The session then is of this very
+    /// sign-in, in all that counts: the same browser, provider and person, a moment ago.
+    fn was_faster(&self, visitor: &Visitor, identity: &VerifiedIdentity) -> bool {
+        visitor.session.as_ref().is_some_and(|session| {
+            let theirs = session.identity();
+            let same = (theirs.provider(), theirs.issuer(), theirs.subject());
+            same == (identity.provider(), identity.issuer(), identity.subject())
+                && self.clock.now().since(session.opened()) < ONE_SIGN_IN
+        })
     }
 
     /// Admission, then a new session under a new id; the one before it ends (security case C2).

@@ -72,6 +72,9 @@ pub(super) enum Taken {
     RepeatedEndlessly,
     /// It was for another provider (mix-up, RFC 9700 section 4.4). It is used up.
     OtherProvider(NextUrl),
+    /// Begun with a key that was given a moment ago, perhaps to this very browser: of several tabs that a new browser opens
+    /// at once, each is given one, and the last one stays. It stays untouched; only where it wanted to go is told.
+    OtherTab(NextUrl),
     /// Unknown, expired, pushed out, or of another browser or portal: whose it is stays untouched.
     Unknown,
 }
@@ -159,9 +162,14 @@ impl PendingSignIns {
         now: Timestamp,
     ) -> Taken {
         let mut tables = self.tables();
-        let Some((owner, slot)) = tables.slot(&sha256(state), now) else { return Taken::Unknown };
+        let key = sha256(state);
+        let Some((owner, slot)) = tables.slot(&key, now) else { return Taken::Unknown };
         if *owner != browser {
-            return Taken::Unknown;
+            let (owner, next) = match slot {
+                Slot::Waiting(pending) if pending.portal == *portal => (*owner, pending.next.clone()),
+                _ => return Taken::Unknown,
+            };
+            return if tables.is_new(owner, now) { Taken::OtherTab(next) } else { Taken::Unknown };
         }
         match slot {
             Slot::Used { portal: at, repeats, .. } if at == portal && *repeats >= REPEATS => Taken::RepeatedEndlessly,
@@ -233,6 +241,12 @@ impl Tables {
         if keys.is_empty() {
             self.browsers.remove(&browser);
         }
+    }
+
+    /// Whether that browser was given its key within [`LIFETIME`].
+    fn is_new(&mut self, browser: BrowserHash, now: Timestamp) -> bool {
+        let keys = self.browsers.get(&browser, now).cloned().unwrap_or_default();
+        keys.iter().any(|key| self.newcomers.get(key, now).is_some())
     }
 
     fn slot(&mut self, key: &Key, now: Timestamp) -> Option<&mut (BrowserHash, Slot)> {

@@ -513,3 +513,23 @@ async fn tls_1_2_and_1_3_are_spoken_and_nothing_older_than_the_setting() {
         assert_eq!(answer.is_ok(), served, "{version:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_tab_shares_the_session_of_the_first() {
+    let recorder = Recorder::start(Answer::default()).await;
+    let gateway = TestGateway::start(Options::plain(recorder.address)).await;
+    let client = gateway.client();
+    let mut callbacks = Vec::new();
+    for tab in ["one", "two"] {
+        let stopped = navigate(&client, &format!("{}/private/{tab}", gateway.origin())).await;
+        let approved = client.get(format!("{}&login_hint=ana", location(&stopped))).send().await.unwrap();
+        callbacks.push((format!("/private/{tab}"), location(&approved)));
+    }
+    for (number, (wanted, callback)) in callbacks.iter().enumerate() {
+        let landed = navigate(&client, callback).await;
+        assert_eq!((landed.status().as_u16(), location(&landed)), (303, wanted.clone()));
+        let session = set_cookies(&landed).iter().any(|cookie| cookie.starts_with("__Host-vestibule="));
+        assert_eq!(session, number == 0, "the first opens the session for both");
+    }
+    assert_eq!(gateway.app.sessions().count().await.unwrap(), 1);
+}

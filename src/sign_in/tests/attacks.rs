@@ -34,13 +34,19 @@ async fn b13_a_callback_is_worth_nothing_in_another_browser() {
     let location = attacker.start("/attack").await;
     let query = attacker.visit(location).await;
     victim.start("/mine").await;
-    // Login CSRF: the attacker's answer in the victim's browser.
-    assert_eq!(told(&victim.callback(&query).await), ("stale", "/"));
+    // Login CSRF: the attacker's answer in the victim's browser. It begins again, as the victim; where that leads to is
+    // a path of the portal, as in any link.
+    assert_eq!(told(&victim.callback(&query).await), ("stale", "/attack"));
     // A browser that was never here.
     assert_eq!(told(&world.browser().callback(&query).await).0, "loop_broken");
     assert_eq!(world.requests(Endpoint::Token), 0);
     // What is the attacker's stayed untouched.
     assert_eq!(told(&attacker.callback(&query).await), ("signed_in", "/attack"));
+    // A browser that has had its key for a while is not taken for a tab of a new one: nothing of it is told.
+    world.clock.advance(Duration::from_secs(16 * 60));
+    let location = attacker.start("/second").await;
+    let second = attacker.visit(location).await;
+    assert_eq!(told(&victim.callback(&second).await), ("stale", "/"));
 }
 
 #[tokio::test]
