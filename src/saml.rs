@@ -8,6 +8,14 @@
 //! hashed. Refuses what is not one of the few shapes that providers really send (`docs/security.md` tells which attack
 //! stops where).
 
+pub mod base64;
+pub mod encryption;
 pub mod instant;
+pub mod keys;
+pub mod mapping;
+pub mod name_id;
 pub mod names;
+pub mod rejected;
+pub mod response;
+pub mod signature;
 pub mod xml;

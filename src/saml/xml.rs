@@ -2,6 +2,7 @@
 //!
 //! The only place that parses XML. Refuses whatever two parsers could read in two ways.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use uppsala::{Document, NodeId, NodeKind, Parser};
@@ -164,6 +165,38 @@ impl<'x, 'a> Node<'x, 'a> {
         let element = self.xml.document.element(self.id)?;
         let plain = |name_of: &uppsala::QName<'_>| name_of.namespace_uri.is_none() && name_of.prefix.is_none();
         element.attributes.iter().find(|a| plain(&a.name) && *a.name.local_name == *name).map(|a| &*a.value)
+    }
+
+    /// All its attributes as (namespace, local name, value). Namespace declarations are none of them.
+    pub fn attributes(self) -> impl Iterator<Item = (Option<&'x str>, &'x str, &'x str)> {
+        let attributes = self.xml.document.element(self.id).map_or(&[][..], |element| &element.attributes);
+        attributes.iter().map(|a| {
+            // `xml:` is bound by definition, and some parsers do not say to what.
+            let namespace = a.name.namespace_uri.as_deref().or(a.name.prefix.as_deref());
+            (namespace, &*a.name.local_name, &*a.value)
+        })
+    }
+
+    /// The namespace declarations in scope: prefix (empty for the default namespace) to URI.
+    pub fn namespaces_in_scope(self) -> BTreeMap<&'x str, &'x str> {
+        let mut in_scope = BTreeMap::new();
+        let outwards = std::iter::once(self.id).chain(self.xml.document.ancestors(self.id));
+        for element in outwards.filter_map(|id| self.xml.document.element(id)) {
+            for (prefix, uri) in &element.namespace_declarations {
+                in_scope.entry(&**prefix).or_insert(&**uri);
+            }
+        }
+        in_scope
+    }
+
+    /// Whether anything but elements and white space lies directly in it.
+    pub fn has_stray_content(self) -> bool {
+        let white = |text: &str| text.chars().all(|c| matches!(c, ' ' | '\t' | '\r' | '\n'));
+        self.xml.document.children(self.id).into_iter().any(|child| match self.xml.document.node_kind(child) {
+            Some(NodeKind::Element(_)) => false,
+            Some(NodeKind::Text(text)) => !white(text),
+            _ => true,
+        })
     }
 
     /// The element that it lies in.
