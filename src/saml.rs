@@ -8,6 +8,16 @@
 //! hashed. Refuses what is not one of the few shapes that providers really send (`docs/security.md` tells which attack
 //! stops where).
 
+pub mod authn_request;
+pub mod binding;
 pub mod instant;
+pub mod message;
+pub mod message_id;
+pub mod metadata;
 pub mod names;
+pub mod sign;
+pub mod signing_key;
+#[cfg(test)]
+pub(crate) mod test_keys;
+pub mod write;
 pub mod xml;
