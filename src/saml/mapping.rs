@@ -88,18 +88,12 @@ impl Mapping {
     /// When it names no account.
     pub fn apply(&self, response: &VerifiedResponse) -> Result<Mapped, NoSubject> {
         let attributes = &response.attributes;
-        let groups = match &self.groups {
-            Some(name) => values(attributes, name),
-            None => {
-                first_named(attributes, well_known::GROUPS).map(|name| values(attributes, name)).unwrap_or_default()
-            }
-        };
         let claims = self.claims.iter().map(|(claim, name)| (claim.clone(), values(attributes, name)));
         Ok(Mapped {
             subject: self.subject(response)?,
             email: self.email(response),
             display_name: self.display_name(attributes),
-            groups,
+            groups: self.groups(attributes),
             claims: claims.filter(|(_, values)| !values.is_empty()).collect(),
         })
     }
@@ -124,7 +118,7 @@ impl Mapping {
 
     /// The first well-formed address: of the mapped attribute alone when one is mapped, else of the well-known ones, else
     /// the NameID when it says that it is one.
-    fn email(&self, response: &VerifiedResponse) -> Option<EmailAddress> {
+    pub fn email(&self, response: &VerifiedResponse) -> Option<EmailAddress> {
         let first =
             |name: &str| response.attributes.values(name).find_map(|value| EmailAddress::parse(value.trim()).ok());
         if let Some(name) = &self.email {
@@ -138,7 +132,16 @@ impl Mapping {
         })
     }
 
-    fn display_name(&self, attributes: &Attributes) -> Option<String> {
+    /// The groups: of the mapped attribute, else of the first well-known one that is there.
+    pub fn groups(&self, attributes: &Attributes) -> Vec<String> {
+        let well_known = || well_known::GROUPS.iter().copied().find(|name| attributes.contains(name));
+        let name = self.groups.as_deref().or_else(well_known);
+        name.map(|name| values(attributes, name)).unwrap_or_default()
+    }
+
+    /// The name to show: of the mapped attribute alone when one is mapped, else of the well-known ones, else made of given
+    /// and family name.
+    pub fn display_name(&self, attributes: &Attributes) -> Option<String> {
         let first = |name: &str| {
             let mut fit = attributes.values(name).map(str::trim).filter(|value| !value.is_empty() && is_fit(value));
             fit.next().map(str::to_owned)
@@ -154,11 +157,6 @@ impl Mapping {
             })
             .or_else(|| any(well_known::COMMON_NAME))
     }
-}
-
-/// The first of `names` that is there.
-fn first_named<'n>(attributes: &Attributes, names: &[&'n str]) -> Option<&'n str> {
-    names.iter().copied().find(|name| attributes.contains(name))
 }
 
 /// The values of one attribute that are fit to be passed on, each once.
