@@ -27,5 +27,7 @@ pub mod signature;
 pub mod signing_key;
 #[cfg(test)]
 pub(crate) mod test_keys;
+#[cfg(test)]
+pub(crate) mod test_signer;
 pub mod write;
 pub mod xml;
