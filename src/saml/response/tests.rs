@@ -1,7 +1,10 @@
 mod conditions;
+mod differential;
 mod encryption;
 mod fixtures;
+mod fuzz;
 mod honest;
+mod resources;
 mod signatures;
 mod wrapping;
 
