@@ -224,3 +224,6 @@ fn told(response: &VerifiedResponse) -> Value {
         "encrypted": response.encrypted,
     })
 }
+
+#[cfg(test)]
+mod tests;

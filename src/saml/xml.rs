@@ -89,7 +89,8 @@ impl<'a> Xml<'a> {
         let parser = Parser::new().with_forbid_dtd(true).with_forbid_entities(true).with_max_depth(DEPTH);
         let document = parser.parse(text).map_err(|_| XmlRefused::NotWellFormed)?;
         let root = document.document_element().ok_or(XmlRefused::NotWellFormed)?;
-        Ok(Self { document, text, root })
+        let xml = Self { document, text, root };
+        if xml.elements().any(Node::abuses_prefixes) { Err(XmlRefused::NotWellFormed) } else { Ok(xml) }
     }
 
     /// The document element.
@@ -196,6 +197,19 @@ impl<'x, 'a> Node<'x, 'a> {
             Some(NodeKind::Element(_)) => false,
             Some(NodeKind::Text(text)) => !white(text),
             _ => true,
+        })
+    }
+
+    /// Whether it binds a prefix that has its meaning for ever, or unbinds one (Namespaces in XML 1.0, 3 and 5).
+    fn abuses_prefixes(self) -> bool {
+        const XML: &str = "http://www.w3.org/XML/1998/namespace";
+        const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
+        let declarations =
+            self.xml.document.element(self.id).map_or(&[][..], |element| &element.namespace_declarations);
+        declarations.iter().any(|(prefix, uri)| match (&**prefix, &**uri) {
+            ("xmlns", _) | (_, XMLNS) => true,
+            ("xml", uri) => uri != XML,
+            (prefix, uri) => uri == XML || (uri.is_empty() && !prefix.is_empty()),
         })
     }
 
@@ -345,6 +359,24 @@ mod tests {
     fn a20_an_attribute_of_a_foreign_namespace_is_not_taken() {
         let xml = parse(r#"<x xmlns:e="urn:e" e:ID="evil"/>"#).unwrap();
         assert_eq!(xml.root().attribute("ID"), None);
+    }
+
+    #[test]
+    fn a20_prefixes_keep_their_meaning() {
+        for declaration in [
+            "xmlns:xml='urn:x'",
+            "xmlns:xmlns='urn:x'",
+            "xmlns:xmlns='http://www.w3.org/2000/xmlns/'",
+            "xmlns:y=''",
+            "xmlns:y='http://www.w3.org/XML/1998/namespace'",
+            "xmlns='http://www.w3.org/2000/xmlns/'",
+        ] {
+            let text = format!("<a><b {declaration}/></a>");
+            assert_eq!(parse(&text).err(), Some(XmlRefused::NotWellFormed), "{declaration}");
+        }
+        for declaration in ["xmlns:xml='http://www.w3.org/XML/1998/namespace'", "xmlns=''", "xmlns:y='urn:y'"] {
+            assert!(parse(&format!("<a><b {declaration}/></a>")).is_ok(), "{declaration}");
+        }
     }
 
     #[test]

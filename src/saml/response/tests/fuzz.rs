@@ -86,11 +86,21 @@ fn believed(response: VerifiedResponse) -> VerifiedResponse {
     VerifiedResponse { response_id: String::new(), signed: Signed::Assertion, ..response }
 }
 
+fn without_first_signature(text: &str) -> Option<String> {
+    let end =
+        text.find(":Signature>").and_then(|at| text[..at].rfind("</")).filter(|_| text.contains(":Signature>"))?;
+    let prefix = &text[end + 2..end + 2 + text[end + 2..].find(':')?];
+    let (start, close) = (text.find(&format!("<{prefix}:Signature "))?, format!("</{prefix}:Signature>"));
+    Some(format!("{}{}", &text[..start], &text[end + close.len()..]))
+}
+
 struct Seed<'a> {
     name: &'a str,
     octets: Vec<u8>,
     expected: Expected<'a>,
-    honest: Option<VerifiedResponse>,
+    /// What may be believed of it: what it says as it is, and without its first signature, for whoever damages a bad
+    /// signature of the Response beyond recognition leaves a good one of the Assertion.
+    honest: Vec<VerifiedResponse>,
 }
 
 #[test]
@@ -113,7 +123,9 @@ fn a39_a_hundred_thousand_damaged_messages() {
     let seeds: Vec<Seed<'_>> = fixtures
         .chain(own)
         .map(|(name, octets, expected)| {
-            let honest = verify_xml(&octets, &expected).ok().map(believed);
+            let text = String::from_utf8(octets.clone()).unwrap();
+            let honest = [Some(text.clone()), without_first_signature(&text)].into_iter().flatten();
+            let honest = honest.filter_map(|text| verify_xml(text.as_bytes(), &expected).ok().map(believed)).collect();
             Seed { name, octets, expected, honest }
         })
         .collect();
@@ -133,7 +145,7 @@ fn a39_a_hundred_thousand_damaged_messages() {
             };
             if let Ok(response) = verdict {
                 accepted.fetch_add(1, Ordering::Relaxed);
-                let changed = seed.honest.as_ref() != Some(&believed(response));
+                let changed = !seed.honest.contains(&believed(response));
                 assert!(!changed, "input {number} of {}: {}", seed.name, String::from_utf8_lossy(&damaged));
             }
         }
