@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod keys;
 mod run;
+mod saml;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +41,11 @@ enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
+    /// Look into SAML.
+    Saml {
+        #[command(subcommand)]
+        command: SamlCommand,
+    },
     /// Show the whole journey on this machine: gateway, identity provider and a Jira Service Management look-alike.
     ///
     /// Everything runs in this one process, on loopback, with certificates of its own. Prints where to go and who to
@@ -58,6 +64,18 @@ struct ConfigArgument {
 enum KeysCommand {
     /// Print a new key for `keys` in gateway.yaml: 256 random bits. Keep it secret, and the same on all gateways.
     New,
+}
+
+#[derive(Debug, Subcommand)]
+enum SamlCommand {
+    /// Verify one SAML response as the live service would, and print one JSON object.
+    ///
+    /// Checked is everything but replay: shape, signatures with the keys of the metadata, encryption, issuer, status,
+    /// Destination, Recipient, Audience, InResponseTo, and all times at --now, with a skew of one minute. The object is
+    /// {"accepted": true, "subject": ..., "email": ..., "claims": ...} or
+    /// {"accepted": false, "rejected": {"reason": ..., "sentence": ...}}; the sentence says what to change.
+    /// Exit code 0 when accepted, 1 in every other case.
+    Verify(saml::VerifyArguments),
 }
 
 /// Options of `vestibule demo`.
@@ -81,6 +99,21 @@ pub struct DemoArguments {
 }
 
 impl Arguments {
+    /// Reads the command line and carries out the command. A command line that cannot be read exits with 2, as usual; one of
+    /// `saml verify`, which answers every input alike, with 1.
+    pub fn read_and_carry_out() -> ExitCode {
+        let error = match Self::try_parse() {
+            Ok(arguments) => return arguments.carry_out(),
+            Err(error) => error,
+        };
+        let words: Vec<_> = std::env::args_os().skip(1).take(2).collect();
+        if error.use_stderr() && words == ["saml", "verify"] {
+            saml::unreadable_arguments(&error)
+        } else {
+            error.exit()
+        }
+    }
+
     /// Carries out the command.
     pub fn carry_out(self) -> ExitCode {
         match self.command {
@@ -88,6 +121,7 @@ impl Arguments {
             Command::Check(argument) => check::check(&argument.config),
             Command::Schema => check::schema(),
             Command::Keys { command: KeysCommand::New } => keys::new(),
+            Command::Saml { command: SamlCommand::Verify(arguments) } => saml::verify(&arguments),
             Command::Demo(arguments) => demo::demo(&arguments),
         }
     }

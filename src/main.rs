@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use vestibule::cli::Arguments;
 
 fn main() -> ExitCode {
-    Arguments::parse().carry_out()
+    Arguments::read_and_carry_out()
 }

@@ -8,6 +8,26 @@
 //! hashed. Refuses what is not one of the few shapes that providers really send (`docs/security.md` tells which attack
 //! stops where).
 
+pub mod authn_request;
+pub mod base64;
+pub mod binding;
+pub mod encryption;
 pub mod instant;
+pub mod keys;
+pub mod mapping;
+pub mod message;
+pub mod message_id;
+pub mod metadata;
+pub mod name_id;
 pub mod names;
+pub mod rejected;
+pub mod response;
+pub mod sign;
+pub mod signature;
+pub mod signing_key;
+#[cfg(test)]
+pub(crate) mod test_keys;
+#[cfg(test)]
+pub(crate) mod test_signer;
+pub mod write;
 pub mod xml;

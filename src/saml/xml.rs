@@ -2,6 +2,7 @@
 //!
 //! The only place that parses XML. Refuses whatever two parsers could read in two ways.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use uppsala::{Document, NodeId, NodeKind, Parser};
@@ -88,7 +89,8 @@ impl<'a> Xml<'a> {
         let parser = Parser::new().with_forbid_dtd(true).with_forbid_entities(true).with_max_depth(DEPTH);
         let document = parser.parse(text).map_err(|_| XmlRefused::NotWellFormed)?;
         let root = document.document_element().ok_or(XmlRefused::NotWellFormed)?;
-        Ok(Self { document, text, root })
+        let xml = Self { document, text, root };
+        if xml.elements().any(Node::abuses_prefixes) { Err(XmlRefused::NotWellFormed) } else { Ok(xml) }
     }
 
     /// The document element.
@@ -164,6 +166,51 @@ impl<'x, 'a> Node<'x, 'a> {
         let element = self.xml.document.element(self.id)?;
         let plain = |name_of: &uppsala::QName<'_>| name_of.namespace_uri.is_none() && name_of.prefix.is_none();
         element.attributes.iter().find(|a| plain(&a.name) && *a.name.local_name == *name).map(|a| &*a.value)
+    }
+
+    /// All its attributes as (namespace, local name, value). Namespace declarations are none of them.
+    pub fn attributes(self) -> impl Iterator<Item = (Option<&'x str>, &'x str, &'x str)> {
+        let attributes = self.xml.document.element(self.id).map_or(&[][..], |element| &element.attributes);
+        attributes.iter().map(|a| {
+            // `xml:` is bound by definition, and some parsers do not say to what.
+            let namespace = a.name.namespace_uri.as_deref().or(a.name.prefix.as_deref());
+            (namespace, &*a.name.local_name, &*a.value)
+        })
+    }
+
+    /// The namespace declarations in scope: prefix (empty for the default namespace) to URI.
+    pub fn namespaces_in_scope(self) -> BTreeMap<&'x str, &'x str> {
+        let mut in_scope = BTreeMap::new();
+        let outwards = std::iter::once(self.id).chain(self.xml.document.ancestors(self.id));
+        for element in outwards.filter_map(|id| self.xml.document.element(id)) {
+            for (prefix, uri) in &element.namespace_declarations {
+                in_scope.entry(&**prefix).or_insert(&**uri);
+            }
+        }
+        in_scope
+    }
+
+    /// Whether anything but elements and white space lies directly in it.
+    pub fn has_stray_content(self) -> bool {
+        let white = |text: &str| text.chars().all(|c| matches!(c, ' ' | '\t' | '\r' | '\n'));
+        self.xml.document.children(self.id).into_iter().any(|child| match self.xml.document.node_kind(child) {
+            Some(NodeKind::Element(_)) => false,
+            Some(NodeKind::Text(text)) => !white(text),
+            _ => true,
+        })
+    }
+
+    /// Whether it binds a prefix that has its meaning for ever, or unbinds one (Namespaces in XML 1.0, 3 and 5).
+    fn abuses_prefixes(self) -> bool {
+        const XML: &str = "http://www.w3.org/XML/1998/namespace";
+        const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
+        let declarations =
+            self.xml.document.element(self.id).map_or(&[][..], |element| &element.namespace_declarations);
+        declarations.iter().any(|(prefix, uri)| match (&**prefix, &**uri) {
+            ("xmlns", _) | (_, XMLNS) => true,
+            ("xml", uri) => uri != XML,
+            (prefix, uri) => uri == XML || (uri.is_empty() && !prefix.is_empty()),
+        })
     }
 
     /// The element that it lies in.
@@ -312,6 +359,24 @@ mod tests {
     fn a20_an_attribute_of_a_foreign_namespace_is_not_taken() {
         let xml = parse(r#"<x xmlns:e="urn:e" e:ID="evil"/>"#).unwrap();
         assert_eq!(xml.root().attribute("ID"), None);
+    }
+
+    #[test]
+    fn a20_prefixes_keep_their_meaning() {
+        for declaration in [
+            "xmlns:xml='urn:x'",
+            "xmlns:xmlns='urn:x'",
+            "xmlns:xmlns='http://www.w3.org/2000/xmlns/'",
+            "xmlns:y=''",
+            "xmlns:y='http://www.w3.org/XML/1998/namespace'",
+            "xmlns='http://www.w3.org/2000/xmlns/'",
+        ] {
+            let text = format!("<a><b {declaration}/></a>");
+            assert_eq!(parse(&text).err(), Some(XmlRefused::NotWellFormed), "{declaration}");
+        }
+        for declaration in ["xmlns:xml='http://www.w3.org/XML/1998/namespace'", "xmlns=''", "xmlns:y='urn:y'"] {
+            assert!(parse(&format!("<a><b {declaration}/></a>")).is_ok(), "{declaration}");
+        }
     }
 
     #[test]
