@@ -27,7 +27,10 @@ fn response(value: &str, format: Option<&str>, attributes: &[(&str, &[&str])]) -
     response
 }
 
-fn mapped(attributes: &[(&str, &[&str])]) -> Mapped {
+/// One attribute as it is sent.
+type Sent<'a> = (&'a str, &'a [&'a str]);
+
+fn mapped(attributes: &[Sent<'_>]) -> Mapped {
     Mapping::default().apply(&response("u1", Some(NAMEID_PERSISTENT), attributes)).unwrap()
 }
 
@@ -38,7 +41,7 @@ fn the_usual_providers_work_unmapped() {
     let (mail, given, family, name) = (claim("emailaddress"), claim("givenname"), claim("surname"), claim("name"));
     let microsoft = "http://schemas.microsoft.com/ws/2008/06/identity/claims";
     let (groups, role) = (format!("{microsoft}/groups"), format!("{microsoft}/role"));
-    let providers: [(&str, Vec<(&str, &[&str])>); 10] = [
+    let providers: [(&str, Vec<Sent<'_>>); 10] = [
         (
             "AD FS",
             vec![

@@ -45,7 +45,8 @@ pub(super) fn vet<'x, 'a>(
     plain_attributes(signed_info, &["Id"])?;
     plain_attributes(method, &["Algorithm"])?;
     let algorithm = method.attribute("Algorithm").unwrap_or_default();
-    if !SIGNATURE_METHODS.contains(&algorithm) && !(policy.legacy_sha1 && algorithm == RSA_SHA1) {
+    let legacy = policy.legacy_sha1 && algorithm == RSA_SHA1;
+    if !legacy && !SIGNATURE_METHODS.contains(&algorithm) {
         return Err(SignatureRefused::WeakAlgorithm(Quoted::new(algorithm)));
     }
     let [] = children(method, [])?;
@@ -62,7 +63,8 @@ pub(super) fn vet<'x, 'a>(
     }
     plain_attributes(digest_method, &["Algorithm"])?;
     let algorithm = digest_method.attribute("Algorithm").unwrap_or_default();
-    if !DIGEST_METHODS.contains(&algorithm) && !(policy.legacy_sha1 && algorithm == SHA1) {
+    let legacy = policy.legacy_sha1 && algorithm == SHA1;
+    if !legacy && !DIGEST_METHODS.contains(&algorithm) {
         return Err(SignatureRefused::WeakAlgorithm(Quoted::new(algorithm)));
     }
     let [] = children(digest_method, [])?;

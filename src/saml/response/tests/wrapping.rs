@@ -316,9 +316,7 @@ fn a15_digests_and_signatures_elsewhere_are_refused() {
 #[test]
 fn a16_other_things_that_the_provider_signed_are_refused() {
     let evil = evil().assertion();
-    let metadata = format!(
-        r#"<md:EntityDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata" ID="_o"><md:IDPSSODescriptor/></md:EntityDescriptor>"#
-    );
+    let metadata = r#"<md:EntityDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata" ID="_o"><md:IDPSSODescriptor/></md:EntityDescriptor>"#.to_owned();
     let logout = format!(
         r#"<samlp:LogoutRequest xmlns:samlp="{SAMLP}" xmlns:saml="{SAML}" ID="_o"><saml:NameID>{GOOD}</saml:NameID></samlp:LogoutRequest>"#
     );
