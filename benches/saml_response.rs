@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use samael::crypto::{Crypto, CryptoProvider as _};
+use samael::crypto::{CertificateDer, Crypto, CryptoProvider as _};
 use vestibule::saml::keys::{DecryptionKey, VerificationKeys, certificates_from_pem};
 use vestibule::saml::mapping::{Mapping, SubjectFrom};
 use vestibule::saml::response::{Expected, InResponseTo, verify};
@@ -63,7 +63,7 @@ fn verify_and_map(bench: &mut Criterion) {
         bencher.iter(|| mapping.apply(&verify(black_box(&field), &expected).unwrap()).unwrap());
     });
 
-    let certificate = certificates_from_pem(&read("okta_cert.pem")).remove(0);
+    let certificate = CertificateDer::from(certificates_from_pem(&read("okta_cert.pem")).remove(0));
     bench.bench_function("signatures only, libxmlsec1 in process", |bencher| {
         bencher.iter(|| Crypto::verify_signed_xml(black_box(&xml), &certificate, Some("ID")).unwrap());
     });

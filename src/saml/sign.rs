@@ -13,6 +13,9 @@ use super::signing_key::{NotSigned, SigningKey};
 use super::write::Element;
 use super::xml::{Xml, XmlLimits};
 
+/// Makes the signature value of octets.
+type SignOctets<'a> = dyn Fn(&[u8]) -> Result<Vec<u8>, NotSigned> + 'a;
+
 /// How a signature is made. The honest way is [`Recipe::of`]; hostile test providers bring their own.
 pub(crate) struct Recipe<'a> {
     /// The URI of the signature's algorithm.
@@ -22,7 +25,7 @@ pub(crate) struct Recipe<'a> {
     /// The digest of octets.
     pub(crate) digest: &'a dyn Fn(&[u8]) -> Vec<u8>,
     /// The signature over octets.
-    pub(crate) sign: &'a dyn Fn(&[u8]) -> Result<Vec<u8>, NotSigned>,
+    pub(crate) sign: &'a SignOctets<'a>,
     /// The certificate in KeyInfo.
     pub(crate) certificate: Option<&'a [u8]>,
 }

@@ -32,7 +32,7 @@ impl Validity {
     /// when half of the time that is left has passed.
     pub fn next_refresh(&self, now: Timestamp, usual: Duration) -> Timestamp {
         let kept = self.cache_duration.unwrap_or(usual).min(LATEST);
-        let half = self.valid_until.map_or(LATEST, |end| end.since(now) / 2);
+        let half = self.valid_until.map_or(LATEST, |end| end.since(now).checked_div(2).unwrap_or_default());
         now.after(kept.min(half).max(SOONEST))
     }
 
