@@ -8,6 +8,8 @@
 //! [--header 'Name: value']...` prints one JSON object: requests, errors, and p50_us, p99_us, p999_us. Rate 0 sends as fast as
 //! answers come. With `--reconnect` each request has a connection of its own, with a full or a resumed TLS handshake.
 
+#![allow(clippy::disallowed_methods, reason = "a client that measures reads the clock")]
+
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::ExitCode;
