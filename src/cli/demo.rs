@@ -19,7 +19,7 @@ pub fn demo(arguments: &DemoArguments) -> ExitCode {
         return make_certificates(arguments, hosts);
     }
     let level = if arguments.check { tracing::Level::ERROR } else { tracing::Level::INFO };
-    log::start(&LogSettings { format: LogFormat::Text, level });
+    let _flushed = log::start(&LogSettings { format: LogFormat::Text, level });
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(error) => return super::fail(&error),
@@ -51,7 +51,7 @@ async fn show(arguments: &DemoArguments) -> ExitCode {
             return super::fail(&error);
         }
     };
-    log::report_panics(world.app.metrics());
+    log::report_to(world.app.metrics());
     progress(&format!("ready after {} ms", watch.elapsed().as_millis()));
     let code = if arguments.check { check(&world).await } else { serve(&world, arguments).await };
     world.stop().await;

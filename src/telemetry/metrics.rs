@@ -35,6 +35,7 @@ struct Families {
     upstream_retries: IntCounterVec,
     provider_up: IntGaugeVec,
     panics: IntCounter,
+    log_lines_dropped: IntCounter,
 }
 
 /// Seconds; from a cached page to a slow upload.
@@ -72,6 +73,9 @@ impl Metrics {
         registry.register(Box::new(provider_up.clone()))?;
         let panics = IntCounter::new("panics_total", "Panics caught; each cost one request. Alert on any")?;
         registry.register(Box::new(panics.clone()))?;
+        let log_lines_dropped =
+            IntCounter::new("log_lines_dropped_total", "Log lines left out because nobody read them in time")?;
+        registry.register(Box::new(log_lines_dropped.clone()))?;
         let families = Families {
             exchanges: counters("exchanges_total", "Requests by how they ended", &["portal", "outcome", "status"])?,
             exchange_seconds: histogram("exchange_seconds", "Duration of requests", &["portal", "outcome"])?,
@@ -94,6 +98,7 @@ impl Metrics {
             )?,
             provider_up,
             panics,
+            log_lines_dropped,
             registry,
         };
         Ok(Self(Arc::new(families)))
@@ -160,6 +165,11 @@ impl Metrics {
     /// A request met a dead customer session: "repeated" or "not_sent".
     pub fn repeated(&self, portal: &str, result: &str) {
         self.0.upstream_retries.with_label_values(&[portal, result]).inc();
+    }
+
+    /// Counts log lines that were left out.
+    pub(super) fn log_lines_dropped(&self) -> IntCounter {
+        self.0.log_lines_dropped.clone()
     }
 
     /// A panic was caught.
