@@ -8,6 +8,7 @@ mod opened;
 
 use std::cell::Cell;
 
+pub use method::{CIPHERS, KEY_TRANSPORTS};
 pub use opened::Opened;
 
 use crate::saml::base64;
