@@ -6,8 +6,11 @@
 //! one. What comes back is octets and no tree: the caller parses them again ([`VerifiedSignature::parse`]), and reads what it
 //! believes from there alone. A trick that moves, copies or hides an element in the document cannot change those octets.
 
+mod detached;
 mod octets;
 mod vet;
+
+pub use self::detached::verify_detached;
 
 use bergshamra_dsig::verify::{VerifyResult, verify_all_document_with_source, verify_document_with_source};
 use uppsala::NodeId;
@@ -103,7 +106,7 @@ impl VerifiedSignature {
     }
 
     /// The octets that were signed.
-    pub fn into_octets(self) -> Vec<u8> {
+    pub(super) fn into_octets(self) -> Vec<u8> {
         self.octets
     }
 }
