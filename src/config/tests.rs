@@ -91,7 +91,7 @@ fn the_shipped_file_loads() {
     let CustomerSessionSettings::DataCenter(data_center) = &portal.customer_session else { panic!() };
     assert!(matches!(&data_center.credentials, ServiceCredentials::Bearer(token) if token.reveal() == "hunter2-jsm"));
     assert_eq!(data_center.logins[0], DataCenterLogin::RestSession);
-    let Protocol::Oidc(oidc) = &config.providers[0].protocol;
+    let Protocol::Oidc(oidc) = &config.providers[0].protocol else { panic!() };
     assert!(matches!(&oidc.client_authentication, ClientAuthentication::SecretBasic(_)));
 }
 

@@ -32,11 +32,10 @@ const BROKER: &str = "use datacenter, or none";
 const LATER: &str = "remove it";
 
 /// All of them. `*` stands for a name of the operator's choice.
-pub(super) const UNAVAILABLE: [Unavailable; 17] = [
+pub(super) const UNAVAILABLE: [Unavailable; 16] = [
     entry("tls", "acme", Some("certificates"), "list the certificate files under tls.certificates"),
     entry("session.store", "redis", Some(""), "use embedded"),
-    entry("identity_providers.*", "saml", Some("oidc"), "use oidc"),
-    entry("identity_providers.*", "oauth2", Some("oidc"), "use oidc"),
+    entry("identity_providers.*", "oauth2", Some("oidc"), "use oidc or saml"),
     entry("portals[].admission", "require", None, "use email_domains and blocked_people"),
     entry("portals[].customer_session", "cloud_saml", Some(""), BROKER),
     entry("portals[].customer_session", "cloud_password", Some(""), BROKER),

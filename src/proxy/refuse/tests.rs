@@ -100,9 +100,9 @@ fn of_sign_in() -> Vec<Refusal> {
     ];
     let at_the_start = at_the_start
         .iter()
-        .map(|failed| Reason::SignIn { label: failed.reason(), blame: Blame::ProviderUnavailable }.into());
+        .map(|failed| Reason::SignIn { label: failed.reason(), blame: Blame::ProviderUnavailable, again: Again::ByThisAddress }.into());
     let id_token = id_token.into_iter().map(O::IdToken);
-    on_the_way_back.into_iter().chain(id_token).map(|rejected| sign_in_refusal(&rejected)).chain(at_the_start).collect()
+    on_the_way_back.into_iter().chain(id_token).map(|rejected| sign_in_refusal(&rejected.into())).chain(at_the_start).collect()
 }
 
 fn of_the_store() -> Vec<Refusal> {

@@ -1,11 +1,12 @@
 //! Sessions in this process's memory: for tests and for a demonstration. Nothing outlives the process.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Sealed, SessionStore, StoreError, StoredIndex, StoredSession, Tag};
+use super::{Mark, Sealed, SessionStore, StoreError, StoredIndex, StoredSession, Tag};
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
 
@@ -14,17 +15,22 @@ use crate::ids::SessionHash;
 pub struct MemoryStore {
     /// `None` when closed.
     sessions: Mutex<Option<HashMap<SessionHash, StoredSession>>>,
+    marks: Mutex<HashMap<Mark, Timestamp>>,
 }
 
 impl Default for MemoryStore {
     fn default() -> Self {
-        Self { sessions: Mutex::new(Some(HashMap::new())) }
+        Self { sessions: Mutex::new(Some(HashMap::new())), marks: Mutex::default() }
     }
 }
 
 impl MemoryStore {
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<SessionHash, StoredSession>) -> T) -> Result<T, StoreError> {
         self.lock().as_mut().map(act).ok_or(StoreError::Closed)
+    }
+
+    fn marks(&self) -> MutexGuard<'_, HashMap<Mark, Timestamp>> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<HashMap<SessionHash, StoredSession>>> {
@@ -72,7 +78,24 @@ impl SessionStore for MemoryStore {
         self.with(|sessions| sessions.len() as u64)
     }
 
+    async fn mark_once(&self, mark: &Mark, until: Timestamp) -> Result<bool, StoreError> {
+        self.health()?;
+        match self.marks().entry(*mark) {
+            Entry::Occupied(_) => Ok(false),
+            Entry::Vacant(free) => {
+                free.insert(until);
+                Ok(true)
+            }
+        }
+    }
+
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionHash>, StoreError> {
+        let mut left = limit;
+        self.marks().retain(|_, until| {
+            let over = *until < now && left > 0;
+            left = left.saturating_sub(usize::from(over));
+            !over
+        });
         self.with(|sessions| {
             let over = sessions.iter().filter(|(_, session)| session.index.swept_after < now);
             let over: Vec<SessionHash> = over.map(|(hash, _)| *hash).take(limit).collect();
