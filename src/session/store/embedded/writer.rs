@@ -9,9 +9,9 @@ use std::time::Duration;
 use redb::Database;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::super::{Mark, Sealed, StoreError, StoredIndex, StoredSession};
+use super::super::{Mark, RecordChange, Sealed, StoreError, StoredIndex, StoredSession};
 use super::tables::Tables;
-use super::{Shared, file, tables};
+use super::{Shared, file, lasting, tables};
 use crate::clock::{Stopwatch, Timestamp};
 use crate::ids::SessionHash;
 
@@ -32,6 +32,8 @@ pub(super) enum Op {
     Forget(SessionHash),
     Mark(Mark, Timestamp),
     Sweep(Timestamp, usize),
+    /// Change records that outlive sessions.
+    Change(Vec<RecordChange>),
     /// Be sure that all of before is lasting.
     Flush,
     /// See whether the file still works.
@@ -218,6 +220,7 @@ impl Writer {
                     Op::Forget(hash) => Answer::Was(tables.forget(hash)?),
                     Op::Mark(mark, until) => Answer::Was(tables.mark(mark, *until)?),
                     Op::Sweep(now, limit) => Answer::Swept(tables.sweep(*now, *limit)?),
+                    Op::Change(changes) => lasting::change(&writing, changes).map(|()| Answer::Done)?,
                     Op::Flush | Op::Probe | Op::Close => Answer::Done,
                 });
             }
