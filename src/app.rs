@@ -88,7 +88,13 @@ impl App {
         let sites = sites(config.portals, public_port, &sessions, &metrics, &clock, &random)?;
         let origins = sites.iter().map(|(host, site)| (host.clone(), site.settings.public_origin.clone())).collect();
         let providers = HttpClient::new(HttpClientSettings::default())?;
-        let sign_in = Arc::new(SignIn::new(config.providers, Arc::new(sessions.clone()), providers, clock.clone(), random.clone())?);
+        let sign_in = Arc::new(SignIn::new(
+            config.providers,
+            Arc::new(sessions.clone()),
+            providers,
+            clock.clone(),
+            random.clone(),
+        )?);
         for (host, site) in &sites {
             tokio::spawn(check_service_user(host.clone(), Arc::clone(site)));
         }

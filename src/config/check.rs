@@ -177,7 +177,7 @@ impl Check<'_> {
 
     /// An `https` URL, or an `http` one of this machine; without user, query and fragment.
     fn site(&mut self, place: &Place<'_>, text: &str) -> Option<Url> {
-        let url = self.address(place, text)?;
+        let url = self.link(place, text)?;
         if url.query().is_some() {
             self.fault(place, "has a query or a fragment", "end it before the \"?\" or \"#\"");
             return None;
@@ -186,7 +186,7 @@ impl Check<'_> {
     }
 
     /// The same, and it may have a query.
-    fn address(&mut self, place: &Place<'_>, text: &str) -> Option<Url> {
+    fn link(&mut self, place: &Place<'_>, text: &str) -> Option<Url> {
         // Never quoted: people put passwords into URLs.
         let url = match Url::parse(text) {
             Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => url,

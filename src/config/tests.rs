@@ -22,6 +22,35 @@ static PAIR: LazyLock<(String, String)> = LazyLock::new(|| {
     (made.cert.pem(), made.signing_key.serialize_pem())
 });
 
+/// The certificate of another key.
+static OTHER: LazyLock<String> =
+    LazyLock::new(|| rcgen::generate_simple_self_signed(vec!["other".to_owned()]).unwrap().cert.pem());
+
+/// A SAML provider's metadata, that of two providers, or that of one with an oddity.
+fn metadata() -> [(&'static str, String); 5] {
+    let certificate: String = PAIR.0.lines().filter(|line| !line.starts_with("-----")).collect();
+    let key = format!(
+        r#"<md:KeyDescriptor><ds:KeyInfo xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><ds:X509Data><ds:X509Certificate>{certificate}</ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor>"#
+    );
+    let entity = |id: &str, attributes: &str, key: &str, scheme: &str| {
+        format!(
+            r#"<md:EntityDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata" entityID="{id}"><md:IDPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol" {attributes}>{key}<md:SingleSignOnService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect" Location="{scheme}://idp.acme.net/sso"/></md:IDPSSODescriptor></md:EntityDescriptor>"#
+        )
+    };
+    let id = "https://idp.acme.net";
+    let two = entity(id, "", &key, "https") + &entity("https://idp.acme.org", "", &key, "https");
+    [
+        ("certs/idp.xml", entity(id, "", &key, "https")),
+        ("certs/idp-http.xml", entity(id, "", &key, "http")),
+        ("certs/idp-keyless.xml", entity(id, "", "", "https")),
+        ("certs/idp-strict.xml", entity(id, r#"WantAuthnRequestsSigned="true""#, &key, "https")),
+        (
+            "certs/federation.xml",
+            format!(r#"<md:EntitiesDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata">{two}</md:EntitiesDescriptor>"#),
+        ),
+    ]
+}
+
 /// An outside world of a few variables and files.
 pub(super) struct World {
     variables: BTreeMap<&'static str, String>,
@@ -46,6 +75,8 @@ impl Default for World {
             ("certs/support.acme.com.key", key.clone()),
             ("certs/internal-ca.pem", format!("{cert}{cert}")),
             ("certs/oidc.key", key.clone()),
+            ("certs/saml.key", key.clone()),
+            ("certs/saml.pem", cert.clone()),
             ("certs/empty.pem", String::new()),
             ("certs/damaged.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned()),
             ("certs/odd.key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n".to_owned()),
@@ -59,6 +90,8 @@ impl Default for World {
         let base = Path::new("/etc/vestibule");
         let mut files: BTreeMap<_, _> = files.map(|(name, text)| (base.join(name), text.into_bytes())).into();
         files.insert(base.join("secrets/binary"), vec![0xff, 0xfe]);
+        files.insert(base.join("certs/other.pem"), OTHER.clone().into_bytes());
+        files.extend(metadata().map(|(name, text)| (base.join(name), text.into_bytes())));
         Self { variables: variables.into(), files }
     }
 }

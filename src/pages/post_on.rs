@@ -8,12 +8,12 @@ use std::sync::LazyLock;
 use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use http::StatusCode;
+use http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use ring::digest::{SHA256, digest};
 use url::Url;
 
-use super::{Frame, Site, render, FormTargets};
+use super::{FormTargets, Frame, Site, render};
 use crate::reply::{self, Reply};
 
 /// Presses the button.
@@ -64,7 +64,8 @@ mod tests {
     #[test]
     fn a77_what_is_posted_is_escaped_and_one_script_may_run() {
         let evil = "\"><script>alert(1)</script>";
-        let (html, policy) = page("https://idp.test/sso?a=1&b=\"><script>", &[("SAMLRequest", "PHg+"), ("RelayState", evil)]);
+        let (html, policy) =
+            page("https://idp.test/sso?a=1&b=\"><script>", &[("SAMLRequest", "PHg+"), ("RelayState", evil)]);
         assert_eq!(html.matches("<script>").count(), 1, "{html}");
         assert!(html.contains(r#"action="https://idp.test/sso?a=1&#38;b=%22%3E%3Cscript%3E""#), "{html}");
         assert!(html.contains(r#"name="RelayState" value="&#34;&#62;&#60;script&#62;alert(1)"#), "{html}");

@@ -6,10 +6,10 @@ use http::header::{self, HeaderMap};
 use http::{Method, Version};
 use pingora::proxy::Session;
 
-use super::{Gateway, endpoints};
 use super::context::{Forwarding, RequestCtx};
 use super::same_origin::is_same_origin;
 use super::site::{NativePage, Site};
+use super::{Gateway, endpoints};
 use crate::clock::Stopwatch;
 use crate::listener::head_guard;
 use crate::pages::{self, Wants};

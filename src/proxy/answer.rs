@@ -80,7 +80,8 @@ impl Form {
     /// When it is too long, too slow, or the visitor is gone.
     pub async fn read_up_to(session: &mut Session, time: Duration, longest: usize) -> Result<Self, Refusal> {
         let slow = |_| Refusal::with_detail(Reason::VisitorGone, "the form took too long");
-        let body = tokio::time::timeout_at(clock::deadline(time), read_body(session, longest)).await.map_err(slow)??;
+        let body =
+            tokio::time::timeout_at(clock::deadline(time), read_body(session, longest)).await.map_err(slow)??;
         Ok(Self(url::form_urlencoded::parse(&body).into_owned().collect()))
     }
 

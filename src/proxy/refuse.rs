@@ -7,9 +7,9 @@ use crate::customer::{BrokerFailed, CustomerFailed, DirectoryFailed, UpstreamFai
 use crate::pages::{self, Actions, Explanation, Form, FormTargets, Language, LocalHref, Notice, Retry, Wants};
 use crate::refusal::{Again, Blame, Offer, Reason, Refusal};
 use crate::reply::Reply;
+use crate::sign_in::oidc::rejected::ProviderFault;
 use crate::sign_in::saml::SamlSignInRejected;
 use crate::sign_in::{OidcRejected, SignInRejected};
-use crate::sign_in::oidc::rejected::ProviderFault;
 use crate::telemetry::Exchange;
 
 /// Writes the refusal into the record.

@@ -44,8 +44,7 @@ impl SessionEntry {
         let by_session =
             self.provider_session.clone().map(|sid| Selector::ProviderSession { issuer: self.issuer.clone(), sid });
         let by_subject = Selector::Subject { issuer: self.issuer.clone(), subject: self.subject.clone() };
-        let by_name_id =
-            self.name_id.clone().map(|name_id| Selector::NameId { issuer: self.issuer.clone(), name_id });
+        let by_name_id = self.name_id.clone().map(|name_id| Selector::NameId { issuer: self.issuer.clone(), name_id });
         std::iter::once(by_subject).chain(by_session).chain(by_name_id)
     }
 

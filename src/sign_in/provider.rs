@@ -46,8 +46,7 @@ impl Provider {
             }
             Protocol::Saml(saml) => {
                 let (once, workers) = (Arc::clone(once), workers.clone());
-                let ours =
-                    ServiceProvider::new(name.clone(), saml, email_domains.clone(), once, workers, http, clock);
+                let ours = ServiceProvider::new(name.clone(), saml, email_domains.clone(), once, workers, http, clock);
                 Spoken::Saml(ours.map_err(|refused| UnusableProvider::MetadataCertificate(name.clone(), refused))?)
             }
         };

@@ -15,8 +15,8 @@ mod workers;
 
 use std::sync::Arc;
 
-pub use self::arrival::PostedResponse;
 pub(super) use self::arrival::Answers;
+pub use self::arrival::PostedResponse;
 use self::decryptions::FailedDecryptions;
 use self::metadata_source::MetadataSource;
 pub use self::own_keys::OwnKeys;

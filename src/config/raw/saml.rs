@@ -127,10 +127,10 @@ pub(in crate::config) struct RawAttributes {
     #[schemars(example = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress")]
     pub email: Option<String>,
     /// The attribute with the name to show. Without it, the usual names are looked for.
-    #[schemars(example = "displayName")]
+    #[schemars(example = &"displayName")]
     pub display_name: Option<String>,
     /// The attribute with the list of groups. Without it, the usual names are looked for.
-    #[schemars(example = "memberOf")]
+    #[schemars(example = &"memberOf")]
     pub groups: Option<String>,
     /// More claims, by names of your choice: claim to attribute. All attributes are claims under their own names besides.
     pub claims: Option<BTreeMap<String, String>>,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::start::{How, go_to};
 use super::{page_site, start_href, start_of};
+use crate::ids::SessionHash;
 use crate::pages::{self, FormTargets, ProviderSession};
 use crate::proxy::Gateway;
 use crate::proxy::admit::{Verdict, Visitor};
@@ -12,7 +13,6 @@ use crate::proxy::context::RequestCtx;
 use crate::proxy::site::Site;
 use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
-use crate::ids::SessionHash;
 use crate::session::{Ended, LiveSession, Selector, cookie};
 use crate::telemetry::Outcome;
 

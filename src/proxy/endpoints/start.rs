@@ -20,8 +20,8 @@ use crate::refusal::{Again, Blame, Reason, Refusal};
 use crate::reply::Reply;
 use crate::saml::binding::post::PostForm;
 use crate::session::cookie::{self, SignInKey};
-use crate::sign_in::{Departure, NextUrl, StartFailed, TieCookie};
 use crate::sign_in::pending::LIFETIME;
+use crate::sign_in::{Departure, NextUrl, StartFailed, TieCookie};
 use crate::telemetry::{Outcome, Step};
 
 /// How long a browser keeps the cookie that binds its pending sign-ins.
@@ -40,8 +40,10 @@ impl Gateway {
         if let (Choose::Single, Some(provider)) = (sign_in.choose, sign_in.providers.first()) {
             return self.start(site, provider, next, visitor, How::LINK, ctx).await;
         }
-        let remembered =
-            self.sign_in.remember(at(site), next, browser_of(visitor)).map_err(|error| start_refusal(&error, Again::ByThisAddress))?;
+        let remembered = self
+            .sign_in
+            .remember(at(site), next, browser_of(visitor))
+            .map_err(|error| start_refusal(&error, Again::ByThisAddress))?;
         let page = match sign_in.choose {
             Choose::ByEmail => pages::ask_email(&page_site(site), &remembered.handle, "", None, &FormTargets::ours()),
             Choose::List | Choose::Single => self.provider_list(site, &remembered.handle),

@@ -70,7 +70,10 @@ impl Process {
     }
 
     async fn open(&self, identity: VerifiedIdentity) -> (SessionId, Arc<LiveSession>) {
-        self.sessions.open(identity, Some(SignOutHint::IdToken(Secret::generated("id-token"))), portal(), CLIENT).await.unwrap()
+        self.sessions
+            .open(identity, Some(SignOutHint::IdToken(Secret::generated("id-token"))), portal(), CLIENT)
+            .await
+            .unwrap()
     }
 
     async fn find(&self, id: &SessionId) -> Option<Arc<LiveSession>> {

@@ -20,7 +20,9 @@ use tokio::sync::{Semaphore, oneshot};
 
 use self::file::OpenFile;
 use self::writer::{Answer, Op, Queued, Writer};
-use super::{Mark, RecordChange, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag};
+use super::{
+    Mark, RecordChange, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag,
+};
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
 

@@ -39,7 +39,9 @@ pub enum SamlSignInRejected {
     #[error(transparent)]
     NoSubject(#[from] NoSubject),
     /// No e-mail address, though this provider may speak only for some domains.
-    #[error("no e-mail address; let the identity provider send one, or map attributes.email to the attribute that has it")]
+    #[error(
+        "no e-mail address; let the identity provider send one, or map attributes.email to the attribute that has it"
+    )]
     EmailMissing,
     /// The provider may not speak for that domain.
     #[error("the e-mail address is at {0}, which this identity provider may not speak for")]
@@ -88,7 +90,9 @@ pub enum SamlStartFailed {
     #[error(transparent)]
     Metadata(#[from] MetadataFault),
     /// It wants signed requests, and there is nothing to sign with.
-    #[error("the identity provider takes signed requests only (WantAuthnRequestsSigned); give saml.signing_key and saml.certificate")]
+    #[error(
+        "the identity provider takes signed requests only (WantAuthnRequestsSigned); give saml.signing_key and saml.certificate"
+    )]
     NoKey,
     /// It does not take requests in the configured way.
     #[error("the identity provider has no SingleSignOnService for the configured saml.binding")]

@@ -4,9 +4,7 @@ use crate::config::check::{Check, all, days, minutes, seconds};
 use crate::config::raw::{RawAlgorithm, RawClaims, RawClientAuthentication, RawOidc, RawSecret};
 use crate::config::tree::Place;
 use crate::secret::Secret;
-use crate::sign_in::settings::{
-    ClaimNames, ClientAuthentication, EmailTrust, OidcSettings, SigningAlgorithm,
-};
+use crate::sign_in::settings::{ClaimNames, ClientAuthentication, EmailTrust, OidcSettings, SigningAlgorithm};
 
 impl Check<'_> {
     pub(super) fn oidc(&mut self, place: &Place<'_>, raw: &RawOidc) -> Option<OidcSettings> {

@@ -80,7 +80,7 @@ impl Check<'_> {
     ) -> Option<MetadataSettings> {
         let from_place = place.key("metadata");
         let from = if raw.metadata.contains("://") {
-            self.address(&from_place, &raw.metadata).map(MetadataFrom::Url)
+            self.link(&from_place, &raw.metadata).map(MetadataFrom::Url)
         } else {
             self.metadata_file(&from_place, raw, entity_id.as_deref(), keys)
         };

@@ -21,9 +21,7 @@ impl Check<'_> {
     pub(super) fn saml_keys(&mut self, place: &Place<'_>, raw: &RawSaml) -> Option<Arc<OwnKeys>> {
         let (key_place, certificate_place) = (place.key("signing_key"), place.key("certificate"));
         let first = match (&raw.signing_key, &raw.certificate) {
-            (Some(key), Some(certificate)) => {
-                self.key_pair(&key_place, key, &certificate_place, certificate).map(Some)
-            }
+            (Some(key), Some(certificate)) => self.key_pair(&key_place, key, &certificate_place, certificate).map(Some),
             (None, None) => Some(None),
             (Some(_), None) => {
                 if !self.report.is_broken(&certificate_place) {
@@ -79,7 +77,9 @@ impl Check<'_> {
                 let (at, cure) = match refused {
                     SigningKeyRefused::NoCertificate => (certificate_place, "PEM, self-signed is fine"),
                     SigningKeyRefused::CertificateOfAnotherKey => (certificate_place, "take the one made with the key"),
-                    _ => (key_place, "such as openssl req -x509 -newkey rsa:3072 -nodes -days 3650 -subj /CN=vestibule"),
+                    _ => {
+                        (key_place, "such as openssl req -x509 -newkey rsa:3072 -nodes -days 3650 -subj /CN=vestibule")
+                    }
                 };
                 self.fault(at, refused.to_string(), cure);
                 None
