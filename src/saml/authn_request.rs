@@ -114,4 +114,4 @@ impl AuthnRequest<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::saml) mod tests;

@@ -25,8 +25,8 @@ pub struct XmlLimits {
 impl XmlLimits {
     /// For a protocol message: 256 KiB.
     pub const MESSAGE: Self = Self { octets: 256 * 1024, elements: 10_000 };
-    /// For the metadata of one provider, or of a federation: 32 MiB.
-    pub const METADATA: Self = Self { octets: 32 * 1024 * 1024, elements: 2_000_000 };
+    /// For the metadata of one provider, or of a federation: 64 MiB. Only what an operator named is read with it.
+    pub const METADATA: Self = Self { octets: 64 * 1024 * 1024, elements: 2_000_000 };
 }
 
 /// Octets that are not the strict XML that is read here.
@@ -111,6 +111,15 @@ impl<'a> Xml<'a> {
     /// The element with that id.
     pub fn node(&self, id: NodeId) -> Node<'_, 'a> {
         Node { xml: self, id }
+    }
+
+    /// Whether no two attributes that any library could take for an ID have one value: `ID`, `Id`, `id`, `xml:id` and SAML
+    /// 1's `AssertionID` in whatever namespace.
+    pub fn ids_are_unique(&self) -> bool {
+        let mut seen = std::collections::HashSet::new();
+        let ids = self.elements().flat_map(Node::attributes);
+        let mut ids = ids.filter(|(_, name, _)| name.eq_ignore_ascii_case("id") || *name == "AssertionID");
+        ids.all(|(_, _, value)| seen.insert(value))
     }
 
     /// All elements of the tree, in document order.
