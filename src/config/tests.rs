@@ -46,7 +46,9 @@ fn metadata() -> [(&'static str, String); 5] {
         ("certs/idp-strict.xml", entity(id, r#"WantAuthnRequestsSigned="true""#, &key, "https")),
         (
             "certs/federation.xml",
-            format!(r#"<md:EntitiesDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata">{two}</md:EntitiesDescriptor>"#),
+            format!(
+                r#"<md:EntitiesDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata">{two}</md:EntitiesDescriptor>"#
+            ),
         ),
     ]
 }

@@ -279,6 +279,14 @@ mod tests {
         let value = set_session(&id);
         assert_eq!(value, format!("__Host-vestibule={}; Path=/; Secure; HttpOnly; SameSite=Lax", id.reveal()).as_str());
         assert!(value.is_sensitive());
+        let key = SignInKey::generate(&Random::default()).unwrap();
+        let posted = set_posted_sign_in(&key, Duration::from_secs(900));
+        let expected = format!(
+            "__Host-vestibule-posted-sign-in={}; Path=/; Secure; HttpOnly; SameSite=None; Max-Age=900",
+            key.reveal()
+        );
+        assert_eq!(posted, expected.as_str());
+        assert!(posted.is_sensitive());
         assert_eq!(clear_session(), "__Host-vestibule=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0");
 
         let key = SignInKey::generate(&Random::default()).unwrap();
@@ -309,6 +317,20 @@ mod tests {
         let presented = PresentedCookies::read(&headers(&[line.as_bytes()]));
         assert_eq!(presented.session, Presented::One(id));
         assert_eq!(presented.sign_in, Presented::One(key));
+    }
+
+    #[test]
+    fn c1_what_another_site_posts_brings_one_cookie_alone() {
+        let (id, key) = (id(), SignInKey::generate(&Random::default()).unwrap());
+        let line = format!(
+            "__Host-vestibule={}; __Host-vestibule-sign-in={1}; __Host-vestibule-posted-sign-in={1}",
+            id.reveal(),
+            key.reveal()
+        );
+        let presented = PresentedCookies::read_posted(&headers(&[line.as_bytes()]));
+        assert_eq!((presented.session, presented.sign_in), (Presented::None, Presented::None));
+        assert_eq!(presented.posted_sign_in, Presented::One(key));
+        let Forwardable::Nothing = forwardable(&headers(&[line.as_bytes()])) else { panic!("all of them are ours") };
     }
 
     #[test]

@@ -27,6 +27,10 @@ pub struct Options {
     pub listen: String,
     /// Lines at the top level.
     pub top: String,
+    /// More identity providers: lines below `identity_providers`, each indented by two blanks.
+    pub more_providers: String,
+    /// The portal's providers.
+    pub providers: &'static str,
     /// More of `tls`, from a comma on.
     pub tls: String,
     /// The upstream's address.
@@ -42,6 +46,8 @@ impl Options {
             portal: "    customer_session: none\n    rules:\n      - { path: \"/public/**\", access: public }\n      - { path: \"/denied/**\", access: deny }\n".into(),
             listen: String::new(),
             top: String::new(),
+            more_providers: String::new(),
+            providers: "acme",
             tls: String::new(),
             upstream: format!("http://{upstream}"),
             clock: Clock::System,
@@ -94,10 +100,12 @@ impl TestGateway {
              session: {{ store: {{ embedded: {{ path: sessions.redb }} }} }}\n\
              identity_providers:\n  acme:\n    oidc: {{ issuer: \"{issuer}\", client_id: vestibule, client_secret: secret }}\n    \
              label: Acme\n    email_domains: [acme.com, evil.test]\n\
-             {top}\
-             portals:\n  - host: localhost\n    upstream: \"{upstream}\"\n    sign_in: {{ providers: [acme] }}\n    \
+             {more_providers}{top}\
+             portals:\n  - host: localhost\n    upstream: \"{upstream}\"\n    sign_in: {{ providers: [{providers}] }}\n    \
              admission: {{ email_domains: {{ allow: [acme.com] }} }}\n{portal}",
             listen = options.listen,
+            more_providers = options.more_providers,
+            providers = options.providers,
             top = options.top,
             tls = options.tls,
             upstream = options.upstream,

@@ -19,6 +19,7 @@ mod healing;
 mod http2;
 mod kill;
 mod process;
+mod saml_sign_in;
 mod saml_verify;
 mod secrecy;
 mod smuggling;

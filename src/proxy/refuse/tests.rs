@@ -8,14 +8,14 @@ use crate::email::EmailDomain;
 use crate::policy::NotAdmitted;
 use crate::portal::Malformed;
 use crate::random::NoRandomness;
-use crate::session::{InvalidKeys, OpenError, StoreError};
 use crate::saml::mapping::NoSubject;
 use crate::saml::rejected::SamlRejected;
+use crate::session::{InvalidKeys, OpenError, StoreError};
 use crate::sign_in::StartFailed;
+use crate::sign_in::oidc::rejected::{ErrorCode, IdTokenRejected, UserInfoRejected};
 use crate::sign_in::once::NotRemembered;
 use crate::sign_in::saml::SamlStartFailed;
 use crate::sign_in::saml::metadata_source::MetadataFault;
-use crate::sign_in::oidc::rejected::{ErrorCode, IdTokenRejected, UserInfoRejected};
 
 const DOCUMENT: &str = include_str!("../../../docs/errors.md");
 

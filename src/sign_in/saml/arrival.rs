@@ -1,5 +1,6 @@
 //! A response arrives at the assertion consumer service: verified, used once, and turned into a person.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::metadata_source::KnownProvider;
@@ -7,7 +8,7 @@ use super::person::Reading;
 use super::rejected::SamlSignInRejected;
 use super::request::AuthnAsked;
 use super::{At, ServiceProvider};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::saml::authn_request::Comparison;
 use crate::saml::encryption::EncryptionRefused;
 use crate::saml::rejected::SamlRejected;
@@ -17,12 +18,18 @@ use crate::sign_in::identity::VerifiedIdentity;
 use crate::sign_in::settings::{SamlSettings, Unsolicited};
 
 /// The fields that a browser posts for a provider (SAML Bindings 3.5.4).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PostedResponse {
     /// `SAMLResponse`.
     pub response: String,
     /// `RelayState`.
     pub relay_state: Option<String>,
+}
+
+impl fmt::Debug for PostedResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PostedResponse(..)")
+    }
 }
 
 /// What a response may answer.
@@ -99,7 +106,7 @@ struct Verification {
     acs: String,
     settings: Arc<SamlSettings>,
     decrypts_uncovered: bool,
-    clock: crate::clock::Clock,
+    clock: Clock,
     known: Arc<KnownProvider>,
     asked: Option<AuthnAsked>,
 }

@@ -4,12 +4,14 @@
 //! customer somebody becomes. SAML has no `email_verified`: a provider vouches for the addresses of its own
 //! `email_domains`, and for no other. Without them an address counts only where the operator says so.
 
+use std::collections::BTreeMap;
+
 use super::rejected::SamlSignInRejected;
 use crate::clock::Timestamp;
 use crate::email::{EmailAddress, EmailDomain};
 use crate::ids::ProviderName;
 use crate::saml::mapping::Mapping;
-use crate::saml::response::VerifiedResponse;
+use crate::saml::response::{Attributes, VerifiedResponse};
 use crate::sign_in::claims::Claims;
 use crate::sign_in::identity::Established;
 use crate::sign_in::settings::EmailTrust;
@@ -31,17 +33,6 @@ impl Reading<'_> {
     ) -> Result<Established, SamlSignInRejected> {
         let mapped = self.mapping.apply(response)?;
         let email_verified = self.is_believed(mapped.email.as_ref())?;
-        let mut claims = Claims::default();
-        for (claim, values) in mapped.claims {
-            claims.add(&claim, values);
-        }
-        let names: Vec<&str> = response.attributes.iter().map(|attribute| attribute.name.as_str()).collect();
-        for name in names {
-            let values: Vec<String> = response.attributes.values(name).map(str::to_owned).collect();
-            if !values.iter().any(|value| value.chars().any(char::is_control)) {
-                claims.add(name, values);
-            }
-        }
         Ok(Established {
             provider: self.provider.clone(),
             issuer: response.issuer.clone(),
@@ -50,7 +41,7 @@ impl Reading<'_> {
             email_verified,
             display_name: mapped.display_name,
             groups: mapped.groups,
-            claims: claims.into_map(),
+            claims: claims(mapped.claims, &response.attributes),
             authenticated_at: response.authn_instant.min(now),
             acr: response.authn_context.clone(),
             provider_session: response.session_indexes.first().cloned(),
@@ -70,4 +61,25 @@ impl Reading<'_> {
         let domain = EmailDomain::parse(email.domain()).map_err(|_| SamlSignInRejected::EmailMissing)?;
         Err(SamlSignInRejected::EmailOutsideDomains(domain))
     }
+}
+
+/// The configured claims, and all attributes under their own names. Each whole or not at all: what holds control characters
+/// could do harm in a header.
+fn claims(configured: BTreeMap<String, Vec<String>>, attributes: &Attributes) -> BTreeMap<String, Vec<String>> {
+    let mut claims = Claims::default();
+    for (claim, values) in configured {
+        claims.add(&claim, values);
+    }
+    // Attributes of one name are one.
+    let mut named: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for attribute in attributes.iter() {
+        named.entry(&attribute.name).or_default().extend(attribute.values.iter().cloned());
+    }
+    for (name, values) in named {
+        let odd = |text: &str| text.chars().any(char::is_control);
+        if !odd(name) && !values.iter().any(|value| odd(value)) {
+            claims.add(name, values);
+        }
+    }
+    claims.into_map()
 }
