@@ -114,4 +114,4 @@ impl AuthnRequest<'_> {
 }
 
 #[cfg(test)]
-pub(in crate::saml) mod tests;
+mod tests;

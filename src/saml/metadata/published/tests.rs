@@ -152,7 +152,7 @@ fn s5_a75_whatever_is_published_is_decrypted_in_every_combination() {
 
 #[test]
 fn a75_xmlsec1_and_samael_verify_and_read_what_is_signed() {
-    use crate::saml::authn_request::tests::xmlsec1_verifies;
+    use crate::saml::test_xmlsec::xmlsec1_verifies;
     use samael::crypto::{CertificateDer, Crypto, CryptoProvider as _};
     for kind in [Kind::Rsa2048, Kind::P256] {
         let made = test_keys::one(kind);
