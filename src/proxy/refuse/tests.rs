@@ -107,12 +107,12 @@ fn of_sign_in() -> Vec<Refusal> {
         Reason::SignIn { label: failed.reason(), blame: Blame::ProviderUnavailable, again: Again::ByThisAddress }.into()
     });
     let id_token = id_token.into_iter().map(O::IdToken);
-    let saml = by_saml();
     on_the_way_back
         .into_iter()
         .chain(id_token)
         .map(|rejected| sign_in_refusal(&rejected.into()))
         .chain(at_the_start)
+        .chain(by_saml())
         .collect()
 }
 
