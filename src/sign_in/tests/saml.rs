@@ -216,6 +216,7 @@ pub(super) fn answer(id: &str) -> Message {
     let message = Message::default();
     let to = |text: &str| text.replace(REQUEST, id);
     Message {
+        assertion_id: format!("_of{id}"),
         response_attributes: to(&message.response_attributes),
         confirmation: to(&message.confirmation),
         ..message
