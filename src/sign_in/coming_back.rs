@@ -14,7 +14,7 @@ use crate::saml::rejected::SamlRejected;
 const RESTARTS_IN_A_ROW: u8 = 3;
 
 /// What was waiting for this answer, or what else there is to say.
-type Found = Result<Box<Pending>, Callback>;
+type Found = Result<Box<Pending>, Box<Callback>>;
 
 impl SignIn {
     /// Reads the way back from an OpenID `provider`: the raw query of its redirect URI, and the sign-in cookie.
@@ -33,7 +33,7 @@ impl SignIn {
         let mixed_up = || OidcRejected::MixedUp("the sign-in was at another provider").into();
         let pending = match self.waiting(state, browser, at, provider, mixed_up) {
             Ok(pending) => pending,
-            Err(callback) => return callback,
+            Err(callback) => return *callback,
         };
         match redeem(relying_party, at, provider, &query, &pending.asked).await {
             Ok(signed_in) => self.signed_in(signed_in, Some(browser), *pending),
@@ -61,7 +61,7 @@ impl SignIn {
         let browser = browser.hash();
         let pending = match self.waiting(&state, browser, at, provider, || SamlSignInRejected::MixedUp.into()) {
             Ok(pending) => pending,
-            Err(callback) => return callback,
+            Err(callback) => return *callback,
         };
         let Asked::Saml(asked) = &pending.asked else { return refused(SamlSignInRejected::MixedUp, pending.next) };
         match ours.consume(at, &posted.response, Answers::Request(asked)).await {
@@ -80,14 +80,15 @@ impl SignIn {
         provider: &ProviderName,
         mixed_up: impl FnOnce() -> SignInRejected,
     ) -> Found {
-        match self.pending.take(state, browser, at.portal, provider, self.clock.now()) {
-            Taken::Pending(pending) => Ok(pending),
-            Taken::Unknown => Err(self.stale(browser, restarts_of(state))),
-            Taken::OtherTab(next) => Err(self.stale_to(next, browser, restarts_of(state))),
-            Taken::Repeated(next) => Err(Callback::Stale { next, restarts: restarts_of(state) }),
-            Taken::RepeatedEndlessly => Err(Callback::LoopBroken),
-            Taken::OtherProvider(next) => Err(refused(mixed_up(), next)),
-        }
+        let instead = match self.pending.take(state, browser, at.portal, provider, self.clock.now()) {
+            Taken::Pending(pending) => return Ok(pending),
+            Taken::Unknown => self.stale(browser, restarts_of(state)),
+            Taken::OtherTab(next) => self.stale_to(next, browser, restarts_of(state)),
+            Taken::Repeated(next) => Callback::Stale { next, restarts: restarts_of(state) },
+            Taken::RepeatedEndlessly => Callback::LoopBroken,
+            Taken::OtherProvider(next) => refused(mixed_up(), next),
+        };
+        Err(Box::new(instead))
     }
 
     fn signed_in(

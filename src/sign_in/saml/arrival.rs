@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::metadata_source::KnownProvider;
 use super::person::Reading;
@@ -16,6 +17,10 @@ use crate::saml::response::{self, Expected, InResponseTo, Requested, VerifiedRes
 use crate::sign_in::hint::{SamlSession, SignOutHint};
 use crate::sign_in::identity::VerifiedIdentity;
 use crate::sign_in::settings::{SamlSettings, Unsolicited};
+
+/// A used assertion is remembered for this much longer than it is believed now: after a restart with a larger `clock_skew` it
+/// would be believed for longer.
+const REMEMBERED_BEYOND: Duration = Duration::from_secs(3 * 60);
 
 /// The fields that a browser posts for a provider (SAML Bindings 3.5.4).
 #[derive(Clone)]
@@ -55,7 +60,7 @@ impl ServiceProvider {
         let known = self.metadata.current().await?;
         let verified = self.verify(at, response, answers, known).await?;
         let used = ["saml assertion", &verified.issuer, &verified.assertion_id];
-        if !self.once.first_use(&used, verified.not_on_or_after).await? {
+        if !self.once.first_use(&used, verified.not_on_or_after.after(REMEMBERED_BEYOND)).await? {
             return Err(SamlSignInRejected::Replayed);
         }
         let reading = Reading {
