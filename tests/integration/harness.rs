@@ -31,6 +31,8 @@ pub struct Options {
     pub more_providers: String,
     /// The portal's providers.
     pub providers: &'static str,
+    /// The mail domains that the portal lets in.
+    pub admitted: &'static str,
     /// More of `tls`, from a comma on.
     pub tls: String,
     /// The upstream's address.
@@ -48,6 +50,7 @@ impl Options {
             top: String::new(),
             more_providers: String::new(),
             providers: "acme",
+            admitted: "acme.com",
             tls: String::new(),
             upstream: format!("http://{upstream}"),
             clock: Clock::System,
@@ -102,10 +105,11 @@ impl TestGateway {
              label: Acme\n    email_domains: [acme.com, evil.test]\n\
              {more_providers}{top}\
              portals:\n  - host: localhost\n    upstream: \"{upstream}\"\n    sign_in: {{ providers: [{providers}] }}\n    \
-             admission: {{ email_domains: {{ allow: [acme.com] }} }}\n{portal}",
+             admission: {{ email_domains: {{ allow: [{admitted}] }} }}\n{portal}",
             listen = options.listen,
             more_providers = options.more_providers,
             providers = options.providers,
+            admitted = options.admitted,
             top = options.top,
             tls = options.tls,
             upstream = options.upstream,

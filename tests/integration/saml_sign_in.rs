@@ -20,13 +20,9 @@ async fn start_with(more: &str, providers: &'static str) -> (TestGateway, Provid
         "  globex:\n    label: Globex\n    email_domains: [globex.com]\n    saml:\n      metadata: {}\n{more}",
         provider.metadata().display()
     );
-    let plain = Options::plain(recorder.address);
-    let options = Options { providers, more_providers, ..plain };
-    (
-        TestGateway::start(Options { portal: options.portal.replace("acme.com", "globex.com"), ..options }).await,
-        provider,
-        recorder,
-    )
+    let admitted = if providers == "globex" { "globex.com" } else { "acme.com, globex.com" };
+    let options = Options { providers, admitted, more_providers, ..Options::plain(recorder.address) };
+    (TestGateway::start(options).await, provider, recorder)
 }
 
 /// Goes to a private page; gives what is sent to the provider.
@@ -345,9 +341,10 @@ async fn a54_the_session_ends_when_the_provider_says_so() {
         "  globex:\n    email_domains: [globex.com]\n    saml: {{ metadata: {} }}\n",
         provider.metadata().display()
     );
-    let options = Options::plain(recorder.address);
-    let gateway =
-        TestGateway::start(Options { providers: "globex", more_providers, clock: clock.clone(), ..options }).await;
+    let plain = Options::plain(recorder.address);
+    let (providers, admitted) = ("globex", "globex.com");
+    let options = Options { providers, admitted, more_providers, clock: clock.clone(), ..plain };
+    let gateway = TestGateway::start(options).await;
     let client = gateway.client();
     let sent = ask(&gateway, &client, "/private").await;
     let response = provider.response(&sent, "cleo@globex.com");

@@ -148,7 +148,8 @@ impl Check<'_> {
             .map(|(index, value)| self.token(&contexts_place.index(index), value, 256))
             .collect();
         self.distinct(&contexts_place, &contexts);
-        if raw.authn_context_comparison.is_some() && raw_contexts.is_empty() {
+        let comparison = raw.authn_context_comparison.map(comparison).unwrap_or_default();
+        if comparison != Comparison::Exact && raw_contexts.is_empty() {
             let what = "compares with authn_contexts, and there are none";
             self.fault(&place.key("authn_context_comparison"), what, "list them, or remove it");
         }
@@ -157,7 +158,7 @@ impl Check<'_> {
             name_id_format: name_id_format?,
             force_authn: raw.force_authn.unwrap_or(false),
             authn_contexts: all(contexts)?,
-            comparison: raw.authn_context_comparison.map(comparison).unwrap_or_default(),
+            comparison,
             acs_index: raw.acs_index,
         })
     }
