@@ -33,6 +33,8 @@ pub struct Options {
     pub providers: &'static str,
     /// The mail domains that the portal lets in.
     pub admitted: &'static str,
+    /// More of the portal's `admission`, from a comma on.
+    pub admission: String,
     /// More of `tls`, from a comma on.
     pub tls: String,
     /// The upstream's address.
@@ -51,6 +53,7 @@ impl Options {
             more_providers: String::new(),
             providers: "acme",
             admitted: "acme.com",
+            admission: String::new(),
             tls: String::new(),
             upstream: format!("http://{upstream}"),
             clock: Clock::System,
@@ -105,12 +108,13 @@ impl TestGateway {
              label: Acme\n    email_domains: [acme.com, evil.test]\n\
              {more_providers}{top}\
              portals:\n  - host: localhost\n    upstream: \"{upstream}\"\n    sign_in: {{ providers: [{providers}] }}\n    \
-             admission: {{ email_domains: {{ allow: [{admitted}] }} }}\n{portal}",
+             admission: {{ email_domains: {{ allow: [{admitted}] }}{admission} }}\n{portal}",
             listen = options.listen,
             more_providers = options.more_providers,
             providers = options.providers,
             admitted = options.admitted,
             top = options.top,
+            admission = options.admission,
             tls = options.tls,
             upstream = options.upstream,
             portal = options.portal,

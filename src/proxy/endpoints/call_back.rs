@@ -53,6 +53,9 @@ impl Gateway {
         visitor: &Visitor,
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
+        if !matches!(outcome, Callback::SignedIn { .. }) {
+            self.count_attempt(site, ctx)?;
+        }
         match outcome {
             // Tabs that expired together sign in together: the first one opens the session for all.
             Callback::SignedIn { identity, next, .. } if self.was_faster(visitor, &identity) => {
@@ -113,7 +116,7 @@ impl Gateway {
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
         let provider = identity.provider().clone();
-        if let Err(reason) = site.admission.admit(&identity) {
+        if let Err(reason) = site.admission.admit(&identity, &self.circumstances(ctx)) {
             self.metrics.sign_in_ended(provider.as_str(), reason.reason());
             return Err(Reason::NotAdmitted(reason).into());
         }
