@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::{Multipart, Path, Query, State as Shared};
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
 use http::{StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,8 +14,9 @@ use super::paging::{PageQuery, page};
 use super::problem::Problem;
 use super::requests::{Attachment, date_json};
 use super::service_desk::visible_desk;
-use super::state::{State, TemporaryFile};
+use super::state::State;
 use crate::clock::Timestamp;
+use crate::demo::jsm::upload::{TemporaryFile, file_of};
 
 impl State {
     /// Attaches temporary files of that person to their request.
@@ -63,22 +63,6 @@ impl State {
                 "content": self.attachment_url(id, attachment),
             },
         })
-    }
-}
-
-/// A file of a form; `None` for a file field that was left empty.
-pub(super) async fn file_of(
-    field: axum::extract::multipart::Field<'_>,
-    owner: &str,
-) -> Result<Option<TemporaryFile>, Problem> {
-    let name = field.file_name().unwrap_or_default().to_owned();
-    let media_type = field.content_type().unwrap_or("application/octet-stream").to_owned();
-    let bytes: Bytes = field.bytes().await.map_err(|_| Problem::bad("The upload could not be read."))?;
-    let plain = !name.contains(['/', '\\']) && !name.chars().any(char::is_control);
-    match (name.is_empty(), plain) {
-        (true, _) => Ok(None),
-        (false, false) => Err(Problem::bad("The name of the file is not allowed.")),
-        (false, true) => Ok(Some(TemporaryFile { owner: owner.to_owned(), name, media_type, bytes })),
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) async fn guard(
 ) -> Response {
     count(&mut jsm.state().counters.calls, (request.method().to_string(), route));
     jsm.tell();
-    if let Some(failure) = jsm.suffer(request.uri().path()).await {
+    if let Some(failure) = jsm.shared.days.suffer(request.uri().path()).await {
         return failure;
     }
     let admitted = identify(&jsm, request.headers(), wants_page(request.uri().path()))

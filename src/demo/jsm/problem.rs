@@ -9,7 +9,7 @@ use crate::random::NoRandomness;
 
 /// An answer that is not what was asked for.
 #[derive(Debug)]
-pub(super) enum Problem {
+pub enum Problem {
     /// `{errorMessages: [..], errors: {}}`, as `/rest/api/2` answers.
     Platform(StatusCode, String),
     /// `{errorMessages: [], errors: {field: ..}}`.
@@ -25,19 +25,19 @@ pub(super) enum Problem {
 }
 
 impl Problem {
-    pub(super) fn page(status: StatusCode, sentence: &str) -> Self {
+    pub fn page(status: StatusCode, sentence: &str) -> Self {
         Self::Page(status, sentence.to_owned())
     }
 
-    pub(super) fn not_found(what: &str) -> Self {
+    pub fn not_found(what: &str) -> Self {
         Self::Desk(StatusCode::NOT_FOUND, "sd.error.notfound", format!("{what} does not exist."))
     }
 
-    pub(super) fn bad(sentence: &str) -> Self {
+    pub fn bad(sentence: &str) -> Self {
         Self::Desk(StatusCode::BAD_REQUEST, "sd.error.invalid", sentence.to_owned())
     }
 
-    pub(super) fn xsrf() -> Self {
+    pub fn xsrf() -> Self {
         Self::Plain(StatusCode::FORBIDDEN, "XSRF check failed", None)
     }
 }
@@ -82,6 +82,6 @@ impl IntoResponse for Problem {
 }
 
 /// 302 to that URL.
-pub(super) fn found(location: &str) -> Response {
+pub fn found(location: &str) -> Response {
     (StatusCode::FOUND, [(header::LOCATION, location)]).into_response()
 }
