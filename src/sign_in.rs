@@ -6,6 +6,7 @@
 
 mod bounded;
 pub mod browser;
+pub mod claims;
 pub mod identity;
 pub mod next_url;
 pub mod oidc;

@@ -1,5 +1,7 @@
 //! What an identity provider has proved about a visitor. Only a protocol verifier below `sign_in` can make one.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
@@ -28,6 +30,10 @@ pub struct Established {
     pub display_name: Option<String>,
     /// Group names.
     pub groups: Vec<String>,
+    /// What else the provider says of the person: each claim or attribute with its values, whole or not at all
+    /// ([`Claims`](super::claims::Claims)). Sessions that were written before there were claims have none.
+    #[serde(default)]
+    pub claims: BTreeMap<String, Vec<String>>,
     /// When the person proved who they are (`auth_time`), else when the provider's answer was verified.
     pub authenticated_at: Timestamp,
     /// How they proved it (`acr`, AuthnContextClassRef).
@@ -55,6 +61,7 @@ impl VerifiedIdentity {
             email_verified: true,
             display_name: Some(subject.to_owned()),
             groups: Vec::new(),
+            claims: BTreeMap::new(),
             authenticated_at: Timestamp::from_seconds(0),
             acr: None,
             provider_session: Some(format!("sid-{subject}")),
@@ -97,6 +104,11 @@ impl VerifiedIdentity {
         &self.0.groups
     }
 
+    /// What else the provider says of the person: each claim or attribute with its values.
+    pub fn claims(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.0.claims
+    }
+
     /// When the person proved who they are.
     pub fn authenticated_at(&self) -> Timestamp {
         self.0.authenticated_at
@@ -115,5 +127,19 @@ impl VerifiedIdentity {
     /// When the provider wants the session to end.
     pub fn not_after(&self) -> Option<Timestamp> {
         self.0.not_after
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_before_there_were_claims_is_still_read() {
+        let who = VerifiedIdentity::for_test("okta", "1", "ana@acme.com");
+        let mut written = serde_json::to_value(&who).unwrap();
+        assert!(written.as_object_mut().unwrap().remove("claims").is_some());
+        let read: VerifiedIdentity = serde_json::from_value(written).unwrap();
+        assert_eq!((read.subject(), read.claims().len()), ("1", 0));
     }
 }

@@ -217,6 +217,9 @@ fn no_label_is_forgotten_here() {
         include_str!("../../session/sessions.rs"),
         include_str!("../../customer/failure.rs"),
         include_str!("../endpoints.rs"),
+        include_str!("../endpoints/call_back.rs"),
+        include_str!("../endpoints/sign_out.rs"),
+        include_str!("../endpoints/start.rs"),
     ] {
         let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
         let mut found = arm.captures_iter(code).filter_map(|label| label.get(1).or(label.get(2))).map(|m| m.as_str());

@@ -4,8 +4,11 @@
 //! it counts only when the provider says that it is verified and may speak for its domain (else anybody with a tenant
 //! of their own could claim anybody's address).
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
+use super::super::claims::Claims;
 use super::super::identity::Established;
 use super::super::settings::{ClaimNames, EmailTrust};
 use super::id_token::VerifiedClaims;
@@ -57,6 +60,7 @@ impl Reading<'_> {
             email,
             display_name: claim(&self.names.display_name).and_then(plain),
             groups: groups(claim(&self.names.groups)),
+            claims: said(&all, more),
             authenticated_at: authenticated_at.map_or(now, |at| at.min(now)),
             acr: all.get("acr").and_then(plain),
             provider_session: all.get("sid").and_then(exact),
@@ -98,6 +102,36 @@ fn plain(value: &Value) -> Option<String> {
 /// Text that is compared later, so it is taken whole or not at all.
 fn exact(value: &Value) -> Option<String> {
     value.as_str().filter(|text| (1..=LONGEST_TEXT).contains(&text.len())).map(str::to_owned)
+}
+
+/// What the protocol needs of an ID token, and nobody else.
+const OF_THE_PROTOCOL: [&str; 11] =
+    ["iss", "aud", "azp", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash", "s_hash"];
+
+/// What the provider says of the person: texts, numbers and truth values, alone or in a list. A claim of the ID token
+/// counts before the same one of UserInfo. Deeper structures are left out.
+fn said(all: &Map<String, Value>, more: Option<&Map<String, Value>>) -> BTreeMap<String, Vec<String>> {
+    let mut claims = Claims::default();
+    let second = more.into_iter().flatten().filter(|(name, _)| !all.contains_key(*name));
+    for (name, value) in all.iter().chain(second) {
+        let values = match value {
+            Value::Array(values) => values.iter().map(scalar).collect(),
+            one => scalar(one).map(|one| vec![one]),
+        };
+        if let Some(values) = values.filter(|_| !OF_THE_PROTOCOL.contains(&name.as_str())) {
+            claims.add(name, values);
+        }
+    }
+    claims.into_map()
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
 }
 
 /// Group names: an array of strings, or one string.
@@ -194,5 +228,28 @@ mod tests {
         assert_eq!(who.authenticated_at, Timestamp::from_seconds(1000));
         let one = establish(json!({"groups": "staff"}), None, EmailTrust::AsClaimed, &[]).unwrap();
         assert_eq!(one.groups, ["staff"]);
+    }
+    #[test]
+    fn claims_are_kept_whole_or_not_at_all() {
+        let claims = json!({
+            "sub": "ana", "iss": "https://idp.example", "nonce": "n", "exp": 1, "at_hash": "h",
+            "department": "support", "roles": ["a", "b"], "level": 3, "staff": true, "empty": [],
+            "nothing": null, "address": {"country": "DE"}, "mixed": ["a", {"b": 1}], "nested": [["a"]],
+            "long": "x".repeat(2000), "one_long": ["a", "x".repeat(2000)],
+        });
+        let more = json!({"department": "sales", "team": "blue", "aud": "x"});
+        let who = establish(claims, Some(more), EmailTrust::AsClaimed, &[]).unwrap();
+        let kept: Vec<_> = who.claims.iter().map(|(name, values)| (name.as_str(), values.join(","))).collect();
+        let expected = [
+            ("department", "support"),
+            ("empty", ""),
+            ("level", "3"),
+            ("roles", "a,b"),
+            ("staff", "true"),
+            ("sub", "ana"),
+            ("team", "blue"),
+        ];
+        assert_eq!(kept, expected.map(|(name, values)| (name, values.to_owned())));
+        assert!(who.claims["empty"].is_empty());
     }
 }

@@ -1,0 +1,116 @@
+//! The way back from an identity provider, and what it opens.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::start::How;
+use super::{at, browser_of, start_of};
+use crate::clock::Stopwatch;
+use crate::ids::ProviderName;
+use crate::portal::CanonicalRequest;
+use crate::proxy::Gateway;
+use crate::proxy::admit::{Verdict, Visitor};
+use crate::proxy::context::RequestCtx;
+use crate::proxy::refuse;
+use crate::proxy::site::Site;
+use crate::refusal::{Reason, Refusal};
+use crate::reply::Reply;
+use crate::secret::Secret;
+use crate::session::cookie;
+use crate::sign_in::{Callback, NextUrl, VerifiedIdentity};
+use crate::telemetry::{Outcome, Step};
+
+/// Tabs of one browser whose sign-ins end within this time share the session of the first.
+const ONE_SIGN_IN: Duration = Duration::from_secs(60);
+
+impl Gateway {
+    /// The provider sends the visitor back.
+    pub(super) async fn call_back(
+        &self,
+        provider: &ProviderName,
+        request: &CanonicalRequest,
+        site: &Arc<Site>,
+        visitor: &Visitor,
+        ctx: &mut RequestCtx,
+    ) -> Result<Verdict, Refusal> {
+        if !site.settings.sign_in.providers.contains(provider) {
+            return Err(Reason::NoSuchEndpoint.into());
+        }
+        let watch = Stopwatch::start();
+        let query = request.query().unwrap_or_default();
+        let outcome = self.sign_in.callback(at(site), provider, query, browser_of(visitor)).await;
+        ctx.exchange.took(Step::SignIn, watch.elapsed());
+        match outcome {
+            // Tabs that expired together sign in together: the first one opens the session for all.
+            Callback::SignedIn { identity, next, .. } if self.was_faster(visitor, &identity) => {
+                Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(next.as_str())))
+            }
+            Callback::SignedIn { identity, id_token, next } => {
+                self.signed_in(identity, id_token, &next, site, visitor, ctx).await
+            }
+            // Already signed in by another tab: go on. Else once more, from the start.
+            Callback::Stale { next, .. } if visitor.session.is_some() => {
+                Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(next.as_str())))
+            }
+            // Nobody knows any more where to: the start page.
+            Callback::Stale { next, restarts } => {
+                let next = if next == NextUrl::root() { start_of(site) } else { next };
+                self.start(site, provider, next, visitor, How { restarts, ..How::LINK }, ctx).await
+            }
+            Callback::LoopBroken => {
+                self.metrics.sign_in_ended(provider.as_str(), "sign_in_loop");
+                Err(Reason::SignInLoop.into())
+            }
+            Callback::Refused { rejected, .. } => {
+                self.metrics.sign_in_ended(provider.as_str(), rejected.reason());
+                Err(refuse::sign_in_refusal(&rejected))
+            }
+        }
+    }
+
+    /// Whether another tab of the same browser has just signed the same person in. The session then is of this very
+    /// sign-in, in all that counts: the same browser, provider and person, a moment ago.
+    fn was_faster(&self, visitor: &Visitor, identity: &VerifiedIdentity) -> bool {
+        visitor.session.as_ref().is_some_and(|session| {
+            let theirs = session.identity();
+            let same = (theirs.provider(), theirs.issuer(), theirs.subject());
+            same == (identity.provider(), identity.issuer(), identity.subject())
+                && self.clock.now().since(session.opened()) < ONE_SIGN_IN
+        })
+    }
+
+    /// Admission, then a new session under a new id; the one before it ends (security case C2).
+    async fn signed_in(
+        &self,
+        identity: VerifiedIdentity,
+        id_token: Secret,
+        next: &NextUrl,
+        site: &Arc<Site>,
+        visitor: &Visitor,
+        ctx: &mut RequestCtx,
+    ) -> Result<Verdict, Refusal> {
+        let provider = identity.provider().clone();
+        if let Err(reason) = site.admission.admit(&identity) {
+            self.metrics.sign_in_ended(provider.as_str(), reason.reason());
+            return Err(Reason::NotAdmitted(reason).into());
+        }
+        let client = ctx.exchange.client().unwrap_or(IpAddr::from([0, 0, 0, 0]));
+        let watch = Stopwatch::start();
+        let opened = self.sessions.open(identity, Some(id_token), site.settings.host.clone(), client).await;
+        ctx.exchange.took(Step::Store, watch.elapsed());
+        self.metrics.session_store_is_up(opened.is_ok());
+        let (id, session) = opened.map_err(|error| {
+            self.metrics.sign_in_ended(provider.as_str(), error.label());
+            Refusal::with_detail(Reason::SessionStore { label: error.label() }, error.to_string())
+        })?;
+        ctx.exchange.of_session(*session.hash(), &provider);
+        self.metrics.sign_in_ended(provider.as_str(), "signed_in");
+        self.metrics.sessions_changed("opened", 1);
+        if let Some(before) = &visitor.session {
+            self.end(before, site).await;
+        }
+        let reply = Reply::see_other(next.as_str()).with_cookie(cookie::set_session(&id));
+        Ok(Verdict::Reply(Outcome::Answered, reply))
+    }
+}

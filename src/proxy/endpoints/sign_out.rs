@@ -1,0 +1,91 @@
+//! Signing out, here and, where that is wanted, at the provider.
+
+use std::sync::Arc;
+
+use super::start::{How, go_to};
+use super::{page_site, start_href, start_of};
+use crate::pages::{self, FormTargets, ProviderSession};
+use crate::proxy::Gateway;
+use crate::proxy::admit::{Verdict, Visitor};
+use crate::proxy::answer::Form;
+use crate::proxy::context::RequestCtx;
+use crate::proxy::site::Site;
+use crate::refusal::{Reason, Refusal};
+use crate::reply::Reply;
+use crate::session::{Ended, LiveSession, cookie};
+use crate::telemetry::Outcome;
+
+impl Gateway {
+    /// A link, even one of another site, only gets this page (security case C8).
+    pub(super) fn ask_to_sign_out(&self, site: &Site, visitor: &Visitor) -> Verdict {
+        let reply = match &visitor.session {
+            Some(session) => {
+                let person = session.identity().display_name();
+                pages::sign_out(&page_site(site), Some(person), &[], &FormTargets::ours())
+            }
+            None => pages::signed_out(&page_site(site), ProviderSession::MayContinue, &start_href(site)),
+        };
+        Verdict::Reply(Outcome::Answered, reply)
+    }
+
+    /// Ends the session and the customer session; then, where that is wanted, the provider's.
+    pub(super) async fn sign_out(
+        &self,
+        form: &Form,
+        site: &Arc<Site>,
+        visitor: &Visitor,
+        ctx: &mut RequestCtx,
+    ) -> Result<Verdict, Refusal> {
+        let mut at_provider = None;
+        if let Some(session) = &visitor.session {
+            let return_to = format!("{}/.vestibule/signed-out", site.settings.public_origin);
+            at_provider = self.sign_in.sign_out_location(session.identity(), session.id_token(), &return_to).await;
+            if !self.end(session, site).await {
+                return Err(Reason::SessionStore { label: "session_store_unavailable" }.into());
+            }
+        }
+        // Somebody who was refused wants to be somebody else: the provider has to ask who they are.
+        if form.field("then") == Some("sign-in") {
+            let providers = &site.settings.sign_in.providers;
+            if let ([provider], None) = (providers.as_slice(), &at_provider) {
+                let how = How { again: true, ..How::FORM };
+                let started = self.start(site, provider, start_of(site), visitor, how, ctx).await?;
+                return Ok(clear_session(started));
+            }
+            if at_provider.is_none() {
+                return Ok(clear_session(Verdict::Reply(Outcome::Answered, Reply::see_other("/.vestibule/sign-in"))));
+            }
+        }
+        let reply = match &at_provider {
+            Some(location) => go_to(location, true, site),
+            None => Reply::see_other("/.vestibule/signed-out"),
+        };
+        Ok(clear_session(Verdict::Reply(Outcome::Answered, reply)))
+    }
+
+    /// Ends one session, here and upstream. `false` when the store did not take it: then the visitor is told.
+    pub(super) async fn end(&self, session: &Arc<LiveSession>, site: &Site) -> bool {
+        match self.sessions.end(session).await {
+            Ok(Ended::Now(customer_session)) => {
+                self.metrics.sessions_changed("ended", 1);
+                if let Some(customer_session) = customer_session {
+                    site.customers.end(&customer_session).await;
+                }
+                true
+            }
+            Ok(Ended::Before) => true,
+            Err(error) => {
+                tracing::error!(%error, session = %session.hash(), "a session could not be ended in the store");
+                self.metrics.session_store_is_up(false);
+                false
+            }
+        }
+    }
+}
+
+fn clear_session(verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Reply(outcome, reply) => Verdict::Reply(outcome, reply.with_cookie(cookie::clear_session())),
+        Verdict::Forward(forwarding) => Verdict::Forward(forwarding),
+    }
+}

@@ -1,0 +1,161 @@
+//! The way to an identity provider: which one, and off to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use super::{at, browser_of, page_site, start_of};
+use crate::clock::Stopwatch;
+use crate::email::EmailAddress;
+use crate::ids::ProviderName;
+use crate::pages::{self, Choice, EMAIL_FIELD, EmailProblem, FormTargets, PROVIDER_FIELD, TRANSACTION_FIELD};
+use crate::portal::settings::Choose;
+use crate::proxy::Gateway;
+use crate::proxy::admit::{Verdict, Visitor};
+use crate::proxy::answer::Form;
+use crate::proxy::context::RequestCtx;
+use crate::proxy::site::Site;
+use crate::refusal::{Blame, Reason, Refusal};
+use crate::reply::Reply;
+use crate::session::cookie::{self, SignInKey};
+use crate::sign_in::{NextUrl, StartFailed};
+use crate::telemetry::{Outcome, Step};
+
+/// How long a browser keeps the cookie that binds its pending sign-ins.
+const SIGN_IN_LASTS: Duration = Duration::from_secs(3600);
+
+impl Gateway {
+    /// Sends the visitor to the provider, or asks which one.
+    pub(in crate::proxy) async fn begin_sign_in(
+        &self,
+        site: &Arc<Site>,
+        visitor: &Visitor,
+        next: NextUrl,
+        ctx: &mut RequestCtx,
+    ) -> Result<Verdict, Refusal> {
+        let sign_in = &site.settings.sign_in;
+        if let (Choose::Single, Some(provider)) = (sign_in.choose, sign_in.providers.first()) {
+            return self.start(site, provider, next, visitor, How::LINK, ctx).await;
+        }
+        let remembered =
+            self.sign_in.remember(at(site), next, browser_of(visitor)).map_err(|error| start_refusal(&error))?;
+        let page = match sign_in.choose {
+            Choose::ByEmail => pages::ask_email(&page_site(site), &remembered.handle, "", None, &FormTargets::ours()),
+            Choose::List | Choose::Single => self.provider_list(site, &remembered.handle),
+        };
+        let page = with_browser_key(page, remembered.browser_key_to_set.as_deref());
+        Ok(Verdict::Reply(Outcome::SentToSignIn, page))
+    }
+
+    fn provider_list(&self, site: &Site, transaction: &str) -> Reply {
+        let providers = self.sign_in.providers();
+        let choices: Vec<Choice<'_>> = site
+            .settings
+            .sign_in
+            .providers
+            .iter()
+            .filter_map(|name| providers.iter().find(|provider| provider.name() == name))
+            .map(|provider| Choice { provider: provider.name(), label: provider.label() })
+            .collect();
+        pages::choose_provider(&page_site(site), &choices, transaction, &FormTargets::ours())
+    }
+
+    /// The visitor has chosen a provider, or told an e-mail address that leads to one.
+    pub(super) async fn choose(
+        &self,
+        form: &Form,
+        site: &Arc<Site>,
+        visitor: &Visitor,
+        ctx: &mut RequestCtx,
+    ) -> Result<Verdict, Refusal> {
+        let transaction = form.field(TRANSACTION_FIELD).unwrap_or_default();
+        let browser = browser_of(visitor);
+        let Some(next) = self.sign_in.recall(transaction, browser, &site.settings.host) else {
+            // The page stood open for too long, or was sent by another site: ask again, from the start.
+            return self.begin_sign_in(site, visitor, start_of(site), ctx).await;
+        };
+        let among = &site.settings.sign_in.providers;
+        if let Some(raw) = form.field(EMAIL_FIELD) {
+            let email = EmailAddress::parse(raw.trim());
+            let problem = if email.is_ok() { EmailProblem::NoProvider } else { EmailProblem::NotAnAddress };
+            let found = email.ok().and_then(|email| Some((self.sign_in.provider_for_email(&email, among)?, email)));
+            let Some((provider, email)) = found else {
+                let page = pages::ask_email(&page_site(site), transaction, raw, Some(problem), &FormTargets::ours());
+                return Ok(Verdict::Reply(Outcome::SentToSignIn, page));
+            };
+            let how = How { hint: Some(&email), ..How::FORM };
+            return self.start(site, &provider, next, visitor, how, ctx).await;
+        }
+        let chosen = form.field(PROVIDER_FIELD).and_then(|name| ProviderName::parse(name).ok());
+        match chosen.filter(|name| among.contains(name)) {
+            Some(provider) => self.start(site, &provider, next, visitor, How::FORM, ctx).await,
+            None => Ok(Verdict::Reply(Outcome::SentToSignIn, self.provider_list(site, transaction))),
+        }
+    }
+
+    pub(super) async fn start(
+        &self,
+        site: &Arc<Site>,
+        provider: &ProviderName,
+        next: NextUrl,
+        visitor: &Visitor,
+        how: How<'_>,
+        ctx: &mut RequestCtx,
+    ) -> Result<Verdict, Refusal> {
+        let watch = Stopwatch::start();
+        let browser = browser_of(visitor);
+        let started = if how.again {
+            self.sign_in.start_again(at(site), provider, next, browser).await
+        } else if how.restarts > 0 {
+            self.sign_in.restart(at(site), provider, next, browser, how.restarts).await
+        } else {
+            self.sign_in.start(at(site), provider, next, browser, how.hint).await
+        };
+        ctx.exchange.took(Step::SignIn, watch.elapsed());
+        self.metrics.provider_is_up(provider.as_str(), started.is_ok());
+        let started = started.map_err(|error| {
+            self.metrics.sign_in_ended(provider.as_str(), error.reason());
+            start_refusal(&error)
+        })?;
+        let reply = go_to(&started.location, how.by_form, site);
+        let reply = with_browser_key(reply, started.browser_key_to_set.as_deref());
+        Ok(Verdict::Reply(Outcome::SentToSignIn, reply))
+    }
+}
+
+/// How a sign-in starts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct How<'a> {
+    /// Whether a form was posted: see [`go_to`].
+    pub(super) by_form: bool,
+    /// Who the visitor says they are.
+    pub(super) hint: Option<&'a EmailAddress>,
+    /// Whether the provider has to ask again: the visitor wants to be somebody else.
+    pub(super) again: bool,
+    /// How often this sign-in was begun again already.
+    pub(super) restarts: u8,
+}
+
+impl How<'_> {
+    pub(super) const LINK: Self = Self { by_form: false, hint: None, again: false, restarts: 0 };
+    pub(super) const FORM: Self = Self { by_form: true, hint: None, again: false, restarts: 0 };
+}
+
+/// On to a provider. Browsers hold every redirect after a posted form against our `form-action` policy, wherever the
+/// provider redirects to in turn; a page in between ends the form's navigation.
+pub(super) fn go_to(location: &Url, by_form: bool, site: &Site) -> Reply {
+    if by_form { pages::go_on(&page_site(site), location) } else { Reply::see_other(location.as_str()) }
+}
+
+fn with_browser_key(reply: Reply, key: Option<&str>) -> Reply {
+    match key.and_then(SignInKey::parse) {
+        Some(key) => reply.with_cookie(cookie::set_sign_in(&key, SIGN_IN_LASTS)),
+        None => reply,
+    }
+}
+
+fn start_refusal(error: &StartFailed) -> Refusal {
+    let reason = Reason::SignIn { label: error.reason(), blame: Blame::ProviderUnavailable };
+    Refusal::with_detail(reason, error.to_string())
+}
