@@ -25,5 +25,8 @@ pub use customer_session::{CustomerSession, UpstreamCookie};
 pub use entry::{Listing, Selector, SessionEntry};
 pub use keys::InvalidKeys;
 pub use live::LiveSession;
-pub use sessions::{Ended, EndedSession, Kept, Lookup, OpenError, PartlyEnded, Sessions};
+pub use sessions::{
+    Change, Ended, EndedSession, Found, Kept, Lookup, OpenError, PartlyEnded, RecordError, RecordName, Records,
+    Sessions, Walked,
+};
 pub use store::StoreError;

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::entry::Selector;
 use super::sealed::{KeyId, SealingKey};
-use super::store::Tag;
+use super::store::{Shelf, Tag};
 use crate::ids::{SessionHash, SessionId};
 use crate::secret::Secret;
 
@@ -62,7 +62,8 @@ impl KeyRing {
         self.all().filter_map(|key| key.tag(selector)).collect()
     }
 
-    fn all(&self) -> impl Iterator<Item = &RingKey> {
+    /// All keys, the one that seals first.
+    pub fn all(&self) -> impl Iterator<Item = &RingKey> {
         std::iter::once(&self.first).chain(&self.older)
     }
 }
@@ -102,6 +103,29 @@ impl RingKey {
     /// The key of one session's index part. One key for each session, so that random nonces never come near their limit.
     pub fn index_key(&self, hash: &SessionHash) -> SealingKey {
         SealingKey::new(self.id, expand(&self.index, &[b"index part", hash.as_bytes()]))
+    }
+
+    /// The key's id.
+    pub const fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// Where a record that outlives sessions stands: on that shelf, under that name.
+    pub fn lasting_tag(&self, shelf: Shelf, name: &[&str]) -> Tag {
+        let mut context = hmac::Context::with_key(&self.tag);
+        context.update(&[0x80 | shelf as u8]); // no kind of selector has this bit
+        for part in name {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part.as_bytes());
+        }
+        let mut tag = [0; 32];
+        tag.copy_from_slice(context.sign().as_ref());
+        Tag::from_bytes(tag)
+    }
+
+    /// The key of one record that outlives sessions.
+    pub fn lasting_key(&self, shelf: Shelf, tag: &Tag) -> SealingKey {
+        SealingKey::new(self.id, expand(&self.index, &[b"lasting record", &[shelf as u8], tag.as_bytes()]))
     }
 
     /// The tag of what `selector` names; none for a hash, which needs no tag.

@@ -23,6 +23,8 @@ pub(super) enum Kind {
     Record = 1,
     /// What lets a session be found without its id.
     Index = 2,
+    /// What outlives sessions.
+    Lasting = 3,
 }
 
 /// Bytes that say nothing without their key.

@@ -2,6 +2,7 @@
 
 mod ending;
 mod lookup;
+mod records;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use moka::sync::Cache;
 
 pub use self::ending::{Ended, EndedSession, PartlyEnded};
+pub use self::records::{Change, Found, RecordError, RecordName, Records, Walked};
 use super::customer_session::CustomerSession;
 use super::entry::Listing;
 use super::keys::KeyRing;

@@ -1,13 +1,17 @@
 //! Where session records are kept: bytes by hash, behind one narrow trait.
 //!
 //! A store sees hashes, sealed bytes, blind tags and a time after which it may sweep. Every implementation passes the
-//! one shared suite (`suite`).
+//! one shared suite (`suite`). The same store keeps records that outlive sessions, behind a trait of its own
+//! ([`RecordStore`], with `record_suite`).
 
 pub mod embedded;
+mod lasting;
 pub mod memory;
 
 #[cfg(test)]
 pub(super) mod faulty;
+#[cfg(test)]
+mod record_suite;
 #[cfg(test)]
 mod suite;
 
@@ -17,6 +21,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use self::lasting::{RecordChange, RecordStore, Shelf};
 use super::keys::InvalidKeys;
 pub use super::sealed::{NotSealed, Sealed};
 use crate::clock::Timestamp;
@@ -67,7 +72,7 @@ pub struct StoredIndex {
 /// Keeps sessions. All methods may be called at the same time; a write is lasting when it has returned, except
 /// [`SessionStore::touch`].
 #[async_trait]
-pub trait SessionStore: fmt::Debug + Send + Sync {
+pub trait SessionStore: RecordStore {
     /// The session with that hash.
     async fn load(&self, hash: &SessionHash) -> Result<Option<StoredSession>, StoreError>;
 

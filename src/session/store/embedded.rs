@@ -5,6 +5,7 @@
 //! that a disk that was full and has room again needs no restart.
 
 mod file;
+mod lasting;
 mod tables;
 mod writer;
 
@@ -19,7 +20,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use self::file::OpenFile;
 use self::writer::{Answer, Op, Queued, Writer};
-use super::{Sealed, SessionStore, StoreError, StoredIndex, StoredSession, Tag};
+use super::{RecordChange, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag};
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
 
@@ -167,6 +168,23 @@ impl SessionStore for EmbeddedStore {
 
     fn health(&self) -> Result<(), StoreError> {
         self.shared.fault.load_full().map_or(Ok(()), |fault| Err((*fault).clone()))
+    }
+}
+
+#[async_trait]
+impl RecordStore for EmbeddedStore {
+    async fn fetch(&self, shelf: Shelf, tag: &Tag) -> Result<Option<Sealed>, StoreError> {
+        let tag = *tag;
+        self.read(move |database| lasting::fetch(database, shelf, &tag)).await
+    }
+
+    async fn change(&self, changes: Vec<RecordChange>) -> Result<(), StoreError> {
+        self.write(Op::Change(changes)).await.map(drop)
+    }
+
+    async fn walk(&self, shelf: Shelf, after: Option<&Tag>, limit: usize) -> Result<Vec<(Tag, Sealed)>, StoreError> {
+        let after = after.copied();
+        self.read(move |database| lasting::walk(database, shelf, after.as_ref(), limit)).await
     }
 }
 

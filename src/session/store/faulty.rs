@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
-use super::{Sealed, SessionStore, StoreError, StoredIndex, StoredSession, Tag};
+use super::{RecordChange, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag};
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
 
@@ -109,5 +109,23 @@ impl SessionStore for FaultyStore {
     fn health(&self) -> Result<(), StoreError> {
         self.writable()?;
         self.inner.health()
+    }
+}
+
+#[async_trait]
+impl RecordStore for FaultyStore {
+    async fn fetch(&self, shelf: Shelf, tag: &Tag) -> Result<Option<Sealed>, StoreError> {
+        self.readable()?;
+        self.inner.fetch(shelf, tag).await
+    }
+
+    async fn change(&self, changes: Vec<RecordChange>) -> Result<(), StoreError> {
+        self.writable()?;
+        self.inner.change(changes).await
+    }
+
+    async fn walk(&self, shelf: Shelf, after: Option<&Tag>, limit: usize) -> Result<Vec<(Tag, Sealed)>, StoreError> {
+        self.readable()?;
+        self.inner.walk(shelf, after, limit).await
     }
 }

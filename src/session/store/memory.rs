@@ -1,11 +1,12 @@
 //! Sessions in this process's memory: for tests and for a demonstration. Nothing outlives the process.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Sealed, SessionStore, StoreError, StoredIndex, StoredSession, Tag};
+use super::{RecordChange, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag};
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
 
@@ -13,22 +14,32 @@ use crate::ids::SessionHash;
 #[derive(Debug)]
 pub struct MemoryStore {
     /// `None` when closed.
-    sessions: Mutex<Option<HashMap<SessionHash, StoredSession>>>,
+    kept: Mutex<Option<Everything>>,
+}
+
+#[derive(Debug, Default)]
+struct Everything {
+    sessions: HashMap<SessionHash, StoredSession>,
+    records: BTreeMap<(Shelf, Tag), Sealed>,
 }
 
 impl Default for MemoryStore {
     fn default() -> Self {
-        Self { sessions: Mutex::new(Some(HashMap::new())) }
+        Self { kept: Mutex::new(Some(Everything::default())) }
     }
 }
 
 impl MemoryStore {
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<SessionHash, StoredSession>) -> T) -> Result<T, StoreError> {
+        self.with_all(|kept| act(&mut kept.sessions))
+    }
+
+    fn with_all<T>(&self, act: impl FnOnce(&mut Everything) -> T) -> Result<T, StoreError> {
         self.lock().as_mut().map(act).ok_or(StoreError::Closed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<HashMap<SessionHash, StoredSession>>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Everything>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,12 +108,44 @@ impl SessionStore for MemoryStore {
     }
 }
 
+#[async_trait]
+impl RecordStore for MemoryStore {
+    async fn fetch(&self, shelf: Shelf, tag: &Tag) -> Result<Option<Sealed>, StoreError> {
+        self.with_all(|kept| kept.records.get(&(shelf, *tag)).cloned())
+    }
+
+    async fn change(&self, changes: Vec<RecordChange>) -> Result<(), StoreError> {
+        self.with_all(|kept| {
+            for RecordChange { shelf, tag, record } in changes {
+                match record {
+                    Some(record) => drop(kept.records.insert((shelf, tag), record)),
+                    None => drop(kept.records.remove(&(shelf, tag))),
+                }
+            }
+        })
+    }
+
+    async fn walk(&self, shelf: Shelf, after: Option<&Tag>, limit: usize) -> Result<Vec<(Tag, Sealed)>, StoreError> {
+        let from = match after {
+            Some(tag) => Bound::Excluded((shelf, *tag)),
+            None => Bound::Included((shelf, Tag::from_bytes([0; 32]))),
+        };
+        let to = Bound::Included((shelf, Tag::from_bytes([u8::MAX; 32])));
+        self.with_all(|kept| {
+            let found = kept.records.range((from, to)).take(limit);
+            found.map(|((_, tag), record)| (*tag, record.clone())).collect()
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
+    use super::super::record_suite::record_suite;
     use super::super::suite::store_suite;
     use super::*;
 
+    record_suite!(|_folder| Arc::new(MemoryStore::default()) as Arc<dyn SessionStore>);
     store_suite!(|_folder| Arc::new(MemoryStore::default()) as Arc<dyn SessionStore>);
 }

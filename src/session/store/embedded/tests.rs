@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend, TableDefinition};
 
+use super::super::record_suite::record_suite;
 use super::super::suite::{hash, session, store_suite};
 use super::file::Check;
 use super::*;
 
+record_suite!(|folder| Arc::new(EmbeddedStore::open(folder.join("sessions.redb")).unwrap()) as Arc<dyn SessionStore>);
 store_suite!(|folder| Arc::new(EmbeddedStore::open(folder.join("sessions.redb")).unwrap()) as Arc<dyn SessionStore>);
 
 /// A disk that is full or broken when told so.

@@ -9,9 +9,9 @@ use std::time::Duration;
 use redb::Database;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::super::{Sealed, StoreError, StoredIndex, StoredSession};
+use super::super::{RecordChange, Sealed, StoreError, StoredIndex, StoredSession};
 use super::tables::Tables;
-use super::{Shared, file, tables};
+use super::{Shared, file, lasting, tables};
 use crate::clock::{Stopwatch, Timestamp};
 use crate::ids::SessionHash;
 
@@ -31,6 +31,8 @@ pub(super) enum Op {
     Touch(SessionHash, StoredIndex),
     Forget(SessionHash),
     Sweep(Timestamp, usize),
+    /// Change records that outlive sessions.
+    Change(Vec<RecordChange>),
     /// Be sure that all of before is lasting.
     Flush,
     /// See whether the file still works.
@@ -216,6 +218,7 @@ impl Writer {
                     Op::Touch(hash, index) => tables.touch(hash, index).map(|()| Answer::Done)?,
                     Op::Forget(hash) => Answer::Was(tables.forget(hash)?),
                     Op::Sweep(now, limit) => Answer::Swept(tables.sweep(*now, *limit)?),
+                    Op::Change(changes) => lasting::change(&writing, changes).map(|()| Answer::Done)?,
                     Op::Flush | Op::Probe | Op::Close => Answer::Done,
                 });
             }
