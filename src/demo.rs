@@ -3,6 +3,7 @@
 pub mod certificates;
 pub mod journey;
 mod jsm;
+pub mod jsm_cloud;
 pub mod jsm_datacenter;
 pub mod openid_provider;
 pub mod recorder;

@@ -32,3 +32,8 @@ pub fn js_string(text: &str) -> String {
 pub fn percent(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
+
+/// JSON as the inside of a JavaScript string literal in a script element, with slashes as `\u002F`.
+pub fn script_state(value: &Value) -> String {
+    js_string(&value.to_string()).trim_matches('"').replace('/', "\\u002F")
+}

@@ -18,6 +18,8 @@ pub enum Problem {
     Desk(StatusCode, &'static str, String),
     /// A page.
     Page(StatusCode, String),
+    /// JSON of another kind.
+    Json(StatusCode, serde_json::Value),
     /// Plain text with a header.
     Plain(StatusCode, &'static str, Option<(&'static str, String)>),
     /// A redirect to an absolute URL.
@@ -67,6 +69,7 @@ impl IntoResponse for Problem {
                 let body = format!("<!DOCTYPE html><title>{title}</title><h1>{title}</h1><p>{}</p>", escape(&sentence));
                 (status, Html(body)).into_response()
             }
+            Self::Json(status, body) => (status, axum::Json(body)).into_response(),
             Self::Plain(status, text, extra) => {
                 let mut response = (status, text).into_response();
                 if let Some((name, value)) = extra
