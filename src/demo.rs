@@ -9,3 +9,7 @@ pub mod openid_provider;
 pub mod recorder;
 pub mod server;
 pub mod world;
+
+#[cfg(test)]
+#[path = "../tests/contract/mod.rs"]
+pub(crate) mod contract;

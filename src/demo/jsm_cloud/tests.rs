@@ -1,3 +1,4 @@
+mod contract;
 mod directory;
 mod login;
 mod portal;
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::demo::certificates::DemoAuthority;
+use crate::demo::contract::{Contract, Product};
 use crate::demo::server::Server;
 
 const CARLA: &str = "carla@example.com";
@@ -23,8 +25,10 @@ const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64)";
 const V1: &str = "/jsd-login/v1/authentication/authenticate";
 const API: &str = "/rest/servicedeskapi";
 
-/// A site and the host beside it, on real sockets with TLS, and a client that follows nothing and keeps nothing.
+/// A site and the host beside it, on real sockets with TLS and held to the contract, and a client that follows nothing and
+/// keeps nothing.
 struct Site {
+    contract: Option<Arc<Contract>>,
     jsm: JsmCloud,
     clock: Clock,
     client: Client,
@@ -53,8 +57,12 @@ impl Site {
         let clock = Clock::manual(now);
         let jsm = JsmCloud::new(clock.clone(), Random::default()).unwrap();
         let bind = SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = Server::start(jsm.router(), bind, Some(tls.clone()), None).await.unwrap();
-        let beside_server = Server::start(jsm.beside_router(), bind, Some(tls), None).await.unwrap();
+        let contract = Contract::load(Product::Cloud);
+        let hold = |router: &Router| {
+            contract.as_ref().map_or_else(|| router.clone(), |contract| contract.hold(router.clone()))
+        };
+        let server = Server::start(hold(&jsm.router()), bind, Some(tls.clone()), None).await.unwrap();
+        let beside_server = Server::start(hold(&jsm.beside_router()), bind, Some(tls), None).await.unwrap();
         let [base, beside] = [(names[0], &server), (names[1], &beside_server)]
             .map(|(name, server)| format!("https://{name}:{}", server.addr().port()));
         jsm.set_base_url(&base);
@@ -69,7 +77,7 @@ impl Site {
             .build()
             .unwrap();
         let token = jsm.service_token().unwrap();
-        Self { jsm, clock, client, base, beside, token, _servers: [server, beside_server] }
+        Self { contract, jsm, clock, client, base, beside, token, _servers: [server, beside_server] }
     }
 
     fn url(&self, path: &str) -> String {

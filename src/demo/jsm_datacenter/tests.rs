@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::demo::certificates::DemoAuthority;
+use crate::demo::contract::{Contract, Product};
 use crate::demo::server::Server;
 
 const CARLA: &str = "carla@example.com";
@@ -36,7 +37,9 @@ impl Site {
         let clock = Clock::manual(Timestamp::from_seconds(1_800_000_000));
         let jsm = JsmDataCenter::new(clock.clone(), Random::default()).unwrap();
         let bind = SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = Server::start(jsm.router(), bind, Some(tls), None).await.unwrap();
+        let contract = Contract::load(Product::DataCenter);
+        let router = contract.as_ref().map_or_else(|| jsm.router(), |contract| contract.hold(jsm.router()));
+        let server = Server::start(router, bind, Some(tls), None).await.unwrap();
         let base = format!("https://jsm.internal:{}", server.addr().port());
         jsm.set_base_url(&base);
         let client = Client::builder()

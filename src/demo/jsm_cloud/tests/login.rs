@@ -193,7 +193,7 @@ async fn bad_days_come_on_order() {
     let answer = site.get("/servicedesk/customer/portals").send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::FOUND, "the challenge was used up by the same call");
     site.jsm.set_faults(vec![Fault::always("/rest", FaultKind::FirewallChallenge)]);
-    let answer = site.admin(Method::GET, "/info").send().await.unwrap();
+    let answer = site.get("/rest/api/3/serverInfo").send().await.unwrap();
     assert_eq!((answer.status().as_u16(), answer.headers()["x-amzn-waf-action"].to_str().unwrap()), (202, "challenge"));
     site.jsm.set_faults(vec![Fault::always("/rest", FaultKind::Status(503, Some(7)))]);
     assert_eq!(site.admin(Method::GET, "/info").send().await.unwrap().headers()["retry-after"], "7");
