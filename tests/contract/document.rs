@@ -1,6 +1,6 @@
 //! The documents: the OpenAPI file, and the lists of what it lacks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
@@ -29,7 +29,7 @@ pub fn read(folder: &Path, product: Product) -> (Vec<Operation>, Schemas) {
             for operation in &mut operations {
                 operation.headers.clear(); // what is experimental differs; its own list says
             }
-            let own = of_datacenter(&yaml(&text("dc-endpoints.yaml")), &operations);
+            let own = of_datacenter(&yaml(&text("dc-endpoints.yaml")), &operations, &schemas);
             operations.retain(|known| !own.iter().any(|own| own.name() == known.name()));
             operations.extend(own);
         }
@@ -158,7 +158,7 @@ fn with_fields(known: Option<&Sent>, schemas: &Schemas, fields: &Map<String, Val
 }
 
 /// The calls of the list for Data Center. Where the OpenAPI file knows the same call, its answers hold here too.
-fn of_datacenter(list: &Value, cloud: &[Operation]) -> Vec<Operation> {
+fn of_datacenter(list: &Value, cloud: &[Operation], schemas: &Schemas) -> Vec<Operation> {
     let mut operations = Vec::new();
     for entry in list.as_object().unwrap().values().flat_map(|group| group.as_object().unwrap().values()) {
         let methods: Vec<&str> = match &entry["methods"] {
@@ -166,13 +166,13 @@ fn of_datacenter(list: &Value, cloud: &[Operation]) -> Vec<Operation> {
             _ => vec![entry["method"].as_str().unwrap()],
         };
         for path in paths(entry["path"].as_str().unwrap()) {
-            operations.extend(methods.iter().map(|method| of_entry(entry, method, &path, cloud)));
+            operations.extend(methods.iter().map(|method| of_entry(entry, method, &path, cloud, schemas)));
         }
     }
     operations
 }
 
-fn of_entry(entry: &Value, method: &str, path: &str, cloud: &[Operation]) -> Operation {
+fn of_entry(entry: &Value, method: &str, path: &str, cloud: &[Operation], schemas: &Schemas) -> Operation {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let mut operation = Operation { method: method.to_owned(), path: path.to_owned(), ..Operation::default() };
     let same = |known: &&Operation| {
@@ -191,9 +191,9 @@ fn of_entry(entry: &Value, method: &str, path: &str, cloud: &[Operation]) -> Ope
         let fields = |kind: &str| entry[kind].as_object().cloned();
         operation.body = match (fields("json"), fields("form")) {
             (Some(fields), _) => {
-                let properties: BTreeMap<String, Value> =
-                    fields.iter().map(|(name, word)| (name.clone(), shape(word))).collect();
-                Some(Sent::Json(json!({"type": "object", "properties": properties, "additionalProperties": false})))
+                // Clients that speak to both products send the other one's fields too, empty.
+                let known = cloud.iter().find(same).and_then(|known| known.body.as_ref());
+                Some(Sent::Json(with_fields(known, schemas, &fields)))
             }
             (None, Some(fields)) => {
                 let known: BTreeSet<String> =
