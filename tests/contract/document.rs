@@ -126,6 +126,9 @@ fn extend(operation: &mut Operation, schemas: &Schemas, described: &Value) {
     for (name, value) in described["headers"].as_object().into_iter().flatten() {
         operation.headers.insert(name.to_ascii_lowercase(), value.as_str().unwrap().to_owned());
     }
+    if described["body"] == "any" {
+        operation.body = Some(Sent::Json(json!({})));
+    }
     if let Some(fields) = described["body"].as_object() {
         operation.body = Some(Sent::Json(with_fields(operation.body.as_ref(), schemas, fields)));
     }
@@ -175,9 +178,7 @@ fn of_datacenter(list: &Value, cloud: &[Operation], schemas: &Schemas) -> Vec<Op
 fn of_entry(entry: &Value, method: &str, path: &str, cloud: &[Operation], schemas: &Schemas) -> Operation {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let mut operation = Operation { method: method.to_owned(), path: path.to_owned(), ..Operation::default() };
-    let same = |known: &&Operation| {
-        known.method == method && known.is(method, path) && known.parameters() <= operation.parameters()
-    };
+    let same = |known: &&Operation| known.is(method, path);
     if let Some(known) = cloud.iter().find(same) {
         operation.answers.clone_from(&known.answers);
         operation.query.clone_from(&known.query);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::exchange::Exchange;
 use super::schema::{Schemas, reference};
@@ -104,7 +104,8 @@ impl Operation {
     pub fn faults_of_answer(&self, exchange: &Exchange, schemas: &Schemas) -> Vec<String> {
         let status = exchange.status.as_u16();
         let Some(documented) = self.answers.get(&status) else {
-            let known = OF_THE_EDGE.contains(&status) || (status == 404 && self.parameters() > 0);
+            let parameters = exchange.uri.query().is_some() && status == 400;
+            let known = OF_THE_EDGE.contains(&status) || parameters || (status == 404 && self.parameters() > 0);
             return match known {
                 true => faults_of_refusal(exchange, schemas),
                 false => vec![format!("the status {status} is not documented")],
@@ -116,7 +117,9 @@ impl Operation {
         if status == 204 {
             return if exchange.given.is_empty() { Vec::new() } else { vec!["204 comes with a body".to_owned()] };
         }
-        let Some(schema) = documented else { return Vec::new() };
+        let Some(schema) = documented.as_ref().filter(|schema| *schema != &Value::Object(Map::new())) else {
+            return Vec::new();
+        };
         match serde_json::from_slice(&exchange.given) {
             Ok(given) if exchange.given_as_json() => {
                 let mut faults = schemas.faults(schema, &given, "answer");
@@ -145,7 +148,7 @@ fn faults_of_refusal(exchange: &Exchange, schemas: &Schemas) -> Vec<String> {
     if has(&["errorMessage", "i18nErrorMessage"]) {
         return schemas.faults(&reference("ErrorResponse"), &given, "refusal");
     }
-    let other = !desk && (has(&["errorMessages", "errors"]) || has(&["code", "message"]));
+    let other = has(&["code", "message"]) || (!desk && has(&["errorMessages", "errors"]));
     if other { Vec::new() } else { vec![format!("a refusal of an unknown shape: {given}")] }
 }
 

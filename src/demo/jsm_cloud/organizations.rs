@@ -241,21 +241,18 @@ pub(super) async fn of_desk(
     query.page(&caller, &format!("/rest/servicedeskapi/servicedesk/{}/organization", desk.id), &all)
 }
 
-/// `{organizationId}`, as a number or as text.
+/// `{organizationId}`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct OrganizationLink {
-    organization_id: Value,
+    organization_id: u64,
     #[serde(rename = "serviceDeskId")]
     _service_desk_id: Option<Value>,
 }
 
 impl OrganizationLink {
     fn find(&self, state: &State) -> Result<u64, Problem> {
-        match &self.organization_id {
-            Value::String(id) => find(state, id),
-            other => find(state, &other.to_string()),
-        }
+        find(state, &self.organization_id.to_string())
     }
 }
 

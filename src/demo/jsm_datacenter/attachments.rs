@@ -121,7 +121,11 @@ pub(super) async fn attach(
     let files: Vec<Value> = files.collect();
     let path = format!("/rest/servicedeskapi/request/{}/attachment", percent(&key));
     let shown = page(&state, &path, &PageQuery::default(), &files)?;
-    Ok((StatusCode::CREATED, Json(json!({"comment": comment, "attachments": shown}))))
+    let mut answer = json!({"attachments": shown});
+    if let (Some(comment), Some(fields)) = (comment, answer.as_object_mut()) {
+        fields.insert("comment".to_owned(), comment);
+    }
+    Ok((StatusCode::CREATED, Json(answer)))
 }
 
 /// `GET /rest/servicedeskapi/request/{key}/attachment`.

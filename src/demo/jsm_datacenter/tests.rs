@@ -262,7 +262,10 @@ async fn desks_and_organizations_let_people_in() {
     assert_eq!(json_of(make().send().await.unwrap()).await["id"], made["id"]);
     let id = made["id"].as_str().unwrap();
     let link = site.by_admin(site.post("/rest/servicedeskapi/servicedesk/10/organization"));
-    assert_eq!(link.json(&json!({"organizationId": id})).send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    assert_eq!(
+        link.json(&json!({"organizationId": id.parse::<u64>().unwrap()})).send().await.unwrap().status(),
+        StatusCode::NO_CONTENT
+    );
     let join = site.by_admin(site.post(&format!("/rest/servicedeskapi/organization/{id}/user")));
     assert_eq!(join.json(&json!({"usernames": [CHEN]})).send().await.unwrap().status(), StatusCode::NO_CONTENT);
     assert_eq!(site.jsm.organizations_of(CHEN), ["Globex"]);
@@ -489,8 +492,8 @@ async fn assets_have_validators() {
 #[tokio::test]
 async fn faults_strike_as_ordered() {
     let site = Site::start().await;
-    let info = async || site.get("/rest/servicedeskapi/info").send().await;
-    let path = "/rest/servicedeskapi/info";
+    let info = async || site.get("/rest/api/2/serverInfo").send().await;
+    let path = "/rest/api/2/serverInfo";
     site.jsm.set_faults(vec![Fault::every(path, 3, FaultKind::Status(503, Some(7)))]);
     let mut seen = Vec::new();
     for _ in 0..6 {

@@ -51,8 +51,11 @@ async fn a_request_is_raised_shared_and_read() {
     let members = json!({"accountIds": [carla, chen]});
     assert_eq!(status_of(site.admin(Method::POST, &format!("/organization/{acme}/user")).json(&members)).await, 204);
     assert_eq!(
-        status_of(site.admin(Method::POST, "/servicedesk/10/organization").json(&json!({"organizationId": acme})))
-            .await,
+        status_of(
+            site.admin(Method::POST, "/servicedesk/10/organization")
+                .json(&json!({"organizationId": acme.parse::<u64>().unwrap()}))
+        )
+        .await,
         204
     );
 
