@@ -1,6 +1,7 @@
 //! The outside world in one process: identity providers and JSM look-alikes, for `vestibule demo` and for the tests.
 
 pub mod certificates;
+pub mod cloud_site;
 pub mod journey;
 mod jsm;
 pub mod jsm_cloud;

@@ -295,10 +295,19 @@ impl JsmCloud {
         self.state().organizations.values().map(|one| one.name.clone()).collect()
     }
 
-    /// Makes an organization that a company's directory manages (SCIM), linked to that desk; whether it could be made.
+    /// Makes an organization with these members, linked to that desk, without a call; whether it could be made.
+    pub fn add_organization(&self, name: &str, desk: &str, members: &[&str]) -> bool {
+        self.furnish_organization(name, desk, members, false)
+    }
+
+    /// The same, managed by a company's directory (SCIM): its members cannot be changed by calls.
     pub fn add_scim_organization(&self, name: &str, desk: &str, members: &[&str]) -> bool {
+        self.furnish_organization(name, desk, members, true)
+    }
+
+    fn furnish_organization(&self, name: &str, desk: &str, members: &[&str], scim_managed: bool) -> bool {
         let mut state = self.state();
-        let Ok(id) = state.organization_named(self, name, true) else { return false };
+        let Ok(id) = state.organization_named(self, name, scim_managed) else { return false };
         if let Some(organization) = state.organizations.get_mut(&id) {
             organization.members.extend(members.iter().map(|member| (*member).to_owned()));
         }
