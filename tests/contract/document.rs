@@ -19,20 +19,16 @@ pub fn read(folder: &Path, product: Product) -> (Vec<Operation>, Schemas) {
     let named = document["components"]["schemas"].as_object().unwrap().clone();
     let mut schemas = Schemas(named.into_iter().collect());
     let mut operations = of_openapi(&document);
-    match product {
-        Product::Cloud => {
-            for list in [yaml(&text("cloud-delta.yaml")), yaml(NEWER)] {
-                add_list(&mut operations, &mut schemas, &list);
-            }
+    for list in [yaml(&text("cloud-delta.yaml")), yaml(NEWER)] {
+        add_list(&mut operations, &mut schemas, &list);
+    }
+    if product == Product::DataCenter {
+        for operation in &mut operations {
+            operation.headers.clear(); // what is experimental differs; its own list says
         }
-        Product::DataCenter => {
-            for operation in &mut operations {
-                operation.headers.clear(); // what is experimental differs; its own list says
-            }
-            let own = of_datacenter(&yaml(&text("dc-endpoints.yaml")), &operations, &schemas);
-            operations.retain(|known| !own.iter().any(|own| own.name() == known.name()));
-            operations.extend(own);
-        }
+        let own = of_datacenter(&yaml(&text("dc-endpoints.yaml")), &operations, &schemas);
+        operations.retain(|known| !own.iter().any(|own| own.name() == known.name()));
+        operations.extend(own);
     }
     (operations, schemas)
 }
