@@ -61,7 +61,7 @@ impl Operation {
             let good = match self.query.get(name.as_ref()).map(String::as_str) {
                 None => false,
                 Some("integer") => value.parse::<i64>().is_ok(),
-                Some("boolean") => value.parse::<bool>().is_ok(),
+                Some("boolean") => value.to_ascii_lowercase().parse::<bool>().is_ok(),
                 Some(_) => true,
             };
             if !good {
@@ -78,7 +78,8 @@ impl Operation {
             None if exchange.sent.is_empty() || exchange.sent.as_ref() == b"{}" => {}
             None => faults.push("the call carries a body, and none is documented".to_owned()),
             Some(Sent::Json(schema)) => match serde_json::from_slice(&exchange.sent) {
-                Ok(sent) if kind.starts_with("application/json") => {
+                Ok(mut sent) if kind.starts_with("application/json") => {
+                    leave_out_nulls(&mut sent);
                     faults.extend(schemas.faults(schema, &sent, "body"));
                 }
                 _ => faults.push(format!("the body is not JSON, sent as {kind}")),
@@ -128,6 +129,18 @@ impl Operation {
             }
             _ => vec!["the answer is not JSON".to_owned()],
         }
+    }
+}
+
+/// A field without a value is a field that is not there.
+fn leave_out_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(leave_out_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(leave_out_nulls),
+        _ => {}
     }
 }
 

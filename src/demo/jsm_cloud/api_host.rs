@@ -38,7 +38,7 @@ struct Beside {
 }
 
 /// Hands a call on to the site's REST, without the way that led here.
-async fn forward(Shared(beside): Shared<Beside>, mut request: Request) -> Response {
+async fn forward(Shared(beside): Shared<Beside>, request: Request) -> Response {
     let prefix = format!("/ex/jira/{}", beside.jsm.cloud_id());
     let wanted = request.uri().path_and_query().map_or("", |wanted| wanted.as_str());
     let inside = wanted.strip_prefix(&prefix).and_then(|inside| inside.parse::<Uri>().ok());
@@ -46,8 +46,13 @@ async fn forward(Shared(beside): Shared<Beside>, mut request: Request) -> Respon
         let body = json!({"code": 404, "message": "Not Found"});
         return Problem::Json(StatusCode::NOT_FOUND, body).into_response();
     };
-    *request.uri_mut() = inside;
-    request.extensions_mut().insert(Through::ApiHost);
+    // A fresh request: the old one remembers the parameters of the path that led here.
+    let (head, body) = request.into_parts();
+    let mut fresh = Request::new(body);
+    *fresh.method_mut() = head.method;
+    *fresh.uri_mut() = inside;
+    *fresh.headers_mut() = head.headers;
+    fresh.extensions_mut().insert(Through::ApiHost);
     let mut inner = beside.inner.clone();
-    inner.call(request).await.unwrap_or_else(|never: Infallible| match never {})
+    inner.call(fresh).await.unwrap_or_else(|never: Infallible| match never {})
 }

@@ -117,7 +117,7 @@ pub(super) struct NewAttachments {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AdditionalComment {
-    body: String,
+    body: Option<String>,
 }
 
 /// `POST /rest/servicedeskapi/request/{key}/attachment`.
@@ -133,7 +133,7 @@ pub(super) async fn attach(
         return Err(Problem::bad("No temporary attachments were given."));
     }
     let attached = state.attach(&key, &caller.account, &new.temporary_attachment_ids, now)?;
-    let text = new.additional_comment.map(|said| said.body).filter(|body| !body.trim().is_empty());
+    let text = new.additional_comment.and_then(|said| said.body).filter(|body| !body.trim().is_empty());
     let public = new.public.unwrap_or(true);
     let said = text.map(|body| state.say(&key, &caller.account, &body, public, now)).transpose()?;
     let files = attached.iter().filter_map(|id| Some((id, state.attachments.get(id)?)));

@@ -12,7 +12,7 @@ use super::JsmCloud;
 use super::accounts::{AccountType, desk_user, looks_like_email};
 use super::counters::count;
 use super::desks::{desk_mut, find_desk};
-use super::extract::{Admin, Caller, JsonBody, OptIn, Params, Staff};
+use super::extract::{Admin, Caller, JsonBody, OptIn, Params, Staff, flag};
 use super::mail;
 use super::problem::Problem;
 use super::state::State;
@@ -40,6 +40,7 @@ impl NewCustomer {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Strict {
+    #[serde(default, deserialize_with = "flag")]
     strict_conflict_status_code: Option<bool>,
 }
 

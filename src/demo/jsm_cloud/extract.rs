@@ -4,7 +4,8 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use http::request::Parts;
 use http::{StatusCode, header};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize as _, Deserializer};
 
 use super::JsmCloud;
 use super::accounts::Role;
@@ -133,6 +134,12 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
             .map(|Query(found)| Self(found))
             .map_err(|_| Problem::bad("A parameter of the query is unknown, or is not what it has to be."))
     }
+}
+
+/// A boolean as the query writes it, in any case, as the platform reads it.
+pub(super) fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
+    let text = String::deserialize(from)?.to_ascii_lowercase();
+    text.parse().map(Some).map_err(|_| D::Error::custom("neither true nor false"))
 }
 
 /// A JSON body; a field that the call does not know is refused.

@@ -101,7 +101,7 @@ pub(super) struct NewAttachments {
 
 #[derive(Deserialize)]
 struct AdditionalComment {
-    body: String,
+    body: Option<String>,
 }
 
 /// `POST /rest/servicedeskapi/request/{key}/attachment`.
@@ -114,7 +114,7 @@ pub(super) async fn attach(
     let now = jsm.now();
     let mut state = jsm.state();
     let attached = state.attach(&key, &username, &new.temporary_attachment_ids, now)?;
-    let comment = new.additional_comment.map(|comment| comment.body).filter(|body| !body.trim().is_empty());
+    let comment = new.additional_comment.and_then(|comment| comment.body).filter(|body| !body.trim().is_empty());
     let comment = comment.map(|body| state.say(&key, &username, &body, now)).transpose()?;
     let comment = comment.map(|comment| state.comment_json(&key, &comment));
     let files = attached.iter().filter_map(|id| Some(state.attachment_json(*id, state.attachments.get(id)?)));

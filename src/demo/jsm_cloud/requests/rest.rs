@@ -13,7 +13,7 @@ use crate::demo::jsm::problem::Problem;
 use crate::demo::jsm_cloud::JsmCloud;
 use crate::demo::jsm_cloud::accounts::{AccountType, Role, looks_like_email};
 use crate::demo::jsm_cloud::desks::{Paging, desk_json, request_type_json};
-use crate::demo::jsm_cloud::extract::{Caller, JsonBody, Params};
+use crate::demo::jsm_cloud::extract::{Caller, JsonBody, Params, flag};
 use crate::demo::jsm_cloud::state::State;
 
 #[derive(Deserialize)]
@@ -219,7 +219,9 @@ pub(in super::super) async fn one(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct FindComments {
+    #[serde(default, deserialize_with = "flag")]
     public: Option<bool>,
+    #[serde(default, deserialize_with = "flag")]
     internal: Option<bool>,
     expand: Option<String>,
     start: Option<String>,

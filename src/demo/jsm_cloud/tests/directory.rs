@@ -163,6 +163,8 @@ async fn a_token_opens_only_the_host_that_it_is_for() {
         status_of(site.client.get(format!("{api}/servicedesk/customer/portals")).bearer_auth(scoped.reveal())).await,
         404
     );
+    let deeper = call(&format!("{api}{API}/servicedesk/10/customer"), scoped.reveal());
+    assert_eq!(status_of(deeper.header("x-experimentalapi", "opt-in")).await, 200, "with parameters in the path");
     let cookies = site.session(CARLA).await;
     assert_eq!(status_of(site.client.get(&there).header(COOKIE, &cookies.line)).await, 401, "no sessions there");
     let page = json_of(call(&format!("{there}?limit=1"), scoped.reveal()).send().await.unwrap()).await;
