@@ -81,9 +81,9 @@ raised = desk.create_customer_request("10", "101", values, **({"raise_on_behalf_
 key = raised["issueKey"]
 desk.create_request_comment(key, "We look into it.")
 if cloud:
-    assert [said["body"] for said in desk.get_request_comments(key)["values"]] == ["We look into it."]
+    assert [said["body"] for said in desk.get_request_comments(key)] == ["We look into it."]
     desk.add_request_participants(key, account_list=[people[1]])
-    assert len(desk.get_request_participants(key)["values"]) == 1
+    assert len(desk.get_request_participants(key)) == 1
     desk.remove_request_participants(key, account_list=[people[1]])
     assert desk.get_customer_request_status(key)
     assert desk.get_request_type_fields("10", "101")["requestTypeFields"]
