@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::customer::datacenter::DataCenter;
 use crate::customer::{CustomerSessions, People};
 use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient};
+use crate::limits::{CreationLog, StoredCreations};
 use crate::listener::certificates::{self, CertificateUnusable};
 use crate::listener::redirect::RedirectToHttps;
 use crate::listener::settings::ListenSettings;
@@ -33,6 +34,9 @@ use crate::telemetry::metrics::MetricsFailed;
 
 /// How often expired sessions are swept out of the store.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// In how many of those sweeps the counts of requests are looked at: all of them are read, and each is over after a day.
+const SWEEPS_TO_COUNTS: u64 = 60;
 
 /// Idle connections kept to all upstreams together.
 const KEPT_UPSTREAM_CONNECTIONS: usize = 512;
@@ -86,6 +90,7 @@ impl App {
         let admin = bind(listen.admin).await?;
         let public_port = listen.public_port.unwrap_or(https.address().port());
         let sessions = Sessions::start(&config.session, clock.clone(), random.clone())?;
+        let creations = StoredCreations::new(sessions.records());
         let sites = sites(config.portals, public_port, &sessions, &metrics, &clock, &random)?;
         let origins = sites.iter().map(|(host, site)| (host.clone(), site.settings.public_origin.clone())).collect();
         let providers = HttpClient::new(HttpClientSettings::default())?;
@@ -94,7 +99,7 @@ impl App {
             tokio::spawn(check_service_user(host.clone(), Arc::clone(site)));
         }
         let readiness = Readiness::new(sessions.clone());
-        let sweeping = tokio::spawn(sweep(sessions.clone(), metrics.clone(), clock.clone()));
+        let sweeping = tokio::spawn(sweep(sessions.clone(), creations, metrics.clone(), clock.clone()));
         let gateway = gateway(&listen, sites, sign_in, &sessions, &metrics, clock, random);
         let limits = listen.limits;
         let gateway = Arc::new(http_proxy(gateway));
@@ -184,6 +189,7 @@ fn sites(
     random: &Random,
 ) -> Result<HashMap<HostName, Arc<Site>>, StartFailed> {
     let people = Arc::new(People::default());
+    let log: Arc<dyn CreationLog> = Arc::new(StoredCreations::new(sessions.records()));
     let mut sites = HashMap::new();
     for settings in portals {
         let settings = settings.with_public_port(public_port);
@@ -198,7 +204,7 @@ fn sites(
             }
         };
         let host = settings.host.clone();
-        sites.insert(host, Arc::new(Site::new(settings, customers, clock.clone())?));
+        sites.insert(host, Arc::new(Site::new(settings, customers, Arc::clone(&log), clock.clone())?));
     }
     Ok(sites)
 }
@@ -238,9 +244,9 @@ fn http_proxy(gateway: Gateway) -> HttpProxy<Gateway> {
 }
 
 /// Sweeps out what has expired, and counts what is left.
-async fn sweep(sessions: Sessions, metrics: Metrics, clock: Clock) {
+async fn sweep(sessions: Sessions, creations: StoredCreations, metrics: Metrics, clock: Clock) {
     let mut every = tokio::time::interval(SWEEP_EVERY);
-    loop {
+    for round in 0_u64.. {
         every.tick().await;
         let swept = sessions.sweep(clock.now()).await;
         metrics.session_store_is_up(swept.is_ok());
@@ -252,6 +258,11 @@ async fn sweep(sessions: Sessions, metrics: Metrics, clock: Clock) {
                 }
             }
             Err(error) => tracing::error!(%error, "expired sessions could not be swept"),
+        }
+        if round.is_multiple_of(SWEEPS_TO_COUNTS)
+            && let Err(error) = creations.sweep(clock.now()).await
+        {
+            tracing::error!(%error, "the counts of requests could not be swept");
         }
     }
 }

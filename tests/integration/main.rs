@@ -10,6 +10,7 @@ mod harness;
 mod node;
 mod recorder;
 
+mod admission;
 mod browser;
 mod certified_provider;
 mod crowd;
