@@ -10,6 +10,7 @@ use http::header::COOKIE;
 use super::datacenter::DataCenter;
 use super::*;
 use crate::clock::Clock;
+use crate::demo::contract::{Contract, Product};
 use crate::demo::jsm_datacenter::{Captcha, Fault, FaultKind, JsmDataCenter};
 use crate::demo::server::Server;
 use crate::http_client::{Answer, Call, HttpClient, HttpClientSettings, Roots};
@@ -42,7 +43,9 @@ impl Gateway {
     async fn with(credentials: impl FnOnce(&JsmDataCenter) -> ServiceCredentials) -> Self {
         let clock = Clock::manual(Timestamp::from_seconds(1_800_000_000));
         let jsm = JsmDataCenter::new(clock.clone(), Random::default()).unwrap();
-        let server = Server::start(jsm.router(), SocketAddr::from(([127, 0, 0, 1], 0)), None, None).await.unwrap();
+        let contract = Contract::load(Product::DataCenter);
+        let router = contract.map_or_else(|| jsm.router(), |contract| contract.hold(jsm.router()));
+        let server = Server::start(router, SocketAddr::from(([127, 0, 0, 1], 0)), None, None).await.unwrap();
         let base = format!("http://{}", server.addr());
         jsm.set_base_url(&base);
         let settings = crate::portal::settings::DataCenterSettings {
