@@ -12,6 +12,7 @@ mod post_on;
 mod sign_in;
 mod sign_out;
 pub mod texts;
+mod trial;
 mod wants;
 
 pub use assets::{ASSETS, asset};
@@ -22,6 +23,7 @@ pub use post_on::post_on;
 pub use sign_in::{Choice, EmailProblem, ask_email, choose_provider, go_on};
 pub use sign_out::{ProviderSession, sign_out, signed_out};
 pub use texts::{Explanation, Language};
+pub use trial::{PORTAL_FIELD, TEST_SIGN_IN, TrialChoice, prepare_trial, trial, trial_gone, tried};
 pub use wants::{Wants, wants_page};
 
 use askama::Template;

@@ -20,6 +20,7 @@ pub mod rejected;
 pub mod saml;
 pub mod settings;
 mod start;
+pub mod trial;
 
 use std::sync::Arc;
 

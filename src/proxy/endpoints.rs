@@ -4,10 +4,11 @@ mod assertion_consumer;
 mod call_back;
 mod sign_out;
 mod start;
+mod test_sign_in;
 
 use std::sync::Arc;
 
-use http::Method;
+use http::{HeaderValue, Method, StatusCode, header};
 use pingora::proxy::Session;
 
 use super::Gateway;
@@ -20,8 +21,10 @@ use crate::ids::ProviderName;
 use crate::pages::{self, ASSETS, Language, LocalHref, ProviderSession};
 use crate::portal::CanonicalRequest;
 use crate::refusal::{Reason, Refusal};
+use crate::reply::Reply;
+use crate::saml::metadata::published;
 use crate::session::cookie::SignInKey;
-use crate::sign_in::{At, NextUrl, Ties};
+use crate::sign_in::{At, NextUrl, Ties, trial};
 use crate::telemetry::Outcome;
 
 impl Gateway {
@@ -68,11 +71,27 @@ impl Gateway {
                 let asset = pages::asset(path, &http.req_header().headers).ok_or(Reason::NoSuchEndpoint)?;
                 Ok(Verdict::Reply(Outcome::Answered, asset))
             }
-            _ => match callback_provider(path).filter(|_| get) {
-                Some(provider) => self.call_back(&provider, request, site, visitor, ctx).await,
-                None => Err(Reason::NoSuchEndpoint.into()),
+            trial::OVER if get => Ok(Verdict::Reply(Outcome::Answered, pages::tried(&page_site(site)))),
+            // Not by HEAD: whoever only looks at a link does not use it up.
+            _ if *request.method() == Method::GET && path.starts_with(trial::TICKETS) => {
+                self.begin_trial(path, site, visitor, ctx).await
+            }
+            _ if get => match (callback_provider(path), metadata_provider(path)) {
+                (Some(provider), _) => self.call_back(&provider, request, site, visitor, ctx).await,
+                (None, Some(provider)) => self.tell_metadata(&provider, site),
+                (None, None) => Err(Reason::NoSuchEndpoint.into()),
             },
+            _ => Err(Reason::NoSuchEndpoint.into()),
         }
+    }
+
+    /// Our metadata at this portal, for whoever asks: it holds nothing but what the provider's operator needs.
+    fn tell_metadata(&self, provider: &ProviderName, site: &Site) -> Result<Verdict, Refusal> {
+        let document = self.own_metadata.document(&site.settings.host, provider).ok_or(Reason::NoSuchEndpoint)?;
+        let document = document.map_err(|error| Refusal::with_detail(Reason::Internal, error.to_string()))?;
+        let media_type = HeaderValue::from_static(published::MEDIA_TYPE);
+        let reply = Reply::text(StatusCode::OK, document).with_header(header::CONTENT_TYPE, media_type);
+        Ok(Verdict::Reply(Outcome::Answered, reply))
     }
 }
 
@@ -121,6 +140,12 @@ pub(super) fn takes_foreign_posts(request: &CanonicalRequest) -> bool {
 /// `/.vestibule/saml/{provider}/acs`.
 fn assertion_consumer(path: &str) -> Option<ProviderName> {
     let name = path.strip_prefix("/.vestibule/saml/")?.strip_suffix("/acs")?;
+    ProviderName::parse(name).ok()
+}
+
+/// `/.vestibule/saml/{provider}/metadata`.
+fn metadata_provider(path: &str) -> Option<ProviderName> {
+    let name = path.strip_prefix("/.vestibule/saml/")?.strip_suffix("/metadata")?;
     ProviderName::parse(name).ok()
 }
 

@@ -6,6 +6,7 @@ use super::outcome::{At, Callback};
 use super::pending::{Asked, Pending, Taken};
 use super::provider::Spoken;
 use super::saml::{Answers, AuthnAsked, PostedResponse, SamlSignInRejected, ServiceProvider};
+use super::trial::Report;
 use super::{NextUrl, OidcRejected, SignIn, SignInRejected, SignOutHint, VerifiedIdentity};
 use crate::ids::ProviderName;
 use crate::saml::rejected::SamlRejected;
@@ -35,7 +36,11 @@ impl SignIn {
             Ok(pending) => pending,
             Err(callback) => return *callback,
         };
-        match redeem(relying_party, at, provider, &query, &pending.asked).await {
+        let redeemed = redeem(relying_party, at, provider, &query, &pending.asked).await;
+        if let Some(trial) = pending.trial {
+            return Callback::Tried { trial, report: Report::of_oidc(redeemed, self.clock.now()) };
+        }
+        match redeemed {
             Ok(signed_in) => self.signed_in(signed_in, Some(browser), *pending),
             Err(rejected) => refused(rejected, pending.next),
         }
@@ -64,6 +69,9 @@ impl SignIn {
             Err(callback) => return *callback,
         };
         let Asked::Saml(asked) = &pending.asked else { return refused(SamlSignInRejected::MixedUp, pending.next) };
+        if let Some(trial) = pending.trial {
+            return Callback::Tried { trial, report: ours.examine(at, &posted.response, asked).await };
+        }
         match ours.consume(at, &posted.response, Answers::Request(asked)).await {
             Ok(signed_in) => self.signed_in(signed_in, Some(browser), *pending),
             Err(rejected) if is_too_old(&rejected, asked) => Callback::TooOld { next: pending.next },

@@ -12,6 +12,7 @@ use super::oidc::UnusableClientKey;
 use super::oidc::rejected::ProviderFault;
 use super::rejected::SignInRejected;
 use super::saml::SamlStartFailed;
+use super::trial::{Report, TrialId};
 use crate::ids::{ProviderName, SessionHash};
 use crate::portal::{HostName, PublicOrigin};
 use crate::random::NoRandomness;
@@ -65,6 +66,13 @@ pub enum Callback {
         next: NextUrl,
         /// The session that they had when the sign-in began: it ends.
         before: Option<SessionHash>,
+    },
+    /// A test sign-in came to its end. Nobody is signed in.
+    Tried {
+        /// Which.
+        trial: TrialId,
+        /// What came of it.
+        report: Report,
     },
     /// Somebody signed in at the provider longer ago than `max_age`: [`SignIn::start_again`](super::SignIn::start_again)
     /// makes it ask them.

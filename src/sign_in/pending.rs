@@ -15,6 +15,7 @@ use super::bounded::Bounded;
 use super::browser::{BrowserHash, sha256};
 use super::next_url::NextUrl;
 use super::saml::AuthnAsked;
+use super::trial::TrialId;
 use crate::clock::Timestamp;
 use crate::ids::{ProviderName, SessionHash};
 use crate::portal::HostName;
@@ -51,6 +52,8 @@ pub(super) struct Pending {
     /// The session that the visitor had when it began, and that the new one takes the place of.
     pub(super) session: Option<SessionHash>,
     pub(super) next: NextUrl,
+    /// The test sign-in that it is; none for a visitor's own.
+    pub(super) trial: Option<TrialId>,
     pub(super) asked: Asked,
 }
 
@@ -315,6 +318,7 @@ mod tests {
             browser,
             session: None,
             next: next.clone(),
+            trial: None,
             asked: Asked::Oidc { nonce: "nonce".into(), pkce_verifier: Secret::generated("verifier") },
         }
     }

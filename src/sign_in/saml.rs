@@ -8,6 +8,8 @@ mod arrival;
 mod decryptions;
 pub mod metadata_source;
 mod own_keys;
+mod own_metadata;
+mod paths;
 mod person;
 mod rejected;
 mod request;
@@ -20,6 +22,7 @@ pub use self::arrival::PostedResponse;
 use self::decryptions::FailedDecryptions;
 use self::metadata_source::MetadataSource;
 pub use self::own_keys::OwnKeys;
+pub use self::own_metadata::{NotPublished, OwnMetadata, SignInPortal};
 pub use self::rejected::{SamlSignInRejected, SamlStartFailed};
 pub(super) use self::request::AuthnAsked;
 pub(super) use self::workers::Workers;
@@ -69,16 +72,14 @@ impl ServiceProvider {
         &self.metadata
     }
 
-    /// Our entity id at that portal. Unless the operator gave one, each portal is a service provider of its own, named after
-    /// the address of its metadata.
+    /// Our entity id at that portal.
     pub fn entity_id(&self, at: At<'_>) -> String {
-        let own = || format!("{}/.vestibule/saml/{}/metadata", at.origin, self.name);
-        self.settings.our_entity_id.clone().unwrap_or_else(own)
+        paths::entity_id(&self.settings, at, &self.name)
     }
 
-    /// The assertion consumer service of that portal. Always from the configuration, never from a request.
+    /// The assertion consumer service of that portal.
     pub fn acs(&self, at: At<'_>) -> String {
-        format!("{}/.vestibule/saml/{}/acs", at.origin, self.name)
+        paths::acs(at, &self.name)
     }
 
     /// Whether every request asks for a new proof of who somebody is.

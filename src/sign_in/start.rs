@@ -6,6 +6,7 @@ use super::outcome::{At, Departure, StartFailed, Started};
 use super::pending::{Asked, Came, Pending};
 use super::provider::Spoken;
 use super::saml::AuthnAsked;
+use super::trial::TrialId;
 use super::{NextUrl, SignIn, redirect_uri};
 use crate::email::EmailAddress;
 use crate::ids::ProviderName;
@@ -25,7 +26,7 @@ impl SignIn {
         ties: Ties<'_>,
         login_hint: Option<&EmailAddress>,
     ) -> Result<Started, StartFailed> {
-        self.begin(at, provider, next, ties, Asks { login_hint, again: false }, 0).await
+        self.begin(at, provider, For::Visitor(next), ties, Asks { login_hint, again: false }, 0).await
     }
 
     /// The same for somebody who wants to be somebody else, or whose sign-in is too old: the provider has to ask who they
@@ -40,7 +41,7 @@ impl SignIn {
         next: NextUrl,
         ties: Ties<'_>,
     ) -> Result<Started, StartFailed> {
-        self.begin(at, provider, next, ties, Asks { login_hint: None, again: true }, 0).await
+        self.begin(at, provider, For::Visitor(next), ties, Asks { login_hint: None, again: true }, 0).await
     }
 
     /// Begins again after [`Callback::Stale`](super::Callback::Stale), which told `restarts`.
@@ -55,14 +56,28 @@ impl SignIn {
         ties: Ties<'_>,
         restarts: u8,
     ) -> Result<Started, StartFailed> {
-        self.begin(at, provider, next, ties, Asks { login_hint: None, again: false }, restarts).await
+        self.begin(at, provider, For::Visitor(next), ties, Asks { login_hint: None, again: false }, restarts).await
+    }
+
+    /// Begins a test sign-in: [`Callback::Tried`](super::Callback::Tried) tells what came of it.
+    ///
+    /// # Errors
+    /// When the provider cannot be asked.
+    pub async fn start_trial(
+        &self,
+        at: At<'_>,
+        provider: &ProviderName,
+        trial: TrialId,
+        ties: Ties<'_>,
+    ) -> Result<Started, StartFailed> {
+        self.begin(at, provider, For::Trial(trial), ties, Asks { login_hint: None, again: false }, 0).await
     }
 
     async fn begin(
         &self,
         at: At<'_>,
         provider: &ProviderName,
-        next: NextUrl,
+        whose: For,
         ties: Ties<'_>,
         asks: Asks<'_>,
         restarts: u8,
@@ -101,10 +116,22 @@ impl SignIn {
             }
         }
         let (provider, portal) = (provider.name().clone(), at.portal.clone());
-        let pending = Pending { provider, portal, browser: key.hash(), session: ties.session, next, asked };
+        let (next, trial) = match whose {
+            For::Visitor(next) => (next, None),
+            For::Trial(trial) => (NextUrl::after_trial(), Some(trial)),
+        };
+        let pending = Pending { provider, portal, browser: key.hash(), session: ties.session, next, trial, asked };
         self.pending.hold(&state, pending, came, self.clock.now());
         Ok(Started { departure, cookie })
     }
+}
+
+/// Whose sign-in it is.
+enum For {
+    /// A visitor's, who goes on to that place.
+    Visitor(NextUrl),
+    /// An operator's test.
+    Trial(TrialId),
 }
 
 /// A `state` that tells how often this sign-in was begun again. Each tab has its own count: ten tabs that a browser

@@ -196,6 +196,7 @@ fn told(callback: &Callback) -> (&'static str, &str) {
     match callback {
         Callback::SignedIn { next, .. } => ("signed_in", next.as_str()),
         Callback::Stale { next, .. } => ("stale", next.as_str()),
+        Callback::Tried { .. } => ("tried", ""),
         Callback::TooOld { next } => ("too_old", next.as_str()),
         Callback::LoopBroken => ("loop_broken", ""),
         Callback::Refused { rejected, next } => (rejected.reason(), next.as_str()),

@@ -119,6 +119,7 @@ impl TestGateway {
             upstream = options.upstream,
             portal = options.portal,
         );
+        std::fs::write(folder.path().join("gateway.yaml"), &config).unwrap();
         let parsed = config::parse(&config, folder.path(), &config::ProcessEnvironment)
             .unwrap_or_else(|faults| panic!("{faults}"));
         let app = App::start(parsed, options.clock, Random::default()).await.unwrap();

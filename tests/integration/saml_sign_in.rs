@@ -1,6 +1,7 @@
 //! Sign-in by SAML over the wire: the journey, the cookie, the assertion consumer service, and what it refuses.
 
 mod provider;
+mod trial;
 
 use std::time::Duration;
 

@@ -41,6 +41,9 @@ pub(in crate::config) struct RawSaml {
     /// Keys for encryption alone, RSA. With them, the other keys only sign.
     #[schemars(extend("default" = []))]
     pub encryption_keys: Option<Vec<RawKeyPair>>,
+    /// Whether the gateway's own metadata is signed, with `signing_key`. Some federations ask for it; most providers do not.
+    #[schemars(extend("default" = false))]
+    pub sign_metadata: Option<bool>,
     /// How requests travel. Without it, by redirect where the provider offers that.
     pub binding: Option<RawBinding>,
     /// The format of NameID to ask for. Without it, the provider chooses.

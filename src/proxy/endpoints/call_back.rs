@@ -17,7 +17,7 @@ use crate::proxy::site::Site;
 use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
 use crate::session::cookie;
-use crate::sign_in::{Callback, NextUrl, SignOutHint, VerifiedIdentity};
+use crate::sign_in::{Callback, NextUrl, SignOutHint, VerifiedIdentity, trial};
 use crate::telemetry::{Outcome, Step};
 
 /// Tabs of one browser whose sign-ins end within this time share the session of the first.
@@ -71,11 +71,12 @@ impl Gateway {
                 }
                 Ok(verdict)
             }
+            Callback::Tried { trial, report } => Ok(self.end_trial(trial, report, site, ctx)),
             Callback::TooOld { next } => {
                 self.start(site, provider, next, visitor, How { again: true, ..how }, ctx).await
             }
-            // Already signed in by another tab: go on. Else once more, from the start.
-            Callback::Stale { next, .. } if visitor.session.is_some() => {
+            // Already signed in by another tab, or a test that is over: go on. Else once more, from the start.
+            Callback::Stale { next, .. } if visitor.session.is_some() || next.as_str() == trial::OVER => {
                 Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(next.as_str())))
             }
             // Nobody knows any more where to: the start page.

@@ -21,7 +21,7 @@ use crate::reply::Reply;
 use crate::saml::binding::post::PostForm;
 use crate::session::cookie::{self, SignInKey};
 use crate::sign_in::pending::LIFETIME;
-use crate::sign_in::{Departure, NextUrl, StartFailed, TieCookie};
+use crate::sign_in::{Departure, NextUrl, StartFailed, Started, TieCookie};
 use crate::telemetry::{Outcome, Step};
 
 /// How long a browser keeps the cookie that binds its pending sign-ins.
@@ -122,6 +122,11 @@ impl Gateway {
             self.metrics.sign_in_ended(provider.as_str(), error.reason());
             start_refusal(&error, if how.by_form { Again::FromTheStart } else { Again::ByThisAddress })
         })?;
+        self.depart(&started, how, site)
+    }
+
+    /// Sends the browser off.
+    pub(super) fn depart(&self, started: &Started, how: How<'_>, site: &Site) -> Result<Verdict, Refusal> {
         let reply = match &started.departure {
             Departure::Redirect(location) => go_to(location, how.by_form, site),
             Departure::Post(form) => post_to(form, site)?,
@@ -177,7 +182,7 @@ fn with_browser_key(reply: Reply, key: Option<&str>) -> Reply {
     }
 }
 
-fn start_refusal(error: &StartFailed, again: Again) -> Refusal {
+pub(super) fn start_refusal(error: &StartFailed, again: Again) -> Refusal {
     let reason = Reason::SignIn { label: error.reason(), blame: Blame::ProviderUnavailable, again };
     Refusal::with_detail(reason, error.to_string())
 }

@@ -17,6 +17,7 @@ use crate::saml::response::{self, Expected, InResponseTo, Requested, VerifiedRes
 use crate::sign_in::hint::{SamlSession, SignOutHint};
 use crate::sign_in::identity::VerifiedIdentity;
 use crate::sign_in::settings::{SamlSettings, Unsolicited};
+use crate::sign_in::trial::{self, Refused, Report};
 
 /// A used assertion is remembered for this much longer than it is believed now: after a restart with a larger `clock_skew` it
 /// would be believed for longer.
@@ -54,15 +55,50 @@ impl ServiceProvider {
         response: &str,
         answers: Answers<'_>,
     ) -> Result<(VerifiedIdentity, SignOutHint), SamlSignInRejected> {
+        self.person(self.believe(at, response, answers).await?)
+    }
+
+    /// What a test sign-in shows of a posted response. It is used up like any other.
+    pub(in crate::sign_in) async fn examine(&self, at: At<'_>, response: &str, asked: &AuthnAsked) -> Report {
+        let believed = self.believe(at, response, Answers::Request(asked)).await;
+        let now = self.clock.now();
+        match believed {
+            Ok(verified) => {
+                let (message, attributes) = trial::verified(&verified);
+                let outcome = match self.person(verified) {
+                    Ok((identity, _)) => Ok(Box::new(identity)),
+                    Err(rejected) => Err(Refused { reason: rejected.reason(), sentence: rejected.to_string() }),
+                };
+                Report { ended: now, message, attributes, outcome }
+            }
+            Err(rejected) => {
+                let unverified = response::peek(response.as_bytes(), self.settings.largest_response).ok();
+                let message = trial::unverified(unverified.as_ref());
+                Report::refused(now, message, rejected.reason(), rejected.to_string())
+            }
+        }
+    }
+
+    async fn believe(
+        &self,
+        at: At<'_>,
+        response: &str,
+        answers: Answers<'_>,
+    ) -> Result<VerifiedResponse, SamlSignInRejected> {
         if matches!(answers, Answers::Nothing) && self.settings.unsolicited == Unsolicited::Refused {
             return Err(SamlSignInRejected::Unsolicited);
         }
         let known = self.metadata.current().await?;
         let verified = self.verify(at, response, answers, known).await?;
         let used = ["saml assertion", &verified.issuer, &verified.assertion_id];
-        if !self.once.first_use(&used, verified.not_on_or_after.after(REMEMBERED_BEYOND)).await? {
-            return Err(SamlSignInRejected::Replayed);
+        if self.once.first_use(&used, verified.not_on_or_after.after(REMEMBERED_BEYOND)).await? {
+            Ok(verified)
+        } else {
+            Err(SamlSignInRejected::Replayed)
         }
+    }
+
+    fn person(&self, verified: VerifiedResponse) -> Result<(VerifiedIdentity, SignOutHint), SamlSignInRejected> {
         let reading = Reading {
             provider: &self.name,
             mapping: &self.settings.mapping,

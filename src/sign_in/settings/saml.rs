@@ -20,6 +20,8 @@ pub struct SamlSettings {
     pub our_entity_id: Option<String>,
     /// Our keys.
     pub keys: Arc<OwnKeys>,
+    /// Whether our metadata is signed; never without a key.
+    pub sign_metadata: bool,
     /// What is asked.
     pub request: RequestSettings,
     /// Which attribute means what.

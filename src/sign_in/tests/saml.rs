@@ -65,6 +65,7 @@ fn settings(provider: &str, path: &Path) -> ProviderSettings {
         metadata: MetadataSettings { from, signed_by: Vec::new(), entity_id: None, refresh },
         our_entity_id: Some(SP.to_owned()),
         keys: Arc::new(OwnKeys::default()),
+        sign_metadata: false,
         request: RequestSettings::default(),
         mapping: Mapping::default(),
         email_trust: EmailTrust::AsClaimed,

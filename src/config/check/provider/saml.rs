@@ -44,11 +44,20 @@ impl Check<'_> {
             let what = "has no meaning beside email_domains: addresses of these are verified, and others are refused";
             self.fault(&place.key("email_is_verified"), what, "remove it");
         }
+        let sign_metadata = raw.sign_metadata.unwrap_or(false);
+        if sign_metadata && keys.as_deref().is_some_and(|keys| keys.signing().is_none()) {
+            self.fault(&place.key("sign_metadata"), "needs a key to sign with", "add signing_key and certificate");
+        }
+        if raw.acs_index.is_some() && raw.our_entity_id.is_some() {
+            let what = "names one address, and all portals that share our_entity_id would have it";
+            self.fault(&place.key("acs_index"), what, "remove one of the two");
+        }
         entity_id?;
         Some(SamlSettings {
             metadata: metadata?,
             our_entity_id: our_entity_id?,
             keys: keys?,
+            sign_metadata,
             request: request?,
             mapping: mapping?,
             email_trust: match raw.email_is_verified {
