@@ -13,7 +13,8 @@ use crate::admin::{Admin, Readiness};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::customer::datacenter::DataCenter;
-use crate::customer::{CustomerSessions, People};
+use crate::customer::ledger::Ledger;
+use crate::customer::{CustomerSessions, Directory, DirectoryParts, People};
 use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient};
 use crate::listener::certificates::{self, CertificateUnusable};
 use crate::listener::redirect::RedirectToHttps;
@@ -90,6 +91,7 @@ impl App {
         for (host, site) in &sites {
             tokio::spawn(check_service_user(host.clone(), Arc::clone(site)));
         }
+        tokio::spawn(reseal_ledger(Ledger::new(sessions.records())));
         let readiness = Readiness::new(sessions.clone());
         let sweeping = tokio::spawn(sweep(sessions.clone(), metrics.clone(), clock.clone()));
         let gateway = gateway(&listen, sites, sign_in, &sessions, &metrics, clock, random);
@@ -178,10 +180,19 @@ fn sites(
             CustomerSessionSettings::None => CustomerSessions::none(),
             CustomerSessionSettings::DataCenter(strategy) => {
                 let (limits, strategy) = (&settings.limits, strategy.clone());
-                let people = Arc::clone(&people);
-                let jsm = Arc::new(DataCenter::new(&settings.upstream, limits, strategy, people, random.clone())?);
-                let observer = metrics.watch_customers(&settings.host);
-                CustomerSessions::brokered(jsm.clone(), jsm, sessions.clone(), clock.clone(), observer)
+                let (directory, concurrency) = (strategy.directory.clone(), strategy.concurrency);
+                let jsm = DataCenter::new(&settings.upstream, limits, strategy, Arc::clone(&people), random.clone())?;
+                let (jsm, observer) = (Arc::new(jsm), metrics.watch_customers(&settings.host));
+                let parts = DirectoryParts {
+                    accounts: jsm.clone(),
+                    ledger: Ledger::new(sessions.records()),
+                    people: Arc::clone(&people),
+                    concurrency,
+                    observer: observer.clone(),
+                    clock: clock.clone(),
+                };
+                let directory = Arc::new(Directory::new(settings.host.clone(), directory, parts));
+                CustomerSessions::brokered(directory, jsm, sessions.clone(), clock.clone(), observer)
             }
         };
         let host = settings.host.clone();
@@ -250,5 +261,20 @@ async fn check_service_user(host: HostName, site: Arc<Site>) {
         Ok(Some(user)) => tracing::info!(%host, user, "the service user can do its work at the upstream"),
         Ok(None) => {}
         Err(unfit) => tracing::error!(%host, reason = unfit.reason(), %unfit, "the service user cannot do its work"),
+    }
+}
+
+/// Has the first key seal what the customer ledger holds, so that the others can go: sessions end by themselves, and the
+/// ledger does not.
+async fn reseal_ledger(ledger: Ledger) {
+    match ledger.reseal().await {
+        Ok(resealed) if resealed.unreadable > 0 => {
+            tracing::error!(
+                unreadable = resealed.unreadable,
+                "records of the customer ledger open with no configured key"
+            );
+        }
+        Ok(resealed) => tracing::info!(moved = resealed.moved, "the customer ledger is sealed with the first key"),
+        Err(error) => tracing::error!(%error, "the customer ledger could not be sealed with the first key"),
     }
 }

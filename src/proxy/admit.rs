@@ -61,7 +61,12 @@ impl Gateway {
         let permit = match decision {
             Decision::Forward(permit) => permit,
             Decision::Deny => return Err(Reason::PathDenied.into()),
-            Decision::NotAdmitted(reason) => return Err(Reason::NotAdmitted(reason).into()),
+            Decision::NotAdmitted(reason) => {
+                if let Some(session) = &visitor.session {
+                    site.customers.leave(session.identity());
+                }
+                return Err(Reason::NotAdmitted(reason).into());
+            }
             Decision::SignIn => return self.send_to_sign_in(&request, &site, &visitor, ctx).await,
         };
         if let Some(page) = site.native_page(request.decoded_path()) {

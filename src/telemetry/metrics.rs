@@ -7,7 +7,7 @@ use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::customer::{CustomerEvent, CustomerObserver};
+use crate::customer::{CustomerEvent, CustomerObserver, Provisioning};
 use crate::portal::HostName;
 
 /// The metrics could not be set up or written: a name was registered twice, or a value is not valid text.
@@ -28,6 +28,7 @@ struct Families {
     refusals: IntCounterVec,
     sign_ins: IntCounterVec,
     customer_sessions: IntCounterVec,
+    provisioning: IntCounterVec,
     session_changes: IntCounterVec,
     sessions_stored: IntGauge,
     session_store_up: IntGauge,
@@ -81,6 +82,11 @@ impl Metrics {
             customer_sessions: counters(
                 "customer_sessions_total",
                 "Attempts to open, reopen or end customer sessions, by result",
+                &["portal", "result"],
+            )?,
+            provisioning: counters(
+                "customer_provisioning_total",
+                "What was done for customers' accounts, by result",
                 &["portal", "result"],
             )?,
             session_changes: counters("session_changes_total", "Sessions opened and ended", &["change"])?,
@@ -186,8 +192,29 @@ impl CustomerObserver for CustomersOf {
             CustomerEvent::Suspected { dead: false, .. } => "wrongly_suspected",
             CustomerEvent::Ended { confirmed: true } => "ended",
             CustomerEvent::Ended { confirmed: false } => "end_unconfirmed",
+            CustomerEvent::Provisioned(what) => {
+                let result = provisioned(*what);
+                self.metrics.0.provisioning.with_label_values(&[self.portal.as_str(), result]).inc();
+                return;
+            }
         };
         self.metrics.0.customer_sessions.with_label_values(&[self.portal.as_str(), result]).inc();
+    }
+}
+
+/// What was done for an account, as a label.
+fn provisioned(what: Provisioning) -> &'static str {
+    match what {
+        Provisioning::Created => "created",
+        Provisioning::Bound => "bound",
+        Provisioning::Added => "added",
+        Provisioning::Removed => "removed",
+        Provisioning::Renamed => "renamed",
+        Provisioning::EmailFollowed => "email_followed",
+        Provisioning::Incomplete => "incomplete",
+        Provisioning::TakeoverRefused => "takeover_refused",
+        Provisioning::Left => "left",
+        Provisioning::LeaveFailed => "leave_failed",
     }
 }
 
@@ -235,6 +262,8 @@ mod tests {
         written.provider_is_up("acme", true);
         written.repeated("none", "repeated");
         written.watch_customers(&HostName::parse("acme.com").unwrap()).note(&CustomerEvent::Ended { confirmed: true });
+        let watch = written.watch_customers(&HostName::parse("acme.com").unwrap());
+        watch.note(&CustomerEvent::Provisioned(Provisioning::Created));
         assert_eq!(rows.len(), written.0.registry.gather().len(), "{rows:#?}");
         for row in &rows {
             assert!(DOCUMENT.lines().any(|line| line.starts_with(row)), "docs/metrics.md lacks {row}");

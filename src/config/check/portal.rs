@@ -17,6 +17,7 @@ use crate::portal::settings::{
 use crate::portal::{HostName, PublicOrigin};
 
 mod customer;
+mod directory;
 mod rules;
 
 impl Check<'_> {

@@ -133,6 +133,7 @@ fn of_customers() -> Vec<Refusal> {
         U::Tls(text()),
         U::TimedOut,
         U::RateLimited(Duration::ZERO),
+        U::Resting(Duration::ZERO),
         U::Failing(500),
         U::CredentialsRefused,
         U::CredentialsLackPermission,
@@ -153,6 +154,11 @@ fn of_customers() -> Vec<Refusal> {
         D::Rejected(text()),
         D::ManagedGroup(text()),
         D::ServiceDesk(text()),
+        D::Organization(text()),
+        D::AtlassianAccount(text()),
+        D::BoundToAnother,
+        D::EmailChanged,
+        D::Ledger(crate::session::RecordError::Unreadable),
     ];
     let broker = [
         B::ReadOnlyDirectory(text()),
