@@ -16,7 +16,7 @@ test: ## Install what the tests need, then run every check and every test
 	@scripts/test
 
 check: ## Formatting, lints and unit tests only
-	@$(CARGO) fmt --check && $(CARGO) clippy --locked --all-targets -- -D warnings && $(CARGO) test --locked --lib
+	@$(CARGO) fmt --check && $(CARGO) clippy --locked --all-targets --all-features -- -D warnings && $(CARGO) test --locked --lib
 
 build: system-packages ## Build for development
 	@echo "== building (a first build takes about 5 minutes on 2 cores)"

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pingora::apps::HttpServerApp;
 use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
 use tokio::task::JoinHandle;
@@ -19,7 +20,7 @@ use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient};
 use crate::listener::certificates::{self, CertificateUnusable};
 use crate::listener::redirect::RedirectToHttps;
 use crate::listener::settings::ListenSettings;
-use crate::listener::{Bound, ListenFailed, Listening};
+use crate::listener::{Bound, ListenFailed, Listening, Peers};
 use crate::portal::HostName;
 use crate::portal::settings::{CustomerSessionSettings, PortalSettings};
 use crate::proxy::Gateway;
@@ -60,6 +61,7 @@ pub enum StartFailed {
 /// A gateway that serves.
 pub struct App {
     https: Listening<HttpProxy<Gateway>>,
+    behind_tls_proxy: Option<Listening<HttpProxy<Gateway>>>,
     http: Option<Listening<RedirectToHttps>>,
     admin: Option<Listening<Admin>>,
     sessions: Sessions,
@@ -80,6 +82,7 @@ impl App {
         let acceptor = certificates::acceptor(&config.tls)?;
         let listen = config.listen.clone();
         let https = Bound::bind(listen.https).await?;
+        let behind_tls_proxy = bind(listen.behind_tls_proxy).await?;
         let http = bind(listen.http).await?;
         let admin = bind(listen.admin).await?;
         let public_port = listen.public_port.unwrap_or(https.address().port());
@@ -96,8 +99,11 @@ impl App {
         let sweeping = tokio::spawn(sweep(sessions.clone(), metrics.clone(), clock.clone()));
         let gateway = gateway(&listen, sites, sign_in, &sessions, &metrics, clock, random);
         let limits = listen.limits;
+        let gateway = Arc::new(http_proxy(gateway));
+        let load_balancers = Peers::Of(listen.trusted_proxies);
         let app = Self {
-            https: https.serve(Arc::new(http_proxy(gateway)), Some(acceptor), limits),
+            https: https.serve(Arc::clone(&gateway), Some(acceptor), limits),
+            behind_tls_proxy: behind_tls_proxy.map(|bound| bound.serve_peers(load_balancers, gateway, None, limits)),
             http: http.map(|bound| bound.serve(Arc::new(RedirectToHttps::new(origins)), None, limits)),
             admin: admin
                 .map(|bound| bound.serve(Arc::new(Admin::new(metrics.clone(), readiness.clone())), None, limits)),
@@ -112,6 +118,11 @@ impl App {
     /// Where the public side listens.
     pub fn https_address(&self) -> SocketAddr {
         self.https.address()
+    }
+
+    /// Where the public side is served without TLS.
+    pub fn behind_tls_proxy_address(&self) -> Option<SocketAddr> {
+        self.behind_tls_proxy.as_ref().map(Listening::address)
     }
 
     /// Where the redirects to https are served.
@@ -138,13 +149,8 @@ impl App {
     /// finished in time.
     pub async fn drain(self) -> bool {
         self.readiness.is_draining();
-        let http = async {
-            match self.http {
-                Some(http) => http.drain().await,
-                None => true,
-            }
-        };
-        let (all_finished, _) = tokio::join!(self.https.drain(), http);
+        let (https, plain, _) = tokio::join!(self.https.drain(), drain(self.behind_tls_proxy), drain(self.http));
+        let all_finished = https && plain;
         self.sweeping.abort();
         if let Err(error) = self.sessions.close().await {
             tracing::error!(%error, "the session store could not be closed");
@@ -161,6 +167,13 @@ async fn bind(address: Option<SocketAddr>) -> Result<Option<Bound>, ListenFailed
     match address {
         Some(address) => Bound::bind(address).await.map(Some),
         None => Ok(None),
+    }
+}
+
+async fn drain<A: HttpServerApp + Send + Sync + 'static>(listening: Option<Listening<A>>) -> bool {
+    match listening {
+        Some(listening) => listening.drain().await,
+        None => true,
     }
 }
 

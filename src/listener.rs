@@ -9,4 +9,4 @@ pub mod redirect;
 pub mod serve;
 pub mod settings;
 
-pub use serve::{Bound, ListenFailed, Listening};
+pub use serve::{Bound, ListenFailed, Listening, Peers};

@@ -13,7 +13,9 @@ pub mod base64;
 pub mod binding;
 pub mod encryption;
 pub mod instant;
+pub mod issue;
 pub mod keys;
+pub mod logout;
 pub mod mapping;
 pub mod message;
 pub mod message_id;
@@ -25,9 +27,12 @@ pub mod response;
 pub mod sign;
 pub mod signature;
 pub mod signing_key;
+pub mod status;
 #[cfg(test)]
 pub(crate) mod test_keys;
 #[cfg(test)]
 pub(crate) mod test_signer;
+#[cfg(test)]
+pub(crate) mod test_xmlsec;
 pub mod write;
 pub mod xml;

@@ -50,6 +50,10 @@ pub(super) struct RawListen {
     /// Address and port that only redirect to https. Without it there is no such listener.
     #[schemars(example = "[::]:80")]
     pub http: Option<String>,
+    /// Address and port of the public side without TLS, for load balancers that end TLS themselves. Only peers in
+    /// `trusted_proxies` are served there. Without it there is no such listener.
+    #[schemars(example = "10.0.0.5:8080")]
+    pub behind_tls_proxy: Option<String>,
     /// Address and port of `/metrics`, `/healthz` and `/readyz`, which never answer on the public side. Without it there
     /// is no such listener.
     #[schemars(example = "127.0.0.1:9090")]

@@ -26,6 +26,9 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     line(out, "https", &listen.https)?;
     line(out, "http", &listen.http.map_or("none".to_owned(), |address| format!("{address}, redirects to https")))?;
     line(out, "admin", &listen.admin.map_or("none".to_owned(), |address| address.to_string()))?;
+    if let Some(address) = listen.behind_tls_proxy {
+        line(out, "behind TLS proxy", &format!("{address}, for trusted proxies alone"))?;
+    }
     line(out, "trusted proxies", &list(&listen.trusted_proxies, "none"))?;
     for pair in &config.tls.certificates {
         line(out, "certificate", &format!("{} with the key {}", pair.cert.display(), pair.key.display()))?;

@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
@@ -60,11 +61,43 @@ impl Bound {
     where
         A: HttpServerApp + Send + Sync + 'static,
     {
+        self.serve_peers(Peers::Any, app, acceptor, limits)
+    }
+
+    /// The same for some peers only: a connection of anybody else is closed unread.
+    pub fn serve_peers<A>(
+        self,
+        peers: Peers,
+        app: Arc<A>,
+        acceptor: Option<Acceptor>,
+        limits: EdgeLimits,
+    ) -> Listening<A>
+    where
+        A: HttpServerApp + Send + Sync + 'static,
+    {
         let (stop, stopped) = watch::channel(false);
         let connections = Arc::new(Semaphore::new(limits.connections));
-        let edge = Arc::new(Edge { app: Arc::clone(&app), acceptor, limits, stopped: stopped.clone() });
+        let edge = Arc::new(Edge { peers, app: Arc::clone(&app), acceptor, limits, stopped: stopped.clone() });
         let accepting = tokio::spawn(accept(self.socket, edge, Arc::clone(&connections), stopped));
         Listening { address: self.address, app, stop, accepting, connections, limits }
+    }
+}
+
+/// Whose connections are served.
+#[derive(Clone, Debug)]
+pub enum Peers {
+    /// Everybody's.
+    Any,
+    /// Those from these networks.
+    Of(Vec<IpNet>),
+}
+
+impl Peers {
+    fn include(&self, peer: SocketAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Of(networks) => networks.iter().any(|network| network.contains(&peer.ip().to_canonical())),
+        }
     }
 }
 
@@ -97,6 +130,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Listening<A> {
 
 /// What every connection of a socket shares.
 struct Edge<A> {
+    peers: Peers,
     app: Arc<A>,
     acceptor: Option<Acceptor>,
     limits: EdgeLimits,
@@ -121,6 +155,9 @@ async fn accept<A>(
             _ = stopped.wait_for(|stop| *stop) => return,
         };
         match accepted {
+            Ok((_, peer)) if !edge.peers.include(peer) => {
+                tracing::warn!(%peer, "a connection to listen.behind_tls_proxy from outside listen.trusted_proxies was closed");
+            }
             Ok((connection, peer)) => {
                 let edge = Arc::clone(&edge);
                 tokio::spawn(async move {

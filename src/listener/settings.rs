@@ -13,6 +13,8 @@ pub struct ListenSettings {
     pub https: SocketAddr,
     /// Only redirects to https.
     pub http: Option<SocketAddr>,
+    /// The public side without TLS, for the peers in `trusted_proxies` alone: load balancers that end TLS themselves.
+    pub behind_tls_proxy: Option<SocketAddr>,
     /// `/metrics`, `/healthz`, `/readyz`: never on the public side.
     pub admin: Option<SocketAddr>,
     /// Peers whose `X-Forwarded-For` is believed.

@@ -1,14 +1,17 @@
-//! What was encrypted to us: decrypted with our keys, then parsed as strictly as the message itself.
+//! What was encrypted to us: decrypted with our keys, then parsed as strictly as the message itself. And what we encrypt to
+//! others ([`seal`]).
 //!
 //! Encryption proves nothing about who sent it. Every failure after the algorithms are known is one error that took the same
 //! steps: a wrong key goes on with a key of no meaning, wrong padding goes on to the parser (XML Encryption 1.1, 6.1).
 
 mod method;
 mod opened;
+mod seal;
 
 use std::cell::Cell;
 
 pub use opened::Opened;
+pub use seal::{NotSealed, seal};
 
 use crate::saml::base64;
 use crate::saml::keys::DecryptionKey;

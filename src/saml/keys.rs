@@ -7,7 +7,9 @@
 use std::fmt;
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
-use aws_lc_rs::rsa::{KeyPair, OaepPrivateDecryptingKey, PrivateDecryptingKey};
+use aws_lc_rs::rsa::{
+    KeyPair, OaepPrivateDecryptingKey, OaepPublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey,
+};
 use bergshamra_dsig::DsigContext;
 use bergshamra_keys::{KeysManager, loader};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
@@ -37,6 +39,9 @@ pub enum KeyRefused {
     /// Neither RSA nor ECDSA on a NIST curve.
     #[error("a signing certificate holds a key that is neither RSA nor ECDSA on P-256, P-384 or P-521")]
     UnsupportedKind,
+    /// Nothing can be encrypted to it.
+    #[error("an encryption certificate holds a key that is not RSA")]
+    CannotEncrypt,
     /// The private key is not an RSA key in PEM.
     #[error("the decryption key is not an unencrypted RSA private key in PEM (PKCS#8 or PKCS#1)")]
     UnreadablePrivateKey,
@@ -80,6 +85,11 @@ impl VerificationKeys {
     /// Why certificates were left out.
     pub fn refused(&self) -> &[KeyRefused] {
         &self.refused
+    }
+
+    /// The keys, one by one.
+    pub(in crate::saml) fn keys(&self) -> impl Iterator<Item = &bergshamra_keys::Key> {
+        self.context.keys_manager.keys()
     }
 
     /// What the signature library verifies with.
@@ -128,6 +138,33 @@ impl DecryptionKey {
 impl fmt::Debug for DecryptionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DecryptionKey(..)")
+    }
+}
+
+/// The key of a peer, for what we encrypt to it.
+pub struct EncryptionKey(OaepPublicEncryptingKey);
+
+impl EncryptionKey {
+    /// Takes the key out of a certificate in DER.
+    ///
+    /// # Errors
+    /// When it cannot be read, is not RSA, or too weak.
+    pub fn from_certificate(der: &[u8]) -> Result<Self, KeyRefused> {
+        public_key(der)?;
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|_| KeyRefused::UnreadableCertificate)?;
+        let key = PublicEncryptingKey::from_der(certificate.public_key().raw).map_err(|_| KeyRefused::CannotEncrypt)?;
+        OaepPublicEncryptingKey::new(key).map(Self).map_err(|_| KeyRefused::CannotEncrypt)
+    }
+
+    /// The key as the cipher takes it.
+    pub(in crate::saml) fn oaep(&self) -> &OaepPublicEncryptingKey {
+        &self.0
+    }
+}
+
+impl fmt::Debug for EncryptionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EncryptionKey({} bits)", self.0.key_size_bits())
     }
 }
 

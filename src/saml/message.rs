@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::names::{NAMEID_ENTITY, SAML, SAMLP};
+use super::signature::SignatureRefused;
 use super::write::Element;
 use super::xml::{Node, ShapeRefused, XmlRefused};
 use super::{instant, message_id};
@@ -20,6 +21,18 @@ pub enum MessageRefused {
     /// An element is missing, twice there, or holds markup.
     #[error(transparent)]
     Shape(#[from] ShapeRefused),
+    /// It cannot be told what was sent: no message or two, a parameter twice or under a disguise, a signature by halves.
+    #[error("there is not exactly one message, with each of its parameters once")]
+    Parameters,
+    /// It is not what its binding makes of a message.
+    #[error("the message is not in the encoding of its binding")]
+    Encoding,
+    /// Two elements claim one ID.
+    #[error("two elements of the message have the same ID, so that a signature could mean either")]
+    DuplicateId,
+    /// It is no SOAP envelope with one message in it.
+    #[error("it is not an envelope of SOAP 1.1 with one message in its body")]
+    Soap,
     /// It is a message of another kind.
     #[error("the message is no {0}")]
     NotA(&'static str),
@@ -61,6 +74,39 @@ pub enum MessageRefused {
     /// The NameID names nobody.
     #[error("the NameID is empty, too long or holds control characters")]
     NameId,
+}
+
+impl MessageRefused {
+    /// The label for logs and metrics, of a closed set; where a sign-in can be refused for the same, it has the same.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Xml(_) => "saml_xml",
+            Self::Parameters => "saml_parameters",
+            Self::Encoding => "saml_not_base64",
+            Self::DuplicateId => "saml_duplicate_id",
+            Self::Soap | Self::Shape(_) | Self::Attribute(_) => "saml_malformed",
+            Self::NotA(_) => "saml_not_a_logout",
+            Self::Issuer | Self::IssuerOfAnother => "saml_issuer",
+            Self::Destination => "saml_destination",
+            Self::IssueInstant => "saml_issue_instant",
+            Self::Expired => "saml_expired",
+            Self::InResponseTo => "saml_in_response_to",
+            Self::Unsigned => "saml_unsigned",
+            Self::Signature => "saml_signature_invalid",
+            Self::Algorithm => "saml_weak_algorithm",
+            Self::Decryption => "saml_decryption_failed",
+            Self::NameId => "saml_name_id",
+        }
+    }
+}
+
+impl From<SignatureRefused> for MessageRefused {
+    fn from(refused: SignatureRefused) -> Self {
+        match refused {
+            SignatureRefused::WeakAlgorithm(_) => Self::Algorithm,
+            SignatureRefused::Shape(_) | SignatureRefused::Invalid => Self::Signature,
+        }
+    }
 }
 
 /// The head of a message that is written.
@@ -150,6 +196,13 @@ impl ReceivedHead {
             return Err(MessageRefused::IssueInstant);
         }
         Ok(())
+    }
+}
+
+impl ReceivedHead {
+    /// Until when a message with this head would be believed again: so long a replay has to be remembered.
+    pub fn believed_until(&self, skew: Duration) -> Timestamp {
+        self.issue_instant.after(AGE).after(skew)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Who an identity provider says somebody is (SAML Core 2.2.3).
 
-use crate::saml::names::{NAMEID_TRANSIENT, NAMEID_UNSPECIFIED};
+use crate::saml::names::{NAMEID_TRANSIENT, NAMEID_UNSPECIFIED, SAML};
 use crate::saml::rejected::SamlRejected;
+use crate::saml::write::Element;
 use crate::saml::xml::Node;
 
 /// The longest value, in characters: four times what the standard allows for persistent ones.
@@ -41,6 +42,16 @@ impl NameId {
             return Err(SamlRejected::NameId);
         }
         Ok(name_id)
+    }
+
+    /// The element, which can stand by itself.
+    pub fn to_element(&self) -> Element {
+        Element::new("saml:NameID")
+            .attribute("xmlns:saml", SAML)
+            .maybe("NameQualifier", self.name_qualifier.as_deref())
+            .maybe("SPNameQualifier", self.sp_name_qualifier.as_deref())
+            .maybe("Format", self.format.as_deref())
+            .text(&self.value)
     }
 
     /// The account that it names at its issuer: one text of format, qualifiers and value that no other four share. An

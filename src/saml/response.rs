@@ -245,11 +245,7 @@ fn count_assertions(xml: &Xml<'_>) -> usize {
     xml.elements().filter(|node| matches!(node.local_name(), "Assertion" | "EncryptedAssertion")).count()
 }
 
-/// No two attributes that any library could take for an ID may have one value: `ID`, `Id`, `id`, `xml:id` and SAML 1's
-/// `AssertionID` in whatever namespace.
+/// A signature refers to an ID, so that no two elements may have one.
 fn unique_ids(xml: &Xml<'_>) -> Result<(), SamlRejected> {
-    let mut seen = std::collections::HashSet::new();
-    let ids = xml.elements().flat_map(Node::attributes);
-    let mut ids = ids.filter(|(_, name, _)| name.eq_ignore_ascii_case("id") || *name == "AssertionID");
-    if ids.all(|(_, _, value)| seen.insert(value)) { Ok(()) } else { Err(SamlRejected::DuplicateId) }
+    if xml.ids_are_unique() { Ok(()) } else { Err(SamlRejected::DuplicateId) }
 }

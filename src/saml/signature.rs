@@ -6,8 +6,11 @@
 //! one. What comes back is octets and no tree: the caller parses them again ([`VerifiedSignature::parse`]), and reads what it
 //! believes from there alone. A trick that moves, copies or hides an element in the document cannot change those octets.
 
+mod detached;
 mod octets;
 mod vet;
+
+pub use self::detached::verify_detached;
 
 use bergshamra_dsig::verify::{VerifyResult, verify_all_document_with_source};
 use uppsala::NodeId;
@@ -100,6 +103,11 @@ impl VerifiedSignature {
     /// When they are not strict XML.
     pub fn parse(&self, limits: XmlLimits) -> Result<Xml<'_>, XmlRefused> {
         Xml::parse(&self.octets, limits)
+    }
+
+    /// The octets that were signed.
+    pub(super) fn into_octets(self) -> Vec<u8> {
+        self.octets
     }
 }
 

@@ -113,6 +113,15 @@ impl<'a> Xml<'a> {
         Node { xml: self, id }
     }
 
+    /// Whether no two attributes that any library could take for an ID have one value: `ID`, `Id`, `id`, `xml:id` and SAML
+    /// 1's `AssertionID` in whatever namespace.
+    pub fn ids_are_unique(&self) -> bool {
+        let mut seen = std::collections::HashSet::new();
+        let ids = self.elements().flat_map(Node::attributes);
+        let mut ids = ids.filter(|(_, name, _)| name.eq_ignore_ascii_case("id") || *name == "AssertionID");
+        ids.all(|(_, _, value)| seen.insert(value))
+    }
+
     /// All elements of the tree, in document order.
     pub fn elements(&self) -> impl Iterator<Item = Node<'_, 'a>> {
         let below = self.document.descendants(self.root);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 use vestibule::clock::{Clock, Timestamp};
 
 use crate::harness::{Options, TestGateway, location, navigate, set_cookies, status_of};
@@ -39,6 +41,34 @@ async fn c14_nothing_passes_without_a_session() {
         assert_eq!(gateway.raw().await.status(bytes.as_bytes()).await, expected, "{method}");
     }
     assert!(recorder.requests().iter().all(|request| request.target() == "/public/x"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_tls_only_load_balancers_are_served() {
+    let recorder = Recorder::start(Answer::default()).await;
+    let mut options = Options::plain(recorder.address);
+    options.listen = "  behind_tls_proxy: \"127.0.0.1:0\"\n  trusted_proxies: [\"127.0.0.1/32\"]\n".into();
+    let gateway = TestGateway::start(options).await;
+    let address = gateway.app.behind_tls_proxy_address().unwrap();
+    let ask = async |from: &str, path: &str| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+        let mut stream = socket.connect(address).await.unwrap();
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 203.0.113.9\r\nConnection: close\r\n\r\n"
+        );
+        let _ = stream.write_all(head.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8(answer).unwrap()
+    };
+    assert!(ask("127.0.0.1", "/public/x").await.starts_with("HTTP/1.1 200"));
+    assert!(ask("127.0.0.1", "/private/x").await.starts_with("HTTP/1.1 401"));
+    assert_eq!(ask("127.0.0.2", "/public/x").await, "");
+    let requests = recorder.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].all("x-forwarded-for"), ["203.0.113.9"]);
+    assert_eq!(requests[0].all("x-forwarded-proto"), ["https"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,13 @@ impl Check<'_> {
             text.map_or(Some(None), |text| self.address(&place.key(key), text).map(Some))
         };
         let (http, admin) = (optional("http", raw.http.as_ref()), optional("admin", raw.admin.as_ref()));
-        let addresses = [("https", https), ("http", http.flatten()), ("admin", admin.flatten())];
+        let behind_tls_proxy = optional("behind_tls_proxy", raw.behind_tls_proxy.as_ref());
+        let addresses = [
+            ("https", https),
+            ("http", http.flatten()),
+            ("admin", admin.flatten()),
+            ("behind_tls_proxy", behind_tls_proxy.flatten()),
+        ];
         for (index, (key, address)) in addresses.iter().enumerate() {
             let earlier = addresses.iter().take(index).find(|(_, other)| collide(*address, *other));
             if let Some((other, _)) = earlier {
@@ -32,11 +38,16 @@ impl Check<'_> {
         let proxies: Vec<_> =
             raw_networks.iter().enumerate().map(|(index, text)| self.network(&networks.index(index), text)).collect();
         self.distinct(&networks, &proxies);
+        if raw.behind_tls_proxy.is_some() && raw_networks.is_empty() {
+            let what = "serves the peers in listen.trusted_proxies, and there are none";
+            self.fault(&place.key("behind_tls_proxy"), what, "list the networks of your load balancers there");
+        }
         let limits = self.edge_limits(&place.key("limits"), raw.limits.as_ref());
         Some(ListenSettings {
             https: https?,
             http: http?,
             admin: admin?,
+            behind_tls_proxy: behind_tls_proxy?,
             trusted_proxies: all(proxies)?,
             public_port: raw.public_port,
             limits: limits?,

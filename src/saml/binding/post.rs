@@ -1,5 +1,9 @@
 //! The HTTP-POST binding (SAML Bindings 3.5): the form that a browser posts.
 
+mod received;
+
+pub use self::received::read;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 

@@ -1,12 +1,15 @@
 //! The HTTP-Redirect binding (SAML Bindings 3.4): messages deflated in a query, signed over the query's own octets.
 
 mod deflate;
+mod received;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub use self::deflate::{InflateRefused, inflate};
+pub(super) use self::received::QuerySignature;
+pub use self::received::read;
 use super::Direction;
 use crate::saml::signing_key::{NotSigned, SigningKey};
 use crate::saml::write::Element;

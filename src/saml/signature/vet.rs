@@ -45,10 +45,7 @@ pub(super) fn vet<'x, 'a>(
     plain_attributes(signed_info, &["Id"])?;
     plain_attributes(method, &["Algorithm"])?;
     let algorithm = method.attribute("Algorithm").unwrap_or_default();
-    let legacy = policy.legacy_sha1 && algorithm == RSA_SHA1;
-    if !legacy && !SIGNATURE_METHODS.contains(&algorithm) {
-        return Err(SignatureRefused::WeakAlgorithm(Quoted::new(algorithm)));
-    }
+    vet_method(algorithm, policy)?;
     let [] = children(method, [])?;
 
     plain_attributes(reference, &["URI", "Id", "Type"])?;
@@ -71,6 +68,15 @@ pub(super) fn vet<'x, 'a>(
     base64_text(value)?;
     let digest = base64_text(digest)?;
     Ok(Vetted { signature, signed, mode, prefixes, digest_method: algorithm.to_owned(), digest })
+}
+
+/// Whether an algorithm is strong enough, or let through by the provider's alarming setting.
+pub(super) fn vet_method(algorithm: &str, policy: SignaturePolicy) -> Result<(), SignatureRefused> {
+    let legacy = policy.legacy_sha1 && algorithm == RSA_SHA1;
+    if legacy || SIGNATURE_METHODS.contains(&algorithm) {
+        return Ok(());
+    }
+    Err(SignatureRefused::WeakAlgorithm(Quoted::new(algorithm)))
 }
 
 fn shape(why: SignatureShape) -> SignatureRefused {

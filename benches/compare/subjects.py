@@ -1,0 +1,360 @@
+"""The subjects: the same backend, each with one core and one worker thread."""
+
+import http.cookiejar
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import urllib.parse
+import urllib.request
+from http.client import HTTPConnection
+from pathlib import Path
+
+from processes import OTHER_CORE, SUBJECT_CORE, free_port, start, stop, wait_for_port
+
+HERE = Path(__file__).parent
+PERSON = "ana"
+
+
+class Subject:
+    """A program that serves the backend, plainly and by TLS."""
+
+    guards = False
+    http2 = True
+    signs_in_by = ()
+    headers = ()
+    origin = "https://localhost"
+
+    def __init__(self, name, process, plain, tls):
+        self.name, self.process, self.ports = name, process, {False: plain, True: tls}
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def address(self, tls):
+        return f"127.0.0.1:{self.ports[tls]}"
+
+    def url(self, path, tls=False):
+        return f"https://localhost:{self.ports[True]}{path}" if tls else f"http://{self.address(False)}{path}"
+
+
+class Vestibule(Subject):
+    guards = True
+    signs_in_by = ("oidc",)
+
+    def sign_in(self, world, _protocol):
+        """From the page that was asked for to the provider and back; leaves the session's cookie in `headers`."""
+        cookies = {}
+        answer = ask(self.address(False), "/small", cookies, "localhost")
+        provider = urllib.parse.urlsplit(answer.location)
+        at_provider = ask(provider.netloc, f"{provider.path}?{provider.query}&login_hint={PERSON}", {}, provider.netloc)
+        callback = urllib.parse.urlsplit(at_provider.location)
+        answer = ask(self.address(False), f"{callback.path}?{callback.query}", cookies, "localhost")
+        page = ask(self.address(False), answer.location, cookies, "localhost")
+        if page.status != 200:
+            raise RuntimeError(f"vestibule: the sign-in ended in {page.status}")
+        return cookies
+
+
+class ApacheOpenidc(Subject):
+    guards = True
+    signs_in_by = ("oidc",)
+
+    def sign_in(self, world, _protocol):
+        cookies = {}
+        host = self.address(False)
+        answer = ask(host, "/small", cookies, host)
+        provider = urllib.parse.urlsplit(answer.location)
+        at_provider = ask(provider.netloc, f"{provider.path}?{provider.query}&login_hint={PERSON}", {}, provider.netloc)
+        callback = urllib.parse.urlsplit(at_provider.location)
+        answer = ask(host, f"{callback.path}?{callback.query}", cookies, host)
+        page = ask(host, urllib.parse.urlsplit(answer.location).path, cookies, host)
+        if page.status != 200:
+            raise RuntimeError(f"apache_openidc: the sign-in ended in {page.status}")
+        return cookies
+
+
+class Answer:
+    def __init__(self, status, location):
+        self.status, self.location = status, location
+
+
+def ask(address, target, cookies, host):
+    """One request as a browser's navigation, without TLS; keeps the cookies that it gets."""
+    name, port = address.split(":")
+    connection = HTTPConnection(name, int(port), timeout=30)
+    fields = {"Host": host, "Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    fields["User-Agent"] = "Mozilla/5.0"
+    if cookies:
+        fields["Cookie"] = "; ".join(f"{key}={value}" for key, value in cookies.items())
+    connection.request("GET", target, headers=fields)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    for line in answer.headers.get_all("Set-Cookie") or []:
+        key, value = line.split(";", 1)[0].split("=", 1)
+        if value:
+            cookies[key] = value
+        else:
+            cookies.pop(key, None)
+    return Answer(answer.status, answer.headers.get("Location") or "")
+
+
+def cookie_header(cookies):
+    return "Cookie: " + "; ".join(f"{key}={value}" for key, value in cookies.items())
+
+
+class World:
+    """The backend, the provider and the look-alike around the subjects; everything ends with it."""
+
+    def __init__(self, options):
+        self.options = options
+        self.folder = options.out.resolve() / "run"
+        self.processes = []
+
+    def __enter__(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        self.logs = open(self.folder / "processes.log", "w")
+        subprocess.run([self.options.world, "certificates", self.folder], check=True)
+        self.authority = self.folder / "demo-ca.pem"
+        self.certificate, self.key = self.folder / "localhost.pem", self.folder / "localhost.key"
+        self.backend_port, self.backend_tls_port = free_port(), free_port()
+        self.backend = f"127.0.0.1:{self.backend_port}"
+        self.seal = "vk1_" + secrets.token_urlsafe(32)
+        self.store = self.folder / "sessions.redb"
+        print(f"== filling the store with {self.options.sessions:,} sessions", flush=True)
+        self.outside = start(
+            [self.options.world, self.store, self.options.sessions, self.seal, f"http://{self.backend}"],
+            OTHER_CORE,
+            self.logs,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.processes.append(self.outside)
+        self.told = json.loads(self.outside.stdout.readline())
+        self.upload_script = self.folder / "upload.lua"
+        self.upload_script.write_text(
+            'wrk.method = "POST"\nwrk.body = string.rep("x", 10485760)\n'
+            'wrk.headers["Content-Type"] = "application/octet-stream"\n'
+        )
+        self.start_backend()
+        return self
+
+    def __exit__(self, *_):
+        for process in reversed(self.processes):
+            stop(process)
+        self.logs.close()
+
+    def program(self, name):
+        return self.options.binaries / ("examples/" + name if name != "vestibule" else name)
+
+    def launch(self, command, port, core=SUBJECT_CORE, env=None):
+        process = start(command, core, self.logs, env)
+        self.processes.append(process)
+        wait_for_port(port, process)
+        return process
+
+    def register(self, client, redirect_uri):
+        self.outside.stdin.write(f"{client} {redirect_uri}\n")
+        self.outside.stdin.flush()
+        self.outside.stdout.readline()
+
+    def nginx(self, name, servers, core):
+        folder = self.folder / name
+        (folder / "temp").mkdir(parents=True)
+        temps = "".join(
+            f"  {kind}_temp_path {folder}/temp/{kind};\n"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        (folder / "nginx.conf").write_text(
+            f"worker_processes 1;\ndaemon off;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log warn;\n"
+            "events { worker_connections 4096; }\n"
+            "http {\n  keepalive_requests 1000000000;\n  client_max_body_size 20m;\n  sendfile on;\n"
+            f"  types {{ text/html html; }}\n{temps}{servers}}}\n"
+        )
+        return ["nginx", "-p", folder, "-c", folder / "nginx.conf"]
+
+    def start_backend(self):
+        files = self.folder / "files"
+        files.mkdir()
+        (files / "small").write_text("x" * 120)
+        (files / "download").write_bytes(os.urandom(1024) * 10_240)
+        line = f'<li><a href="http://{self.backend}/browse/HELP-{{}}">HELP-{{}}</a> <span>{{}}</span></li>\n'
+        filler = "a portal page has a lot of text and few addresses of its own; "
+        page = "<!doctype html><title>Requests</title><ul>\n"
+        number = 0
+        while len(page) < 64 * 1024:
+            number += 1
+            page += line.format(number, number, filler * 16)
+        (files / "page.html").write_text(page[: 64 * 1024])
+        subprocess.run(["gzip", "-k", "-9", files / "page.html"], check=True)
+        servers = (
+            f"  upstream jsm {{ server {self.told['jsm']}; keepalive 16; }}\n"
+            f"  server {{\n    listen 127.0.0.1:{self.backend_port} backlog=4096;\n"
+            f"    listen 127.0.0.1:{self.backend_tls_port} ssl http2 backlog=4096;\n"
+            f"    ssl_certificate {self.certificate};\n    ssl_certificate_key {self.key};\n    access_log off;\n"
+            f"    root {files};\n    gzip_static on;\n    default_type application/octet-stream;\n"
+            "    location = /small { }\n    location = /page.html { }\n    location = /download { gzip_static off; }\n"
+            f"    location = /upload {{ proxy_pass http://{self.told['upload']}; proxy_request_buffering off;"
+            " proxy_http_version 1.1; }\n"
+            '    location / { proxy_pass http://jsm; proxy_http_version 1.1; proxy_set_header Connection "";'
+            f" proxy_set_header Host {self.backend}; }}\n"
+            "  }\n"
+        )
+        self.backend_process = self.launch(
+            self.nginx("backend", servers, OTHER_CORE), self.backend_port, core=OTHER_CORE
+        )
+
+    def start(self, name):
+        return SUBJECTS[name](self)
+
+
+def direct(world):
+    return Subject("direct", world.backend_process, world.backend_port, world.backend_tls_port)
+
+
+def bare_pingora(world):
+    plain, tls = free_port(), free_port()
+    program = world.program("bare_pingora")
+    process = world.launch(
+        [program, world.backend, f"127.0.0.1:{plain}", f"127.0.0.1:{tls}", world.certificate, world.key], plain
+    )
+    return Subject("bare_pingora", process, plain, tls)
+
+
+def nginx(world):
+    plain, tls = free_port(), free_port()
+    servers = (
+        f"  upstream backend {{ server {world.backend}; keepalive 512; keepalive_requests 1000000000; }}\n"
+        f"  server {{\n    listen 127.0.0.1:{plain} backlog=4096;\n    listen 127.0.0.1:{tls} ssl http2 backlog=4096;\n"
+        f"    ssl_certificate {world.certificate};\n    ssl_certificate_key {world.key};\n"
+        "    ssl_protocols TLSv1.2 TLSv1.3;\n    ssl_session_cache shared:tls:10m;\n"
+        f"    access_log {world.folder}/nginx-access.log;\n"
+        '    location / { proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection "";'
+        " proxy_request_buffering off; proxy_set_header Host $host; }\n  }\n"
+    )
+    process = world.launch(world.nginx("nginx", servers, SUBJECT_CORE), plain)
+    return Subject("nginx", process, plain, tls)
+
+
+def vestibule(world):
+    plain, tls, admin = free_port(), free_port(), free_port()
+    config = world.folder / "gateway.yaml"
+    config.write_text(
+        f"""version: 1
+listen:
+  https: "127.0.0.1:{tls}"
+  behind_tls_proxy: "127.0.0.1:{plain}"
+  admin: "127.0.0.1:{admin}"
+  trusted_proxies: ["127.0.0.1/32"]
+tls:
+  certificates:
+    - {{ cert: "{world.certificate}", key: "{world.key}" }}
+keys: ["{world.seal}"]
+session:
+  idle_timeout: 24h
+  absolute_timeout: 24h
+  store: {{ embedded: {{ path: "{world.store}" }} }}
+identity_providers:
+  acme:
+    oidc:
+      issuer: "{world.told['issuer']}"
+      client_id: vestibule
+      client_secret: secret
+    label: Acme
+portals:
+  - host: localhost
+    upstream: "http://{world.backend}"
+    sign_in: {{ providers: [acme] }}
+    admission:
+      email_domains: {{ allow: [acme.example] }}
+      blocked_people: [bob@acme.example]
+    customer_session:
+      datacenter: {{ max_age: 4h }}
+    directory:
+      site_token: {{ token: "{world.told['jsm_token']}" }}
+      create_customers: true
+    rules:
+      - {{ path: "/servicedesk/customer/kb/**", access: public }}
+      - {{ path: "/s/**", access: public }}
+      - {{ path: "/rest/api/**", access: deny }}
+      - {{ path: "/secure/admin/**", access: deny }}
+"""
+    )
+    world.register("vestibule", f"https://localhost:{tls}/.vestibule/oidc/acme/callback")
+    log = open(world.folder / "vestibule-access.log", "w")
+    process = start(
+        [world.program("vestibule"), "run", "--config", config],
+        SUBJECT_CORE,
+        world.logs,
+        env={"TOKIO_WORKER_THREADS": "1"},
+        stdout=log,
+    )
+    world.processes.append(process)
+    wait_for_port(plain, process)
+    subject = Vestibule("vestibule", process, plain, tls)
+    subject.origin = f"https://localhost:{tls}"
+    subject.headers = (cookie_header(subject.sign_in(world, "oidc")),)
+    return subject
+
+
+def apache(world, name, modules, lines, plain, tls):
+    folder = world.folder / name
+    folder.mkdir()
+    loads = ["mpm_event", "authn_core", "authz_core", "authz_user", "proxy", "proxy_http", "ssl", "http2", "log_config"]
+    loads += ["socache_shmcb", "headers", *modules]
+    built_in = subprocess.run(["apache2", "-l"], capture_output=True, text=True, check=True).stdout
+    text = "".join(
+        f"LoadModule {module}_module /usr/lib/apache2/modules/mod_{module}.so\n"
+        for module in loads
+        if f"mod_{module}.c" not in built_in
+    )
+    text += (
+        f"ServerName localhost\nServerRoot {folder}\nPidFile {folder}/apache.pid\nDefaultRuntimeDir {folder}\n"
+        f"ErrorLog {folder}/error.log\nLogLevel warn\nUser www-data\nGroup www-data\n"
+        'LogFormat "%h %l %u %t \\"%r\\" %>s %b" common\n'
+        f"CustomLog {folder}/access.log common\n"
+        f"Listen 127.0.0.1:{plain}\nListen 127.0.0.1:{tls}\n"
+        "StartServers 1\nServerLimit 1\nThreadsPerChild 64\nMaxRequestWorkers 64\nMinSpareThreads 1\nMaxSpareThreads 64\n"
+        "MaxConnectionsPerChild 0\nKeepAlive On\nMaxKeepAliveRequests 0\nKeepAliveTimeout 60\n"
+        "SSLSessionCache shmcb:ssl(512000)\nProtocols h2 http/1.1\n"
+        f"<VirtualHost 127.0.0.1:{plain}>\n{lines}</VirtualHost>\n"
+        f"<VirtualHost 127.0.0.1:{tls}>\nSSLEngine on\nSSLCertificateFile {world.certificate}\n"
+        f"SSLCertificateKeyFile {world.key}\n{lines}</VirtualHost>\n"
+    )
+    (folder / "apache.conf").write_text(text)
+    for path in (world.folder, *world.folder.parents):
+        if path != Path("/") and not os.stat(path).st_mode & 0o001:
+            print(f"   note: {path} is closed to www-data", flush=True)
+    return world.launch(["apache2", "-DFOREGROUND", "-f", folder / "apache.conf"], plain)
+
+
+def apache_openidc(world):
+    plain, tls = free_port(), free_port()
+    lines = (
+        f"OIDCProviderMetadataURL {world.told['issuer']}/.well-known/openid-configuration\n"
+        "OIDCClientID apache\nOIDCClientSecret secret\n"
+        f"OIDCRedirectURI http://127.0.0.1:{plain}/oidc/callback\n"
+        f"OIDCCryptoPassphrase {secrets.token_hex(16)}\nOIDCSessionType server-cache\nOIDCCacheType shm\n"
+        "OIDCScope \"openid email profile\"\nOIDCSessionInactivityTimeout 86400\nOIDCCookieSameSite On\n"
+        "<Location />\nAuthType openid-connect\nRequire valid-user\n</Location>\n"
+        f"ProxyPass /oidc !\nProxyPass / http://{world.backend}/ keepalive=On\n"
+    )
+    world.register("apache", f"http://127.0.0.1:{plain}/oidc/callback")
+    process = apache(world, "apache_openidc", ["auth_openidc"], lines, plain, tls)
+    subject = ApacheOpenidc("apache_openidc", process, plain, tls)
+    subject.headers = (cookie_header(subject.sign_in(world, "oidc")),)
+    return subject
+
+
+SUBJECTS = {
+    "direct": direct,
+    "bare_pingora": bare_pingora,
+    "nginx": nginx,
+    "apache_openidc": apache_openidc,
+    "vestibule": vestibule,
+}
