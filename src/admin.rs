@@ -1,16 +1,19 @@
-//! The second listener: metrics and health, for the operator's network only.
+//! The second listener: metrics and health, for the operator's network only, and orders of operators who prove that they
+//! have the configured keys.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Method, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
+use crate::clock::Clock;
 use crate::listener::head_guard;
+use crate::operator::{Operator, OperatorKeys, Order};
 use crate::session::Sessions;
 use crate::telemetry::Metrics;
 
@@ -50,17 +53,48 @@ impl fmt::Debug for Readiness {
     }
 }
 
-/// Answers `/metrics`, `/healthz` and `/readyz`.
+/// Orders of operators, and whom to believe them.
+#[derive(Debug)]
+pub struct Orders {
+    operator: Operator,
+    keys: OperatorKeys,
+    clock: Clock,
+}
+
+impl Orders {
+    /// Has `operator` carry out what is proved by `keys`.
+    pub fn new(operator: Operator, keys: OperatorKeys, clock: Clock) -> Self {
+        Self { operator, keys, clock }
+    }
+
+    async fn answer(&self, target: &str, authorization: &str) -> (StatusCode, &'static str, Vec<u8>) {
+        const JSON: &str = "application/json";
+        // Who proves nothing learns nothing either, not even which orders there are.
+        if !self.keys.believe(authorization, target, self.clock.now()) {
+            return (StatusCode::FORBIDDEN, JSON, Vec::new());
+        }
+        let Some(order) = Order::read(target) else { return (StatusCode::NOT_FOUND, JSON, Vec::new()) };
+        tracing::info!(?order, "an operator's order");
+        let report = self.operator.carry_out(&order).await;
+        match serde_json::to_vec(&report) {
+            Ok(body) => (StatusCode::OK, JSON, body),
+            Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, JSON, Vec::new()),
+        }
+    }
+}
+
+/// Answers `/metrics`, `/healthz` and `/readyz`, and carries out orders below `/customers/`.
 #[derive(Debug)]
 pub struct Admin {
     metrics: Metrics,
     readiness: Readiness,
+    orders: Orders,
 }
 
 impl Admin {
-    /// Tells about `metrics` and `readiness`.
-    pub fn new(metrics: Metrics, readiness: Readiness) -> Self {
-        Self { metrics, readiness }
+    /// Tells about `metrics` and `readiness`, and takes `orders`.
+    pub fn new(metrics: Metrics, readiness: Readiness, orders: Orders) -> Self {
+        Self { metrics, readiness, orders }
     }
 
     fn answer(&self, method: &Method, path: &str) -> (StatusCode, &'static str, Vec<u8>) {
@@ -89,7 +123,13 @@ impl ServeHttp for Admin {
         head_guard::head_is_complete();
         let header = session.req_header();
         let head_only = header.method == Method::HEAD;
-        let (status, content_type, body) = self.answer(&header.method, header.uri.path());
+        let (status, content_type, body) = match header.uri.path_and_query() {
+            Some(target) if header.method == Method::POST && target.path().starts_with("/customers/") => {
+                let authorization = header.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+                self.orders.answer(target.as_str(), authorization.unwrap_or_default()).await
+            }
+            _ => self.answer(&header.method, header.uri.path()),
+        };
         let response = Response::builder()
             .status(status)
             .header(CONTENT_TYPE, content_type)

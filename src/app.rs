@@ -1,5 +1,7 @@
 //! The composition root: picks the concrete back ends, puts the parts together, opens the doors, and closes them again.
 
+mod customers;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,19 +12,19 @@ use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
 use tokio::task::JoinHandle;
 
-use crate::admin::{Admin, Readiness};
+use self::customers::CustomerParts;
+use crate::admin::{Admin, Orders, Readiness};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::customer::datacenter::DataCenter;
 use crate::customer::ledger::Ledger;
-use crate::customer::{CustomerSessions, Directory, DirectoryParts, People};
 use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient};
 use crate::listener::certificates::{self, CertificateUnusable};
 use crate::listener::redirect::RedirectToHttps;
 use crate::listener::settings::ListenSettings;
 use crate::listener::{Bound, ListenFailed, Listening, Peers};
+use crate::operator::{Operator, OperatorKeys};
 use crate::portal::HostName;
-use crate::portal::settings::{CustomerSessionSettings, PortalSettings};
+use crate::portal::settings::PortalSettings;
 use crate::proxy::Gateway;
 use crate::proxy::site::{Site, SiteUnusable};
 use crate::proxy::tunnel::Tunnels;
@@ -87,16 +89,18 @@ impl App {
         let admin = bind(listen.admin).await?;
         let public_port = listen.public_port.unwrap_or(https.address().port());
         let sessions = Sessions::start(&config.session, clock.clone(), random.clone())?;
-        let sites = sites(config.portals, public_port, &sessions, &metrics, &clock, &random)?;
+        let customers = CustomerParts::new(&sessions, &metrics, &clock, &random);
+        let (sites, operator) = sites(config.portals, public_port, &customers)?;
         let origins = sites.iter().map(|(host, site)| (host.clone(), site.settings.public_origin.clone())).collect();
         let providers = HttpClient::new(HttpClientSettings::default())?;
         let sign_in = Arc::new(SignIn::new(config.providers, providers, clock.clone(), random.clone())?);
         for (host, site) in &sites {
             tokio::spawn(check_service_user(host.clone(), Arc::clone(site)));
         }
-        tokio::spawn(reseal_ledger(Ledger::new(sessions.records())));
+        tokio::spawn(customers::reseal_ledger(Ledger::new(sessions.records())));
         let readiness = Readiness::new(sessions.clone());
         let sweeping = tokio::spawn(sweep(sessions.clone(), metrics.clone(), clock.clone()));
+        let orders = Orders::new(operator, OperatorKeys::new(&config.session.keys), clock.clone());
         let gateway = gateway(&listen, sites, sign_in, &sessions, &metrics, clock, random);
         let limits = listen.limits;
         let gateway = Arc::new(http_proxy(gateway));
@@ -105,8 +109,9 @@ impl App {
             https: https.serve(Arc::clone(&gateway), Some(acceptor), limits),
             behind_tls_proxy: behind_tls_proxy.map(|bound| bound.serve_peers(load_balancers, gateway, None, limits)),
             http: http.map(|bound| bound.serve(Arc::new(RedirectToHttps::new(origins)), None, limits)),
-            admin: admin
-                .map(|bound| bound.serve(Arc::new(Admin::new(metrics.clone(), readiness.clone())), None, limits)),
+            admin: admin.map(|bound| {
+                bound.serve(Arc::new(Admin::new(metrics.clone(), readiness.clone(), orders)), None, limits)
+            }),
             sessions,
             metrics,
             readiness,
@@ -177,41 +182,37 @@ async fn drain<A: HttpServerApp + Send + Sync + 'static>(listening: Option<Liste
     }
 }
 
+/// The portals, ready to serve, and what operators can do to their customers.
 fn sites(
     portals: Vec<PortalSettings>,
     public_port: u16,
-    sessions: &Sessions,
-    metrics: &Metrics,
-    clock: &Clock,
-    random: &Random,
-) -> Result<HashMap<HostName, Arc<Site>>, StartFailed> {
-    let people = Arc::new(People::default());
-    let mut sites = HashMap::new();
+    customers: &CustomerParts<'_>,
+) -> Result<(HashMap<HostName, Arc<Site>>, Operator), StartFailed> {
+    let (mut sites, mut for_operators) = (HashMap::new(), Vec::new());
     for settings in portals {
         let settings = settings.with_public_port(public_port);
-        let customers = match &settings.customer_session {
-            CustomerSessionSettings::None => CustomerSessions::none(),
-            CustomerSessionSettings::DataCenter(strategy) => {
-                let (limits, strategy) = (&settings.limits, strategy.clone());
-                let (directory, concurrency) = (strategy.directory.clone(), strategy.concurrency);
-                let jsm = DataCenter::new(&settings.upstream, limits, strategy, Arc::clone(&people), random.clone())?;
-                let (jsm, observer) = (Arc::new(jsm), metrics.watch_customers(&settings.host));
-                let parts = DirectoryParts {
-                    accounts: jsm.clone(),
-                    ledger: Ledger::new(sessions.records()),
-                    people: Arc::clone(&people),
-                    concurrency,
-                    observer: observer.clone(),
-                    clock: clock.clone(),
-                };
-                let directory = Arc::new(Directory::new(settings.host.clone(), directory, parts));
-                CustomerSessions::brokered(directory, jsm, sessions.clone(), clock.clone(), observer)
-            }
-        };
+        let of_portal = customers.of(&settings)?;
+        for_operators.extend(of_portal.for_operators);
         let host = settings.host.clone();
-        sites.insert(host, Arc::new(Site::new(settings, customers, clock.clone())?));
+        sites.insert(host, Arc::new(Site::new(settings, of_portal.sessions, customers.clock.clone())?));
     }
-    Ok(sites)
+    Ok((sites, Operator::new(for_operators)))
+}
+
+/// What operators can do to customers while no gateway runs, and the store that is to be closed afterwards.
+///
+/// # Errors
+/// What is in the way; a gateway that runs has the session store.
+pub fn operator(config: &Config, clock: Clock, random: Random) -> Result<(Operator, Sessions), StartFailed> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let metrics = Metrics::new()?;
+    let sessions = Sessions::start(&config.session, clock.clone(), random.clone())?;
+    let customers = CustomerParts::new(&sessions, &metrics, &clock, &random);
+    let mut for_operators = Vec::new();
+    for portal in &config.portals {
+        for_operators.extend(customers.of(portal)?.for_operators);
+    }
+    Ok((Operator::new(for_operators), sessions))
 }
 
 #[allow(clippy::too_many_arguments, reason = "the composition root hands over what it has composed")]
@@ -274,20 +275,5 @@ async fn check_service_user(host: HostName, site: Arc<Site>) {
         Ok(Some(user)) => tracing::info!(%host, user, "the service user can do its work at the upstream"),
         Ok(None) => {}
         Err(unfit) => tracing::error!(%host, reason = unfit.reason(), %unfit, "the service user cannot do its work"),
-    }
-}
-
-/// Has the first key seal what the customer ledger holds, so that the others can go: sessions end by themselves, and the
-/// ledger does not.
-async fn reseal_ledger(ledger: Ledger) {
-    match ledger.reseal().await {
-        Ok(resealed) if resealed.unreadable > 0 => {
-            tracing::error!(
-                unreadable = resealed.unreadable,
-                "records of the customer ledger open with no configured key"
-            );
-        }
-        Ok(resealed) => tracing::info!(moved = resealed.moved, "the customer ledger is sealed with the first key"),
-        Err(error) => tracing::error!(%error, "the customer ledger could not be sealed with the first key"),
     }
 }

@@ -105,7 +105,8 @@ impl Order {
         match self {
             Self::Sync { dry_run } => format!("/customers/sync?dry_run={dry_run}"),
             Self::Release(email) => {
-                let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("email", email.as_str()).finish();
+                let query =
+                    url::form_urlencoded::Serializer::new(String::new()).append_pair("email", email.as_str()).finish();
                 format!("/customers/release?{query}")
             }
         }

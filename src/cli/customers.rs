@@ -62,7 +62,9 @@ pub fn release(path: &Path, email: &str) -> ExitCode {
         Err(error) => return super::fail(&error),
     };
     match ordered(path, &Order::Release(email.clone())) {
-        Ok(Report::Released(0)) => super::fail(&*Box::<dyn std::error::Error>::from(format!("nobody is known by {email}"))),
+        Ok(Report::Released(0)) => {
+            super::fail(&*Box::<dyn std::error::Error>::from(format!("nobody is known by {email}")))
+        }
         Ok(Report::Released(count)) => {
             println!("{email}: {count} released; whoever proves this address next gets the account");
             ExitCode::SUCCESS

@@ -81,7 +81,14 @@ mod tests {
     fn nothing_else_is_believed() {
         let keys = keys(&["a"]);
         let proof = keys.authorization("/x", NOW).unwrap();
-        for wrong in ["", "Bearer x", "Vestibule-Operator ", "Vestibule-Operator 1000000", "Vestibule-Operator 1000000.", "Vestibule-Operator x.y"] {
+        for wrong in [
+            "",
+            "Bearer x",
+            "Vestibule-Operator ",
+            "Vestibule-Operator 1000000",
+            "Vestibule-Operator 1000000.",
+            "Vestibule-Operator x.y",
+        ] {
             assert!(!keys.believe(wrong, "/x", NOW), "{wrong}");
         }
         let mut tampered = proof.into_bytes();
