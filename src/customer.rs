@@ -16,6 +16,7 @@
 
 pub mod accounts;
 mod attempts;
+pub mod cloud;
 pub mod datacenter;
 mod death;
 mod directory;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use url::Url;
 
 pub use self::directory::{
-    DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange, OnLeave, OrganizationName, OrganizationRule,
-    ValueSource,
+    CloudAccountsSettings, DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange, OnLeave,
+    OrganizationName, OrganizationRule, ValueSource,
 };
 use super::{HostName, PathPattern, PublicOrigin};
 use crate::email::{EmailAddress, EmailDomain};

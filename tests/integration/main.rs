@@ -10,6 +10,7 @@ mod recorder;
 
 mod browser;
 mod certified_provider;
+mod companies;
 mod crowd;
 mod documents;
 mod drain;

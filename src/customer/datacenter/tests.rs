@@ -24,6 +24,7 @@ const ANA: &str = "ana@acme.com";
 pub(in crate::customer) fn directory_settings() -> DirectorySettings {
     DirectorySettings {
         credentials: ServiceCredentials::Bearer(Secret::generated(TOKEN)),
+        api_url: None,
         create_customers: true,
         update_display_name: false,
         service_desks: vec!["10".into(), "12".into()],

@@ -101,6 +101,7 @@ impl Stage {
     fn settings(&self) -> DirectorySettings {
         DirectorySettings {
             credentials: ServiceCredentials::Bearer(self.jsm.service_token().clone()),
+            api_url: None,
             create_customers: true,
             update_display_name: true,
             service_desks: vec!["10".into()],

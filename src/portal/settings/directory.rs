@@ -1,8 +1,10 @@
 //! Settings of the directory: who becomes which customer, and where they belong.
 
 use std::fmt;
+use std::time::Duration;
 
 use regex::Regex;
+use url::Url;
 
 use super::ServiceCredentials;
 use crate::email::EmailDomain;
@@ -16,6 +18,8 @@ const LONGEST_NAME: usize = 200;
 pub struct DirectorySettings {
     /// On whose behalf accounts are found and made.
     pub credentials: ServiceCredentials,
+    /// Where the REST calls of Cloud go in place of the site, below which scoped API tokens are good; no slash at the end.
+    pub api_url: Option<Url>,
     /// Whether a customer who does not exist yet is created.
     pub create_customers: bool,
     /// Whether the name that the identity provider tells replaces the one at the upstream.
@@ -28,6 +32,17 @@ pub struct DirectorySettings {
     pub on_leave: OnLeave,
     /// What becomes of a customer whose identity comes with another e-mail address than before.
     pub on_email_change: OnEmailChange,
+}
+
+/// The accounts of a Cloud site.
+#[derive(Clone, Debug)]
+pub struct CloudAccountsSettings {
+    /// Who becomes which customer; on behalf of an administrator.
+    pub directory: DirectorySettings,
+    /// How many calls may run at once.
+    pub concurrency: usize,
+    /// Time limit for one call.
+    pub call_timeout: Duration,
 }
 
 /// What becomes of a customer whose admission has ended.

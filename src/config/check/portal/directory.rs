@@ -44,6 +44,7 @@ impl Check<'_> {
             .map(|(index, rule)| self.organization_rule(&rules_place.index(index), rule, providers))
             .collect();
         Some(DirectorySettings {
+            api_url: None,
             create_customers: raw.create_customers.unwrap_or(true),
             update_display_name: raw.update_display_name.unwrap_or(true),
             service_desks: all(desks)?,
