@@ -12,6 +12,7 @@ pub mod next_url;
 pub mod oidc;
 pub mod outcome;
 pub mod pending;
+pub mod saml;
 pub mod settings;
 
 use url::Url;

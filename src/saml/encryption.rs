@@ -10,6 +10,7 @@ mod seal;
 
 use std::cell::Cell;
 
+pub use method::{CIPHERS, KEY_TRANSPORTS};
 pub use opened::Opened;
 pub use seal::{NotSealed, seal};
 
@@ -109,7 +110,7 @@ impl<'k> Decryptor<'k> {
         let known = content_key.is_some();
         let content_key = content_key.unwrap_or_else(|| zeroize::Zeroizing::new(vec![0; cipher.key_octets()]));
         let plaintext = cipher.decrypt(&content_key, ciphertext);
-        let opened = Opened::parse(data, plaintext);
+        let opened = Opened::parse(wrapper, plaintext);
         if known { opened.ok_or(EncryptionRefused::Failed) } else { Err(EncryptionRefused::Failed) }
     }
 

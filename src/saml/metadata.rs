@@ -2,20 +2,23 @@
 //!
 //! Everything that is believed about a provider comes from here, so that what is not plain is refused by name: no signing
 //! key, a validity that has passed, an address that is not `https`, an entity that is described twice. When a certificate
-//! is given, the file has to be signed by its key, and only what the signature covers is read.
+//! is given, the file has to be signed by its key, and only what the signature covers is read ([`signed_octets`]).
 
 mod duration;
 mod endpoint;
 mod entity;
 mod identity_provider;
+pub mod published;
 mod refused;
 mod service_provider;
+mod signed;
 mod validity;
 
-pub use self::endpoint::{Binding, Endpoint, IndexedEndpoint, LocationRefused, vet_location};
+pub use self::endpoint::{Binding, Endpoint, IndexedEndpoint, LocationRefused, points_to_this_machine, vet_location};
 pub use self::identity_provider::IdentityProvider;
 pub use self::refused::MetadataRefused;
 pub use self::service_provider::ServiceProvider;
+pub use self::signed::signed_octets;
 pub use self::validity::Validity;
 
 use base64::Engine as _;

@@ -12,7 +12,7 @@ mod vet;
 
 pub use self::detached::verify_detached;
 
-use bergshamra_dsig::verify::{VerifyResult, verify_all_document_with_source};
+use bergshamra_dsig::verify::{VerifyResult, verify_all_document_with_source, verify_document_with_source};
 use uppsala::NodeId;
 
 use crate::saml::keys::VerificationKeys;
@@ -148,6 +148,34 @@ pub fn verify_all(
     }
     let pairs = vetted.iter().zip(&results);
     pairs.map(|(vetted, result)| covered(vetted, result)).collect()
+}
+
+/// Verifies the signature of a document's root, which has to come before any other. Signatures deeper inside are content:
+/// in the metadata of a federation, members may have signed theirs by keys of their own. `None` when the root has none.
+///
+/// # Errors
+/// When the signature is of another shape, in another place, weak, or does not verify.
+pub fn verify_root(
+    xml: &Xml<'_>,
+    keys: &VerificationKeys,
+    policy: SignaturePolicy,
+) -> Result<Option<VerifiedSignature>, SignatureRefused> {
+    let shape = |why| Err(SignatureRefused::Shape(why));
+    let root = xml.root();
+    let mut of_root = root.all(DS, "Signature");
+    let Some(signature) = of_root.next() else { return Ok(None) };
+    if of_root.next().is_some() {
+        return shape(SignatureShape::TwoOnOne);
+    }
+    // The library verifies the first one of the document.
+    let first = xml.elements().find(|node| node.is(DS, "Signature"));
+    if first.is_none_or(|first| first.id() != signature.id()) {
+        return shape(SignatureShape::Place);
+    }
+    let vetted = vet::vet(signature, root, policy)?;
+    let result = verify_document_with_source(keys.context(), xml.document(), Some(xml.text()))
+        .map_err(|_| SignatureRefused::Invalid)?;
+    covered(&vetted, &result).map(Some)
 }
 
 /// What the library found has to be this very signature, over this very element, and nothing else.

@@ -25,8 +25,8 @@ pub struct XmlLimits {
 impl XmlLimits {
     /// For a protocol message: 256 KiB.
     pub const MESSAGE: Self = Self { octets: 256 * 1024, elements: 10_000 };
-    /// For the metadata of one provider, or of a federation: 32 MiB.
-    pub const METADATA: Self = Self { octets: 32 * 1024 * 1024, elements: 2_000_000 };
+    /// For the metadata of one provider, or of a federation: 64 MiB. Only what an operator named is read with it.
+    pub const METADATA: Self = Self { octets: 64 * 1024 * 1024, elements: 2_000_000 };
 }
 
 /// Octets that are not the strict XML that is read here.

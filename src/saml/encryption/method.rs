@@ -23,6 +23,14 @@ const LABEL: usize = 1024;
 const BLOCK: usize = 16;
 const NONCE: usize = 12;
 
+/// The algorithms for data that are decrypted, the best first.
+pub const CIPHERS: [&str; 6] = [AES256_GCM, AES128_GCM, AES192_GCM, AES256_CBC, AES128_CBC, AES192_CBC];
+
+/// The ways to encrypt a content key that metadata offers, with the digests that they have when none is named: SHA-1, which
+/// is safe in OAEP. Longer digests are decrypted too, but cannot be offered: they need the element `xenc11:MGF`, and peers
+/// that hold metadata against the schema of XML Encryption 1.0 refuse all of it then.
+pub const KEY_TRANSPORTS: [&str; 2] = [RSA_OAEP_MGF1P, RSA_OAEP_11];
+
 /// How data is encrypted: the mode, and the octets of its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cipher {

@@ -9,8 +9,9 @@ use crate::saml::xml::{Node, Xml, XmlLimits, escape};
 pub struct Opened(String);
 
 impl Opened {
-    /// Takes `plaintext`, which stood in `data`.
-    pub(super) fn parse(data: Node<'_, '_>, plaintext: Vec<u8>) -> Option<Self> {
+    /// Takes `plaintext`, which stands in `parent` in place of its EncryptedData (XML Encryption 1.1, 4.4). What the
+    /// EncryptedData itself declared goes with it: some libraries give prefixes of the message another meaning there.
+    pub(super) fn parse(parent: Node<'_, '_>, plaintext: Vec<u8>) -> Option<Self> {
         let text = String::from_utf8(plaintext).ok()?;
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text).trim();
         let fragment = match text.strip_prefix("<?xml ") {
@@ -19,7 +20,7 @@ impl Opened {
         };
         let mut wrapped = String::with_capacity(fragment.len().saturating_add(512));
         wrapped.push_str("<opened");
-        for (prefix, uri) in data.namespaces_in_scope() {
+        for (prefix, uri) in parent.namespaces_in_scope() {
             match prefix {
                 "xml" => {}
                 "" => wrapped.push_str(&format!(" xmlns=\"{}\"", escape(uri))),

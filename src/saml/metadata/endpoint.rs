@@ -79,12 +79,7 @@ pub enum LocationRefused {
 pub fn vet_location(location: &str) -> Result<(), LocationRefused> {
     let plain = location.len() <= 2048 && location.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let url = Url::parse(location).ok().filter(|_| plain).ok_or(LocationRefused::NotAUrl)?;
-    let loopback = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
+    let loopback = is_loopback(&url);
     match url.scheme() {
         "https" => {}
         "http" if loopback => {}
@@ -92,6 +87,20 @@ pub fn vet_location(location: &str) -> Result<(), LocationRefused> {
     }
     let bare = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     if bare { Ok(()) } else { Err(LocationRefused::NotAUrl) }
+}
+
+/// Whether an address is one of this very machine.
+pub fn points_to_this_machine(location: &str) -> bool {
+    Url::parse(location).is_ok_and(|url| is_loopback(&url))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
 }
 
 /// The endpoints `local` of a role, of the bindings that are spoken here.

@@ -79,6 +79,12 @@ impl<'x, 'a> Entity<'x, 'a> {
         }
         Ok(certificates)
     }
+
+    /// The formats of NameID that its role names.
+    pub(super) fn name_id_formats(&self) -> Result<Vec<String>, MetadataRefused> {
+        let formats = self.role.all(MD, "NameIDFormat").map(|format| format.simple_text("NameIDFormat"));
+        Ok(formats.map(|format| format.map(|format| format.trim().to_owned())).collect::<Result<_, _>>()?)
+    }
 }
 
 /// All entities, each with the validity of the groups that it lies in and its own. Nothing is read out of extensions.

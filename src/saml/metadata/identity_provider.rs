@@ -4,7 +4,6 @@ use super::endpoint::{Binding, Endpoint, endpoints};
 use super::entity::Entity;
 use super::refused::MetadataRefused;
 use super::validity::Validity;
-use crate::saml::names::MD;
 
 /// An identity provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,16 +36,13 @@ impl IdentityProvider {
         if sign_on.is_empty() {
             return Err(MetadataRefused::NoSignOnLocation);
         }
-        let formats = role.all(MD, "NameIDFormat").map(|format| format.simple_text("NameIDFormat"));
-        let name_id_formats =
-            formats.map(|format| format.map(|format| format.trim().to_owned())).collect::<Result<_, _>>()?;
         Ok(Self {
             entity_id: entity.id.clone(),
             signing_certificates,
             sign_on,
             logout: endpoints(role, "SingleLogoutService")?,
             wants_signed_requests: super::boolean(role, "WantAuthnRequestsSigned")?,
-            name_id_formats,
+            name_id_formats: entity.name_id_formats()?,
             validity: entity.validity,
         })
     }

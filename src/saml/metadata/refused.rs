@@ -1,6 +1,7 @@
 //! Why metadata is not taken.
 
 use super::endpoint::LocationRefused;
+use crate::saml::signature::SignatureRefused;
 use crate::saml::xml::{ShapeRefused, XmlRefused};
 
 /// Metadata that is not taken. Each says what to change, and where.
@@ -56,5 +57,5 @@ pub enum MetadataRefused {
     Unsigned,
     /// Its signature is not one that is trusted.
     #[error("the signature of the metadata is not good under the configured certificate: {0}")]
-    Signature(String),
+    Signature(SignatureRefused),
 }

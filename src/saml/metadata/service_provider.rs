@@ -22,6 +22,8 @@ pub struct ServiceProvider {
     pub signs_requests: bool,
     /// Whether it takes signed assertions only.
     pub wants_signed_assertions: bool,
+    /// The formats of NameID that it would like.
+    pub name_id_formats: Vec<String>,
     /// How long all this may be used.
     pub validity: Validity,
 }
@@ -42,6 +44,7 @@ impl ServiceProvider {
             logout: endpoints(role, "SingleLogoutService")?,
             signs_requests: super::boolean(role, "AuthnRequestsSigned")?,
             wants_signed_assertions: super::boolean(role, "WantAssertionsSigned")?,
+            name_id_formats: entity.name_id_formats()?,
             validity: entity.validity,
         })
     }

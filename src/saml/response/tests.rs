@@ -4,6 +4,8 @@ mod encryption;
 mod fixtures;
 mod fuzz;
 mod honest;
+mod mellon;
+mod messages;
 mod resources;
 mod signatures;
 mod wrapping;

@@ -306,10 +306,17 @@ impl Site {
         VerificationKeys::from_certificates(&self.certificates()).unwrap()
     }
 
+    /// The key to decrypt with, in PEM.
+    pub fn key_pem(&self) -> Option<String> {
+        self.key.map(|file| String::from_utf8(read(file)).unwrap())
+    }
+
     /// The keys to decrypt with.
     pub fn decryption_keys(&self) -> Vec<DecryptionKey> {
-        let pem = self.key.map(|file| String::from_utf8(read(file)).unwrap());
-        pem.map(|pem| DecryptionKey::from_pem(&Secret::new(pem, Source::Value)).unwrap()).into_iter().collect()
+        self.key_pem()
+            .map(|pem| DecryptionKey::from_pem(&Secret::new(pem, Source::Value)).unwrap())
+            .into_iter()
+            .collect()
     }
 }
 

@@ -1,10 +1,9 @@
-//! Messages made to cost (A35, A36, L4, L6, L11): each ends at once and in little memory. The bound asserted is generous,
-//! for test machines are shared; the table tells the real numbers, with 50 ms and 20 MB as the aim.
+//! Messages made to cost (A35, A36, L4, L6, L11): each ends within 50 ms of the processor and 20 MB of memory. The
+//! processor's time and not the clock's, and the best of a few tries, for test machines are shared.
 
 use std::time::Duration;
 
 use super::verify;
-use crate::clock::Stopwatch;
 use crate::saml::names::{DS, ENVELOPED, EXC_C14N, SAMLP};
 use crate::saml::response::{self, Expected};
 use crate::saml::test_signer::{self, Encryption, Message, Signing, attribute};
@@ -81,6 +80,16 @@ fn resident_kib(which: &str) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// The time that the processor has spent on this thread.
+fn processor_time() -> Duration {
+    let times = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(times.split_whitespace().next().unwrap().parse().unwrap())
+}
+
+const MOST_TIME: Duration = Duration::from_millis(50);
+const MOST_MEMORY_KIB: u64 = 20 * 1024;
+const TRIES: u32 = 5;
+
 #[test]
 fn a35_a36_l6_l11_messages_made_to_cost_cost_little() {
     let (bombs, keys, decryption_keys) = (bombs(), test_signer::keys(), test_signer::decryption_keys());
@@ -88,14 +97,23 @@ fn a35_a36_l6_l11_messages_made_to_cost_cost_little() {
     assert!(verify(&Message::default().both_signed()).is_ok());
     println!("{:<34} {:>9} {:>9} {:>10}  verdict", "message", "octets", "ms", "KiB more");
     for (name, text) in &bombs {
-        std::fs::write("/proc/self/clear_refs", "5").unwrap(); // resets VmHWM
-        let (before, watch) = (resident_kib("VmRSS"), Stopwatch::start());
-        let verdict = response::verify_xml(text.as_bytes(), &expected);
-        let (elapsed, more) = (watch.elapsed(), resident_kib("VmHWM").saturating_sub(before));
-        let said = verdict.as_ref().map_or_else(|rejected| rejected.reason(), |_| "accepted");
-        println!("{name:<34} {:>9} {:>9.2} {more:>10}  {said}", text.len(), elapsed.as_secs_f64() * 1_000.0);
-        assert!(elapsed < Duration::from_secs(3), "{name} took {elapsed:?}");
-        assert!(more < 64 * 1024, "{name} took {more} KiB");
+        let (mut least_time, mut least_memory, mut said) = (Duration::MAX, u64::MAX, "");
+        for _ in 0..TRIES {
+            std::fs::write("/proc/self/clear_refs", "5").unwrap(); // resets VmHWM
+            let (resident, before) = (resident_kib("VmRSS"), processor_time());
+            let verdict = response::verify_xml(text.as_bytes(), &expected);
+            let (elapsed, more) =
+                (processor_time().saturating_sub(before), resident_kib("VmHWM").saturating_sub(resident));
+            said = verdict.as_ref().map_or_else(|rejected| rejected.reason(), |_| "accepted");
+            (least_time, least_memory) = (least_time.min(elapsed), least_memory.min(more));
+            if least_time <= MOST_TIME && least_memory <= MOST_MEMORY_KIB {
+                break;
+            }
+        }
+        let ms = least_time.as_secs_f64() * 1_000.0;
+        println!("{name:<34} {:>9} {ms:>9.2} {least_memory:>10}  {said}", text.len());
+        assert!(least_time <= MOST_TIME, "{name} took {least_time:?}");
+        assert!(least_memory <= MOST_MEMORY_KIB, "{name} took {least_memory} KiB");
     }
 }
 

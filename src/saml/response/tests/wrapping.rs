@@ -133,6 +133,15 @@ fn assertion_wrappings(honest: &Honest) -> Vec<String> {
     ]
 }
 
+/// All of these shapes with names, for other implementations.
+pub(super) fn all() -> Vec<(String, String)> {
+    let (responses, assertions) = (response_wrappings(&Honest::response()), assertion_wrappings(&Honest::assertion()));
+    let numbered = |what: &'static str, texts: Vec<String>| {
+        texts.into_iter().enumerate().map(move |(at, text)| (format!("{what} wrapped, shape {}", at + 1), text))
+    };
+    numbered("Response", responses).chain(numbered("Assertion", assertions)).collect()
+}
+
 #[test]
 fn a1_a2_wrapped_responses_are_refused() {
     let honest = Honest::response();
