@@ -1,7 +1,7 @@
 //! The directory against the JSM Data Center look-alike, over real sockets, with a ledger on a real disk where a crash is
 //! played.
 
-mod crashes;
+pub(in crate::customer) mod crashes;
 mod crowd;
 
 use std::net::SocketAddr;
@@ -56,7 +56,7 @@ pub(in crate::customer) fn sessions_in_memory(clock: Clock) -> Sessions {
     sessions_with(Arc::new(MemoryStore::default()), &["k"], clock)
 }
 
-fn sessions_on_disk(folder: &Path, clock: Clock) -> Sessions {
+pub(in crate::customer) fn sessions_on_disk(folder: &Path, clock: Clock) -> Sessions {
     sessions_with(Arc::new(EmbeddedStore::open(folder.join("sessions.redb")).unwrap()), &["k"], clock)
 }
 
@@ -99,26 +99,7 @@ impl Stage {
     }
 
     fn settings(&self) -> DirectorySettings {
-        DirectorySettings {
-            credentials: ServiceCredentials::Bearer(self.jsm.service_token().clone()),
-            api_url: None,
-            create_customers: true,
-            update_display_name: true,
-            service_desks: vec!["10".into()],
-            organizations: vec![
-                OrganizationRule::Everybody(organization("Customers")),
-                OrganizationRule::OfDomain(EmailDomain::parse("acme.com").unwrap(), organization("Acme")),
-                OrganizationRule::OfDomain(EmailDomain::parse("globex.com").unwrap(), organization("Globex")),
-                OrganizationRule::EachOf(EachOf {
-                    providers: Vec::new(),
-                    source: ValueSource::Groups,
-                    matching: regex::Regex::new("^(?:org-(.+))$").unwrap(),
-                    organization: "$1".into(),
-                }),
-            ],
-            on_leave: OnLeave::Keep,
-            on_email_change: OnEmailChange::Keep,
-        }
+        directory_settings(ServiceCredentials::Bearer(self.jsm.service_token().clone()))
     }
 
     fn directory(&self, settings: DirectorySettings) -> Directory {
@@ -185,15 +166,39 @@ impl Stage {
     }
 }
 
+/// A desk, and organizations of every kind.
+pub(in crate::customer) fn directory_settings(credentials: ServiceCredentials) -> DirectorySettings {
+    DirectorySettings {
+        credentials,
+        api_url: None,
+        create_customers: true,
+        update_display_name: true,
+        service_desks: vec!["10".into()],
+        organizations: vec![
+            OrganizationRule::Everybody(organization("Customers")),
+            OrganizationRule::OfDomain(EmailDomain::parse("acme.com").unwrap(), organization("Acme")),
+            OrganizationRule::OfDomain(EmailDomain::parse("globex.com").unwrap(), organization("Globex")),
+            OrganizationRule::EachOf(EachOf {
+                providers: Vec::new(),
+                source: ValueSource::Groups,
+                matching: regex::Regex::new("^(?:org-(.+))$").unwrap(),
+                organization: "$1".into(),
+            }),
+        ],
+        on_leave: OnLeave::Keep,
+        on_email_change: OnEmailChange::Keep,
+    }
+}
+
 fn organization(name: &str) -> OrganizationName {
     OrganizationName::parse(name).unwrap()
 }
 
-fn who(provider: &str, subject: &str, email: &str) -> VerifiedIdentity {
+pub(in crate::customer) fn who(provider: &str, subject: &str, email: &str) -> VerifiedIdentity {
     VerifiedIdentity::for_test(provider, subject, email)
 }
 
-fn in_groups(who: &VerifiedIdentity, groups: &[&str]) -> VerifiedIdentity {
+pub(in crate::customer) fn in_groups(who: &VerifiedIdentity, groups: &[&str]) -> VerifiedIdentity {
     let mut json = serde_json::to_value(who).unwrap();
     json["groups"] = groups.into();
     serde_json::from_value(json).unwrap()

@@ -1,7 +1,7 @@
 //! The gateway dies after every single call of a first sign-in, before the call has an effect and after it: the next
 //! sign-in ends in the same state, with no duplicate.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -19,16 +19,25 @@ enum Death {
     After,
 }
 
+/// Holds one call for ever, so that the gateway can be killed while it waits.
 #[derive(Debug, Default)]
-struct Trap {
-    calls: AtomicUsize,
+pub(in crate::customer) struct Trap {
+    pub calls: AtomicUsize,
     /// At which call, counted from 1; 0 for none.
     at: AtomicUsize,
-    before: std::sync::atomic::AtomicBool,
-    sprung: Notify,
+    before: AtomicBool,
+    pub sprung: Notify,
 }
 
-async fn trap(State(trap): State<Arc<Trap>>, request: Request, next: Next) -> Response {
+impl Trap {
+    /// At that call, before it has any effect or after it had it.
+    pub fn spring_at(&self, at: usize, before: bool) {
+        self.at.store(at, Ordering::SeqCst);
+        self.before.store(before, Ordering::SeqCst);
+    }
+}
+
+pub(in crate::customer) async fn trap(State(trap): State<Arc<Trap>>, request: Request, next: Next) -> Response {
     let number = trap.calls.fetch_add(1, Ordering::SeqCst) + 1;
     if number != trap.at.load(Ordering::SeqCst) {
         return next.run(request).await;
@@ -84,8 +93,7 @@ async fn whatever_call_a_crash_comes_after_the_next_sign_in_finishes() {
         for at in 1..=calls {
             let folder = tempfile::tempdir().unwrap();
             let trapped = Arc::new(Trap::default());
-            trapped.at.store(at, Ordering::SeqCst);
-            trapped.before.store(death == Death::Before, Ordering::SeqCst);
+            trapped.spring_at(at, death == Death::Before);
             let mut stage = stage_with(&trapped, folder.path()).await;
             let doomed = stage.directory(stage.settings());
             let dying = async {
@@ -117,7 +125,7 @@ async fn whatever_call_a_crash_comes_after_the_next_sign_in_finishes() {
 }
 
 /// The thread that writes lets go of the file a moment after its store is dropped.
-async fn reopened(folder: &Path) -> Sessions {
+pub(in crate::customer) async fn reopened(folder: &Path) -> Sessions {
     let path = folder.join("sessions.redb");
     loop {
         match EmbeddedStore::open(path.clone()) {
@@ -150,8 +158,7 @@ async fn whatever_call_a_crash_comes_after_who_leaves_has_left_at_the_next() {
         if at > calls {
             continue;
         }
-        trapped.at.store(before + at, Ordering::SeqCst);
-        trapped.before.store(death == Death::Before, Ordering::SeqCst);
+        trapped.spring_at(before + at, death == Death::Before);
         let ana = ana();
         tokio::select! {
             outcome = directory.leave(&ana, soon()) => panic!("{death:?} {at}: {outcome:?}"),
