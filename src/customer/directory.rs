@@ -180,7 +180,7 @@ impl CustomerDirectory for Directory {
         let email = who.email().filter(|_| who.email_verified()).ok_or(DirectoryFailed::NoVerifiedEmail)?;
         let _turns = self.turns(who, Some(email), deadline).await?;
         let place = tokio::time::timeout_at(deadline, self.places.acquire()).await;
-        let _place = place.map_err(|_| UpstreamFailed::TimedOut)?;
+        let _place = place.map_err(|_| DirectoryFailed::Crowded)?;
         let settled = self.settle(who, email, deadline).await?;
         self.complete(settled, who, deadline).await
     }

@@ -94,6 +94,9 @@ pub enum DirectoryFailed {
     /// The identity has another address than before, and the settings refuse that.
     #[error("the identity comes with another e-mail address than before")]
     EmailChanged,
+    /// So many people come at once that this one's turn did not come in time.
+    #[error("too many people come at once: this one's turn did not come in time")]
+    Crowded,
     /// The ledger cannot be read or written.
     #[error("the customer ledger does not work: {0}")]
     Ledger(#[from] RecordError),
@@ -174,7 +177,7 @@ pub enum Unfit {
 }
 
 /// Every label that [`CustomerFailed::reason`] can give.
-pub const REASONS: [&str; 39] = [
+pub const REASONS: [&str; 40] = [
     "upstream_unreachable",
     "upstream_tls",
     "upstream_timed_out",
@@ -202,6 +205,7 @@ pub const REASONS: [&str; 39] = [
     "atlassian_account",
     "account_bound_to_another",
     "email_changed",
+    "directory_crowded",
     "customer_ledger_unavailable",
     "read_only_directory",
     "password_rejected",
@@ -255,6 +259,7 @@ impl DirectoryFailed {
             Self::AtlassianAccount(_) => "atlassian_account",
             Self::BoundToAnother => "account_bound_to_another",
             Self::EmailChanged => "email_changed",
+            Self::Crowded => "directory_crowded",
             Self::Ledger(_) => "customer_ledger_unavailable",
             Self::Upstream(failed) => failed.reason(),
         }
@@ -318,10 +323,16 @@ impl CustomerFailed {
         use DirectoryFailed as D;
         match self {
             Self::Directory(failed) => {
-                use D::{Ledger, ManagedGroup, Organization, Rejected, ServiceDesk, Upstream};
+                use D::{Crowded, Ledger, ManagedGroup, Organization, Rejected, ServiceDesk, Upstream};
                 !matches!(
                     failed,
-                    Upstream(_) | Rejected(_) | ManagedGroup(_) | ServiceDesk(_) | Organization(_) | Ledger(_)
+                    Upstream(_)
+                        | Rejected(_)
+                        | ManagedGroup(_)
+                        | ServiceDesk(_)
+                        | Organization(_)
+                        | Ledger(_)
+                        | Crowded
                 )
             }
             Self::Broker(failed) => matches!(failed, B::ReadOnlyDirectory(_) | B::Administrator(_)),
@@ -383,6 +394,7 @@ mod tests {
             D::AtlassianAccount(text()),
             D::BoundToAnother,
             D::EmailChanged,
+            D::Crowded,
             D::Ledger(RecordError::Unreadable),
         ];
         let broker = [

@@ -143,6 +143,7 @@ fn explain_directory(failed: &DirectoryFailed) -> Explanation {
         DirectoryFailed::AtlassianAccount(_) => Explanation::AccountIsAtlassian,
         DirectoryFailed::BoundToAnother => Explanation::AccountBelongsToAnother,
         DirectoryFailed::EmailChanged => Explanation::EmailChanged,
+        DirectoryFailed::Crowded => Explanation::CustomerServiceBusy,
         DirectoryFailed::Ledger(_) => Explanation::StoreUnavailable,
         DirectoryFailed::Upstream(failed) => explain_upstream(failed),
     }

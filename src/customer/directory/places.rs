@@ -59,7 +59,7 @@ impl Directory {
             }
             match self.look_into(wish, settled, known, deadline).await {
                 Ok(Some((held, missing))) => {
-                    provisioned.held.retain(|other| other.place != held.place);
+                    provisioned.held.retain(|other| other.place != held.place && !wish.is(other));
                     if missing {
                         to_add.push(held.place.clone());
                     }

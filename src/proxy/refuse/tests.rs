@@ -158,6 +158,7 @@ fn of_customers() -> Vec<Refusal> {
         D::AtlassianAccount(text()),
         D::BoundToAnother,
         D::EmailChanged,
+        D::Crowded,
         D::Ledger(crate::session::RecordError::Unreadable),
     ];
     let broker = [
