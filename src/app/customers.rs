@@ -43,7 +43,7 @@ impl<'a> CustomerParts<'a> {
             CustomerSessionSettings::None => Ok(OfPortal { sessions: CustomerSessions::none(), for_operators: None }),
             CustomerSessionSettings::DataCenter(settings) => {
                 let (people, random) = (Arc::clone(&self.people), self.random.clone());
-                let jsm = DataCenter::new(&portal.upstream, &portal.limits, settings.clone(), people, random)?;
+                let jsm = DataCenter::new(&portal.upstream, &portal.limits, (**settings).clone(), people, random)?;
                 let (jsm, observer) = (Arc::new(jsm), self.metrics.watch_customers(&portal.host));
                 let (calls, watch) = (settings.concurrency, Arc::clone(&observer));
                 let directory = self.directory(portal, &settings.directory, jsm.clone(), calls, watch);

@@ -101,7 +101,7 @@ pub enum CustomerSessionSettings {
     /// Nothing is injected: the upstream knows nothing of the visitor.
     None,
     /// Data Center: a fresh random password for each sign-in, by documented calls.
-    DataCenter(DataCenterSettings),
+    DataCenter(Box<DataCenterSettings>),
 }
 
 /// Data Center: accounts and sessions.

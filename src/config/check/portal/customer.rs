@@ -37,7 +37,7 @@ impl Check<'_> {
             .as_ref()
             .and_then(|directory| self.directory(&directory_place, directory, &raw.sign_in.providers));
         let settings = self.data_center(&session_place.key("datacenter"), data_center, directory)?;
-        Some(CustomerSessionSettings::DataCenter(settings))
+        Some(CustomerSessionSettings::DataCenter(Box::new(settings)))
     }
 
     fn data_center(

@@ -62,7 +62,7 @@ async fn a_thousand_first_sign_ins_at_once_are_served_or_told_to_come_back() {
     let sign_in = |number: usize, patience: Duration| {
         let directory = Arc::clone(&directory);
         tokio::spawn(async move {
-            let email = format!("person{number}@{}", if number % 2 == 0 { "acme.com" } else { "globex.com" });
+            let email = format!("person{number}@{}", if number.is_multiple_of(2) { "acme.com" } else { "globex.com" });
             let who = who("okta", &email, &email);
             directory.ensure(&who, deadline(patience)).await.map_err(|failed| (number, failed.reason()))
         })
@@ -89,8 +89,11 @@ async fn a_thousand_first_sign_ins_at_once_are_served_or_told_to_come_back() {
     assert!(refused > 0, "the limit was met");
     assert!(first_round > 0, "a crowd does not keep everybody from being served");
     for number in 0..PEOPLE {
-        let (own, theirs) =
-            if number % 2 == 0 { ("acme.com", ["Acme", "Customers"]) } else { ("globex.com", ["Customers", "Globex"]) };
+        let (own, theirs) = if number.is_multiple_of(2) {
+            ("acme.com", ["Acme", "Customers"])
+        } else {
+            ("globex.com", ["Customers", "Globex"])
+        };
         let email = format!("person{number}@{own}");
         assert_eq!(stage.jsm.customers_created(&email), 1, "{email}");
         assert!(stage.jsm.is_member("10", &email));
