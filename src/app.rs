@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::customer::ledger::Ledger;
 use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient};
+use crate::limits::{CreationLog, StoredCreations};
 use crate::listener::certificates::{self, CertificateUnusable};
 use crate::listener::redirect::RedirectToHttps;
 use crate::listener::settings::ListenSettings;
@@ -36,6 +37,9 @@ use crate::telemetry::metrics::MetricsFailed;
 
 /// How often expired sessions are swept out of the store.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// In how many of those sweeps the counts of requests are looked at: all of them are read, and each is over after a day.
+const SWEEPS_TO_COUNTS: u64 = 60;
 
 /// Idle connections kept to all upstreams together.
 const KEPT_UPSTREAM_CONNECTIONS: usize = 512;
@@ -89,6 +93,7 @@ impl App {
         let admin = bind(listen.admin).await?;
         let public_port = listen.public_port.unwrap_or(https.address().port());
         let sessions = Sessions::start(&config.session, clock.clone(), random.clone())?;
+        let creations = StoredCreations::new(sessions.records());
         let customers = CustomerParts::new(&sessions, &metrics, &clock, &random);
         let (sites, operator) = sites(config.portals, public_port, &customers)?;
         let origins = sites.iter().map(|(host, site)| (host.clone(), site.settings.public_origin.clone())).collect();
@@ -99,7 +104,7 @@ impl App {
         }
         tokio::spawn(customers::reseal_ledger(Ledger::new(sessions.records())));
         let readiness = Readiness::new(sessions.clone());
-        let sweeping = tokio::spawn(sweep(sessions.clone(), metrics.clone(), clock.clone()));
+        let sweeping = tokio::spawn(sweep(sessions.clone(), creations, metrics.clone(), clock.clone()));
         let orders = Orders::new(operator, OperatorKeys::new(&config.session.keys), clock.clone());
         let gateway = gateway(&listen, sites, sign_in, &sessions, &metrics, clock, random);
         let limits = listen.limits;
@@ -189,14 +194,16 @@ fn sites(
     customers: &CustomerParts<'_>,
 ) -> Result<(HashMap<HostName, Arc<Site>>, Operator), StartFailed> {
     let (mut sites, mut for_operators) = (HashMap::new(), Vec::new());
+    let log: Arc<dyn CreationLog> = Arc::new(StoredCreations::new(customers.sessions.records()));
     for settings in portals {
         let settings = settings.with_public_port(public_port);
         let of_portal = customers.of(&settings)?;
         for_operators.extend(of_portal.for_operators);
         let host = settings.host.clone();
-        sites.insert(host, Arc::new(Site::new(settings, of_portal.sessions, customers.clock.clone())?));
+        let site = Site::new(settings, of_portal.sessions, Arc::clone(&log), customers.clock.clone())?;
+        sites.insert(host, Arc::new(site));
     }
-    Ok((sites, Operator::new(for_operators)))
+    Ok((sites, Operator::new(for_operators, customers.clock.clone())))
 }
 
 /// What operators can do to customers while no gateway runs, and the store that is to be closed afterwards.
@@ -212,7 +219,7 @@ pub fn operator(config: &Config, clock: Clock, random: Random) -> Result<(Operat
     for portal in &config.portals {
         for_operators.extend(customers.of(portal)?.for_operators);
     }
-    Ok((Operator::new(for_operators), sessions))
+    Ok((Operator::new(for_operators, clock.clone()), sessions))
 }
 
 #[allow(clippy::too_many_arguments, reason = "the composition root hands over what it has composed")]
@@ -250,9 +257,9 @@ fn http_proxy(gateway: Gateway) -> HttpProxy<Gateway> {
 }
 
 /// Sweeps out what has expired, and counts what is left.
-async fn sweep(sessions: Sessions, metrics: Metrics, clock: Clock) {
+async fn sweep(sessions: Sessions, creations: StoredCreations, metrics: Metrics, clock: Clock) {
     let mut every = tokio::time::interval(SWEEP_EVERY);
-    loop {
+    for round in 0_u64.. {
         every.tick().await;
         let swept = sessions.sweep(clock.now()).await;
         metrics.session_store_is_up(swept.is_ok());
@@ -264,6 +271,11 @@ async fn sweep(sessions: Sessions, metrics: Metrics, clock: Clock) {
                 }
             }
             Err(error) => tracing::error!(%error, "expired sessions could not be swept"),
+        }
+        if round.is_multiple_of(SWEEPS_TO_COUNTS)
+            && let Err(error) = creations.sweep(clock.now()).await
+        {
+            tracing::error!(%error, "the counts of requests could not be swept");
         }
     }
 }

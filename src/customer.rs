@@ -38,7 +38,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 pub use self::death::{AnswerHead, DeathSign};
-pub use self::directory::{Directory, DirectoryParts, Planned, SyncOutcome, Synced};
+pub use self::directory::{Directory, DirectoryParts, Planned, Standing, SyncOutcome, Synced};
 pub use self::failure::{BrokerFailed, CustomerFailed, DirectoryFailed, REASONS, Unfit, UpstreamFailed};
 pub use self::observer::{CustomerEvent, CustomerObserver, NobodyWatches, Provisioning};
 pub use self::people::People;

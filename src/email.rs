@@ -32,8 +32,8 @@ impl EmailAddress {
         if !(1..=64).contains(&local.len()) || !local.bytes().all(plain) || dots {
             return Err(InvalidEmail);
         }
-        let domain = EmailDomain::parse(domain).map_err(|_| InvalidEmail)?;
-        let text = format!("{}@{}", local.to_ascii_lowercase(), domain.as_str());
+        let domain = EmailDomain::exact(domain).map_err(|_| InvalidEmail)?;
+        let text = format!("{}@{domain}", local.to_ascii_lowercase());
         if text.len() > 254 {
             return Err(InvalidEmail);
         }
@@ -77,21 +77,34 @@ impl fmt::Debug for EmailAddress {
     }
 }
 
-/// A mail domain in its ASCII (IDNA) form and in lower case, with at least one dot or a single label, no trailing dot.
+/// A mail domain, or with `*.` before it all domains below it: in ASCII (IDNA) form and in lower case, no trailing dot.
+/// `acme.com` holds no subdomain, and `*.acme.com` does not hold `acme.com` itself.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EmailDomain(String);
 
 /// The text is not a domain name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a domain is made of labels like \"acme.com\", without \"@\", \"*\" or a dot at the end")]
+#[error(
+    "a domain is made of labels like \"acme.com\", without \"@\" or a dot at the end; \"*.acme.com\" means its subdomains"
+)]
 pub struct InvalidDomain;
 
 impl EmailDomain {
     /// Reads a domain and maps it to ASCII (UTS 46).
     ///
     /// # Errors
-    /// When it is not a domain name.
+    /// When it is not a domain name, or would mean everything below a top-level domain.
     pub fn parse(raw: &str) -> Result<Self, InvalidDomain> {
+        match raw.strip_prefix("*.") {
+            None => Self::exact(raw).map(Self),
+            Some(below) => {
+                let below = Self::exact(below)?;
+                below.contains('.').then(|| Self(format!("*.{below}"))).ok_or(InvalidDomain)
+            }
+        }
+    }
+
+    fn exact(raw: &str) -> Result<String, InvalidDomain> {
         let ascii = idna::domain_to_ascii_strict(raw).map_err(|_| InvalidDomain)?;
         let labels = ascii.split('.').all(|label| {
             (1..=63).contains(&label.len())
@@ -99,17 +112,38 @@ impl EmailDomain {
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         });
-        (labels && ascii.len() <= 253).then_some(Self(ascii)).ok_or(InvalidDomain)
+        (labels && ascii.len() <= 253).then_some(ascii).ok_or(InvalidDomain)
     }
 
-    /// The domain.
+    /// The domain, with its `*.` when it means those below.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether `email` is at exactly this domain.
+    /// Whether `email` is at exactly this domain, or below where `*.` says so.
     pub fn holds(&self, email: &EmailAddress) -> bool {
-        email.domain() == self.0
+        self.holds_name(email.domain())
+    }
+
+    /// Whether everything that `other` holds is held by this, too.
+    pub fn covers(&self, other: &Self) -> bool {
+        self == other || (self.0.starts_with('*') && self.holds_name(other.name()))
+    }
+
+    /// Whether some domain is held by both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.covers(other) || other.covers(self)
+    }
+
+    fn name(&self) -> &str {
+        self.0.strip_prefix("*.").unwrap_or(&self.0)
+    }
+
+    fn holds_name(&self, domain: &str) -> bool {
+        match self.0.strip_prefix('*') {
+            Some(end) => domain.strip_suffix(end).is_some_and(|labels| !labels.is_empty()),
+            None => domain == self.0,
+        }
     }
 }
 
@@ -171,6 +205,42 @@ mod tests {
         assert!(acme.holds(&EmailAddress::parse("ana@ACME.com").unwrap()));
         for other in ["ana@eu.acme.com", "ana@evilacme.com", "ana@acme.com.evil.test"] {
             assert!(!acme.holds(&EmailAddress::parse(other).unwrap()), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_star_holds_subdomains_and_nothing_else() {
+        let below = EmailDomain::parse("*.BÜCHER.example").unwrap();
+        assert_eq!(below.as_str(), "*.xn--bcher-kva.example");
+        for (email, expected) in [
+            ("ana@eu.bücher.example", true),
+            ("ana@a.b.xn--bcher-kva.example", true),
+            ("ana@bücher.example", false),
+            ("ana@evilbücher.example", false),
+            ("ana@bücher.example.evil.test", false),
+        ] {
+            assert_eq!(below.holds(&EmailAddress::parse(email).unwrap()), expected, "{email}");
+        }
+        for wrong in ["*", "*.", "*.com", "*.*.acme.com", "*acme.com", "a.*.com", "*.acme.com."] {
+            assert!(EmailDomain::parse(wrong).is_err(), "{wrong}");
+        }
+        assert!(EmailAddress::parse("ana@*.acme.com").is_err());
+    }
+
+    #[test]
+    fn domains_cover_and_overlap() {
+        for (wide, narrow, covers, overlaps) in [
+            ("acme.com", "acme.com", true, true),
+            ("*.acme.com", "eu.acme.com", true, true),
+            ("*.acme.com", "*.eu.acme.com", true, true),
+            ("*.acme.com", "*.acme.com", true, true),
+            ("*.acme.com", "acme.com", false, false),
+            ("acme.com", "*.acme.com", false, false),
+            ("eu.acme.com", "*.acme.com", false, true),
+            ("*.acme.com", "globex.com", false, false),
+        ] {
+            let (wide, narrow) = (EmailDomain::parse(wide).unwrap(), EmailDomain::parse(narrow).unwrap());
+            assert_eq!((wide.covers(&narrow), wide.overlaps(&narrow)), (covers, overlaps), "{wide:?} {narrow:?}");
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod proxy;
 pub mod portal;
 pub mod session;
 pub mod policy;
+pub mod limits;
 pub mod sign_in;
 pub mod customer;
 
@@ -36,6 +37,7 @@ pub mod demo;
 pub mod saml;
 
 pub mod clock;
+pub mod condition;
 pub mod email;
 pub mod http_client;
 pub mod ids;

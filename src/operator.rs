@@ -11,9 +11,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::keys::OperatorKeys;
-use crate::customer::{Directory, DirectoryFailed, SyncOutcome};
+use crate::clock::Clock;
+use crate::customer::{Directory, DirectoryFailed, Standing, SyncOutcome};
 use crate::email::EmailAddress;
-use crate::policy::Admission;
+use crate::policy::{Admission, Circumstances};
 use crate::portal::HostName;
 use crate::sign_in::VerifiedIdentity;
 
@@ -35,6 +36,7 @@ pub struct PortalCustomers {
 #[derive(Clone, Debug)]
 pub struct Operator {
     portals: Arc<Vec<PortalCustomers>>,
+    clock: Clock,
 }
 
 /// Something that an operator wants done.
@@ -63,8 +65,8 @@ pub enum Report {
 
 impl Operator {
     /// Over the customers of these portals.
-    pub fn new(portals: Vec<PortalCustomers>) -> Self {
-        Self { portals: Arc::new(portals) }
+    pub fn new(portals: Vec<PortalCustomers>, clock: Clock) -> Self {
+        Self { portals: Arc::new(portals), clock }
     }
 
     /// Carries an order out.
@@ -79,8 +81,14 @@ impl Operator {
     async fn sync(&self, dry_run: bool) -> Result<Vec<SyncOutcome>, DirectoryFailed> {
         let mut outcomes = Vec::new();
         for PortalCustomers { directory, admission, .. } in self.portals.iter() {
-            let is_admitted = |who: &VerifiedIdentity| admission.admit(who).is_ok();
-            outcomes.push(directory.sync(&is_admitted, dry_run, PER_PERSON).await?);
+            // Nobody comes from anywhere now: where that matters, a refusal says nothing of the person.
+            let circumstances = Circumstances { client: None, now: self.clock.now() };
+            let standing = |who: &VerifiedIdentity| match admission.admit(who, &circumstances) {
+                Ok(()) => Standing::Admitted,
+                Err(reason) if admission.has_ended(reason) => Standing::Ended,
+                Err(_) => Standing::Untold,
+            };
+            outcomes.push(directory.sync(&standing, dry_run, PER_PERSON).await?);
         }
         Ok(outcomes)
     }

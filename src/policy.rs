@@ -3,15 +3,22 @@
 //! Nothing is forwarded without a [`Permit`], and only [`decide`] can make one.
 
 pub mod admission;
+pub mod rules;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::Method;
 
-use crate::portal::CanonicalRequest;
+use crate::clock::Timestamp;
+use crate::condition::Facts;
+use crate::email::EmailAddress;
 use crate::portal::settings::Access;
+use crate::portal::{CanonicalRequest, NativePage};
 use crate::session::LiveSession;
+use crate::sign_in::VerifiedIdentity;
 pub use admission::{Admission, NotAdmitted};
+pub use rules::{Demand, Rules};
 
 /// The proof that a request may be forwarded, and on whose behalf.
 #[derive(Clone, Debug)]
@@ -43,6 +50,30 @@ impl Permit {
     }
 }
 
+/// From where somebody asks, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances {
+    /// The visitor's address, where it can be told.
+    pub client: Option<IpAddr>,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl Circumstances {
+    /// What conditions speak of.
+    fn facts<'a>(&self, who: &'a VerifiedIdentity) -> Facts<'a> {
+        Facts {
+            email: who.email().map(EmailAddress::as_str),
+            email_domain: who.email().map(EmailAddress::domain),
+            groups: who.groups(),
+            claims: who.claims(),
+            provider: who.provider().as_str(),
+            client: self.client,
+            now: self.now,
+        }
+    }
+}
+
 /// What becomes of a request.
 #[derive(Clone, Debug)]
 pub enum Decision {
@@ -50,34 +81,53 @@ pub enum Decision {
     Forward(Permit),
     /// The visitor has to sign in first.
     SignIn,
-    /// Nobody may do this here.
+    /// A rule lets nobody pass.
     Deny,
+    /// The path is closed unless a rule names it.
+    Closed,
+    /// A page of JSM's own that is ours to answer.
+    Page(NativePage),
     /// The visitor is signed in, and no longer welcome.
     NotAdmitted(NotAdmitted),
+    /// The visitor is signed in, and what the rule requires does not hold.
+    RuleNotMet,
 }
 
-/// Decides about `request`, given what its path needs and whose session it carries.
+/// Decides about `request`, given what its path demands and whose session it carries.
 ///
 /// Admission is asked again on every request, so that a person whom the operator blocks is stopped at once, and not
 /// when the session happens to end.
 pub fn decide(
     request: &CanonicalRequest,
-    access: Access,
+    demand: Demand<'_>,
     session: Option<Arc<LiveSession>>,
     admission: &Admission,
+    circumstances: &Circumstances,
 ) -> Decision {
-    match (access, session) {
-        (Access::Deny, _) => Decision::Deny,
-        (Access::SignedIn | Access::Public, Some(session)) => match admission.admit(session.identity()) {
-            Ok(()) => Decision::Forward(Permit { visitor: Visitor::SignedIn(session) }),
-            Err(reason) => Decision::NotAdmitted(reason),
-        },
-        // Reading is public; an anonymous write never passes.
-        (Access::Public, None) if reads(request) => Decision::Forward(Permit { visitor: Visitor::Anonymous }),
-        (Access::SignedIn | Access::Public, None) => Decision::SignIn,
+    let (access, require) = match demand {
+        Demand::Closed => return Decision::Closed,
+        Demand::Page(page) => return Decision::Page(page),
+        Demand::Needs(Access::Deny, _) => return Decision::Deny,
+        Demand::Needs(access, require) => (access, require),
+    };
+    let Some(session) = session else {
+        // Reading is public; an anonymous write never passes, and whoever has to be somebody is nobody yet.
+        let passes = access == Access::Public && require.is_none() && reads(request);
+        return if passes { Decision::Forward(Permit { visitor: Visitor::Anonymous }) } else { Decision::SignIn };
+    };
+    if let Err(reason) = admission.admit(session.identity(), circumstances) {
+        return Decision::NotAdmitted(reason);
     }
+    // What cannot be told does not hold.
+    if require.is_some_and(|require| require.holds(&circumstances.facts(session.identity())) != Ok(true)) {
+        return Decision::RuleNotMet;
+    }
+    Decision::Forward(Permit { visitor: Visitor::SignedIn(session) })
 }
 
 fn reads(request: &CanonicalRequest) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD) && !request.is_websocket()
 }
+
+#[cfg(test)]
+mod tests;

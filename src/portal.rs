@@ -2,10 +2,12 @@
 
 pub mod head;
 pub mod host;
+pub mod jsm_paths;
 pub mod pattern;
 pub mod request;
 pub mod settings;
 
 pub use host::{HostName, PublicOrigin};
+pub use jsm_paths::{JsmPath, JsmPaths, NativePage};
 pub use pattern::PathPattern;
 pub use request::{CanonicalRequest, Malformed};

@@ -10,6 +10,7 @@ mod client_addr;
 mod context;
 mod endpoints;
 mod header_hygiene;
+mod native_page;
 mod refuse;
 pub mod rewrite;
 mod same_origin;
@@ -163,7 +164,9 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        self.watch_customer_session(http, response, ctx).await
+        let watched = self.watch_customer_session(http, response, ctx).await;
+        self.settle_count(response.status, watched.is_ok(), ctx).await;
+        watched
     }
 
     async fn response_filter(
@@ -242,6 +245,9 @@ impl ProxyHttp for Gateway {
 
     async fn fail_to_proxy(&self, http: &mut Session, error: &Error, ctx: &mut RequestCtx) -> FailToProxy {
         let refusal = refuse::refusal_for(error, ctx);
+        if matches!(refusal.reason(), Reason::UpstreamUnreachable | Reason::BodyTooLarge) {
+            self.take_back_count(ctx).await; // the upstream cannot have made anything of it
+        }
         let reply = self.refuse(&refusal, ctx);
         let status = reply.status().as_u16();
         if http.response_written().is_some() || refuse::visitor_is_gone(error) {

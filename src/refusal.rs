@@ -1,7 +1,11 @@
 //! The one shape of every "no": a status, plain words for the visitor, a closed label for metrics, a detail for the log.
 
+use std::time::Duration;
+
 use http::StatusCode;
 
+use crate::clock::Timestamp;
+use crate::limits::Limit;
 use crate::pages::Explanation;
 use crate::policy::NotAdmitted;
 use crate::portal::Malformed;
@@ -31,6 +35,21 @@ pub enum Reason {
     SignInRequired,
     /// The rule of this path lets nobody pass.
     PathDenied,
+    /// The path is closed unless a rule names it.
+    PathClosed,
+    /// A page of JSM's own about accounts and passwords, of which there are none here.
+    AccountPage,
+    /// The condition of this path's rule does not hold of the person.
+    RuleNotMet,
+    /// The customer has made as many requests as they may.
+    TooManyRequests {
+        /// In a day or in a minute.
+        limit: Limit,
+        /// From when on one more is taken.
+        later: Later,
+    },
+    /// Too many sign-ins were tried from one address.
+    TooManySignIns(Later),
     /// A request that changes something came from another site.
     CrossOrigin,
     /// The person may not be a customer here.
@@ -70,6 +89,22 @@ pub enum Reason {
     VisitorGone,
     /// Something that cannot happen.
     Internal,
+}
+
+/// When something is allowed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Later {
+    /// The moment.
+    pub at: Timestamp,
+    /// How long that is from now.
+    pub wait: Duration,
+}
+
+impl Later {
+    /// At that moment, seen from `now`.
+    pub fn new(at: Timestamp, now: Timestamp) -> Self {
+        Self { at, wait: at.since(now) }
+    }
 }
 
 /// Whose fault a failed sign-in was.
@@ -157,7 +192,9 @@ impl Reason {
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Self::NoSuchEndpoint => StatusCode::NOT_FOUND,
             Self::SignInRequired => StatusCode::UNAUTHORIZED,
-            Self::PathDenied | Self::CrossOrigin | Self::NotAdmitted(_) => StatusCode::FORBIDDEN,
+            Self::PathDenied | Self::PathClosed | Self::AccountPage | Self::RuleNotMet => StatusCode::FORBIDDEN,
+            Self::CrossOrigin | Self::NotAdmitted(_) => StatusCode::FORBIDDEN,
+            Self::TooManyRequests { .. } | Self::TooManySignIns(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::SignIn { blame: Blame::ProviderUnavailable, .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::SignIn { blame: Blame::ProviderMisbehaved, .. } | Self::SignInLoop => StatusCode::BAD_REQUEST,
             Self::SignIn { blame: Blame::Visitor | Blame::Account | Blame::Organization, .. } => StatusCode::FORBIDDEN,
@@ -190,6 +227,12 @@ impl Reason {
             Self::NoSuchEndpoint => "no_such_endpoint",
             Self::SignInRequired => "sign_in_required",
             Self::PathDenied => "path_denied",
+            Self::PathClosed => "path_closed",
+            Self::AccountPage => "account_page",
+            Self::RuleNotMet => "rule_not_met",
+            Self::TooManyRequests { limit: Limit::Day, .. } => "requests_per_day",
+            Self::TooManyRequests { limit: Limit::Minute, .. } => "requests_per_minute",
+            Self::TooManySignIns(_) => "sign_ins_per_address",
             Self::CrossOrigin => "cross_origin",
             Self::NotAdmitted(not_admitted) => not_admitted.reason(),
             Self::SignIn { label, .. } | Self::CustomerSession { label, .. } | Self::SessionStore { label } => label,
@@ -214,9 +257,15 @@ impl Reason {
             Self::UnknownHost => Explanation::UnknownHost,
             Self::NoSuchEndpoint => Explanation::NotFound,
             Self::SignInRequired => Explanation::SignInNeeded,
-            Self::PathDenied => Explanation::NotAllowed,
+            Self::PathDenied | Self::PathClosed => Explanation::NotAllowed,
+            Self::AccountPage => Explanation::NoAccountsHere,
+            Self::RuleNotMet => Explanation::NotForYou,
+            Self::TooManyRequests { .. } => Explanation::RequestLimit,
+            Self::TooManySignIns(_) => Explanation::TooManyRequests,
             Self::CrossOrigin => Explanation::CrossSite,
-            Self::NotAdmitted(NotAdmitted::Domain) => Explanation::NotAdmitted,
+            Self::NotAdmitted(NotAdmitted::Domain | NotAdmitted::Condition | NotAdmitted::Provider) => {
+                Explanation::NotAdmitted
+            }
             Self::NotAdmitted(NotAdmitted::Blocked) => Explanation::Blocked,
             Self::NotAdmitted(NotAdmitted::NoEmail | NotAdmitted::EmailUnverified) => Explanation::EmailUnusable,
             Self::SignIn { blame: Blame::ProviderUnavailable, .. } => Explanation::ProviderUnreachable,
@@ -236,15 +285,35 @@ impl Reason {
         }
     }
 
+    /// When it is allowed again, where that is known.
+    pub fn later(self) -> Option<Later> {
+        match self {
+            Self::TooManyRequests { later, .. } | Self::TooManySignIns(later) => Some(later),
+            _ => None,
+        }
+    }
+
+    /// Whether whom to ask is part of the answer.
+    pub fn names_contact(self) -> bool {
+        matches!(
+            self,
+            Self::NotAdmitted(_)
+                | Self::RuleNotMet
+                | Self::TooManyRequests { .. }
+                | Self::SignIn { blame: Blame::Account | Blame::Organization, .. }
+        )
+    }
+
     /// What the page offers.
     pub fn offer(self) -> Offer {
         match self {
-            Self::Malformed(_) | Self::NoSuchEndpoint | Self::CrossOrigin | Self::PathDenied => Offer::Start,
+            Self::Malformed(_) | Self::NoSuchEndpoint | Self::CrossOrigin => Offer::Start,
+            Self::PathDenied | Self::PathClosed | Self::AccountPage => Offer::Start,
+            Self::TooManyRequests { .. } => Offer::Nothing,
             Self::HeadTooLarge | Self::BodyTooLarge | Self::UnknownHost | Self::NotSent => Offer::Nothing,
             Self::SignInRequired | Self::SignInLoop => Offer::SignInAgain,
-            Self::NotAdmitted(_) | Self::SignIn { blame: Blame::Account | Blame::Organization, .. } => {
-                Offer::SomebodyElse
-            }
+            Self::NotAdmitted(_) | Self::RuleNotMet => Offer::SomebodyElse,
+            Self::SignIn { blame: Blame::Account | Blame::Organization, .. } => Offer::SomebodyElse,
             Self::SignIn { .. } => Offer::RepeatSignIn,
             Self::CustomerSession { passing: false, .. } => Offer::SomebodyElse,
             Self::CustomerSession { passing: true, .. }
@@ -252,6 +321,7 @@ impl Reason {
             | Self::UpstreamTimeout
             | Self::UpstreamBroken
             | Self::SessionStore { .. }
+            | Self::TooManySignIns(_)
             | Self::VisitorGone
             | Self::Internal => Offer::Retry,
         }

@@ -13,9 +13,11 @@ use url::{Host, Url};
 use super::Config;
 use super::environment::{Environment, reason};
 use super::fault::Report;
-use super::quantity::{duration, show_duration, show_size, size};
-use super::raw::{DurationText, Raw, SizeText};
+use super::quantity::{duration, rate, show_duration, show_size, size};
+use super::raw::{DurationText, RateText, Raw, SizeText};
 use super::tree::{Place, is_invisible, quote};
+use crate::condition::Condition;
+use crate::portal::settings::Rate;
 
 mod listen;
 mod portal;
@@ -106,6 +108,31 @@ impl Check<'_> {
             Ok(size) => self.bounded(place, size, bounds, show_size),
             Err(error) => {
                 self.fault(place, format!("{}: {error}", quote(text)), "such as 32KiB or 64MiB");
+                None
+            }
+        }
+    }
+
+    fn rate(&mut self, place: &Place<'_>, given: Option<&RateText>, most: u32) -> Option<Option<Rate>> {
+        let Some(RateText(text)) = given else { return Some(None) };
+        match rate(text) {
+            Ok((times, per)) => {
+                let times = self.bounded(place, times, 1..=most, |times| times.to_string())?;
+                Some(Some(Rate { times, per }))
+            }
+            Err(error) => {
+                self.fault(place, format!("{}: {error}", quote(text)), "such as 20/min");
+                None
+            }
+        }
+    }
+
+    /// A condition. Its own places are characters of the text.
+    fn condition(&mut self, place: &Place<'_>, given: Option<&String>) -> Option<Option<Condition>> {
+        match given.map(|text| Condition::parse(text)).transpose() {
+            Ok(condition) => Some(condition),
+            Err(mistake) => {
+                self.fault(place, mistake.what, mistake.cure);
                 None
             }
         }

@@ -24,6 +24,14 @@ pub(super) enum InvalidSize {
     TooLarge,
 }
 
+/// The text is not a rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a rate is a whole number, a \"/\" and s, min or h")]
+pub(super) struct InvalidRate;
+
+/// The units of rates, in seconds.
+const SPANS: [(&str, u64); 3] = [("s", 1), ("min", 60), ("h", 3600)];
+
 /// The units of time, the larger first, in milliseconds.
 const TIMES: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 /// The units of size, the larger first, in bytes.
@@ -63,6 +71,21 @@ pub(super) fn size(text: &str) -> Result<u64, InvalidSize> {
     let (_, times) = SIZES.iter().find(|(name, _)| *name == unit).ok_or(InvalidSize::Malformed)?;
     let number: u64 = number.parse().map_err(|_| InvalidSize::TooLarge)?;
     number.checked_mul(*times).ok_or(InvalidSize::TooLarge)
+}
+
+/// Reads a rate: `20/min`. No spaces, no fractions.
+pub(super) fn rate(text: &str) -> Result<(u32, Duration), InvalidRate> {
+    let (times, unit) = text.split_once('/').ok_or(InvalidRate)?;
+    let (_, seconds) = SPANS.iter().find(|(name, _)| *name == unit).ok_or(InvalidRate)?;
+    let digits = !times.is_empty() && times.bytes().all(|b| b.is_ascii_digit());
+    let times = digits.then(|| times.parse().ok()).flatten().ok_or(InvalidRate)?;
+    Ok((times, Duration::from_secs(*seconds)))
+}
+
+/// A rate as an operator writes it.
+pub(super) fn show_rate(times: u32, per: Duration) -> String {
+    let unit = SPANS.iter().find(|(_, seconds)| *seconds == per.as_secs()).map_or("s", |(name, _)| name);
+    format!("{times}/{unit}")
 }
 
 /// A duration as an operator writes it.
@@ -139,6 +162,18 @@ mod tests {
             ("99999999999GiB", InvalidSize::TooLarge),
         ] {
             assert_eq!(size(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_are_read() {
+        for (text, times, seconds) in [("20/min", 20, 60), ("1/s", 1, 1), ("500/h", 500, 3600), ("0/s", 0, 1)] {
+            assert_eq!(rate(text), Ok((times, Duration::from_secs(seconds))), "{text}");
+            assert_eq!(show_rate(times, Duration::from_secs(seconds)), text);
+        }
+        for text in ["", "20", "/min", "20/", "20/m", "20 / min", "-1/s", "+1/s", "1.5/s", "99999999999/s", "20/min/s"]
+        {
+            assert_eq!(rate(text), Err(InvalidRate), "{text}");
         }
     }
 

@@ -264,3 +264,18 @@ impl JsonSchema for SizeText {
         json_schema!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB)$", "x-quantity": "size" })
     }
 }
+
+/// A rate such as `20/min`.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct RateText(pub(super) String);
+
+impl JsonSchema for RateText {
+    fn schema_name() -> Cow<'static, str> {
+        "Rate".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9]+/(s|min|h)$", "x-quantity": "rate" })
+    }
+}

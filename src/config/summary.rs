@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::Config;
-use super::quantity::{show_duration, show_size};
+use super::quantity::{show_duration, show_rate, show_size};
 use crate::portal::settings::{
     Choose, CustomerSessionSettings, DirectorySettings, EachOf, OnEmailChange, OnLeave, OrganizationRule,
     PortalSettings, ServiceCredentials, ValueSource,
@@ -99,8 +99,12 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
     line(out, "sign-in", &format!("{}, {choose}", list(&portal.sign_in.providers, "none")))?;
     let admission = &portal.admission;
     line(out, "lets in", &list(&admission.allow, "every mail domain that its providers speak for"))?;
-    if !admission.deny.is_empty() || !admission.blocked.is_empty() {
-        line(out, "keeps out", &format!("{} domains and {} people", admission.deny.len(), admission.blocked.len()))?;
+    if let Some(require) = &admission.require {
+        line(out, "requires", &require.text())?;
+    }
+    if !admission.deny.is_empty() || !admission.blocked.is_empty() || !admission.blocked_accounts.is_empty() {
+        let people = admission.blocked.len().saturating_add(admission.blocked_accounts.len());
+        line(out, "keeps out", &format!("{} domains and {people} people", admission.deny.len()))?;
     }
     match &portal.customer_session {
         CustomerSessionSettings::None => line(out, "customers", &"the upstream is told nothing")?,
@@ -114,9 +118,19 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
         }
     }
     for rule in &portal.rules {
-        line(out, "rule", &format!("{} {:?}", rule.path, rule.access))?;
+        let require = rule.require.as_ref().map(|require| format!(", requires {}", require.text())).unwrap_or_default();
+        line(out, "rule", &format!("{} {:?}{require}", rule.path, rule.access))?;
     }
-    line(out, "body limit", &show_size(portal.limits.body))
+    let limits = &portal.limits;
+    for (most, span) in [(limits.creations.per_day, "day"), (limits.creations.per_minute, "minute")] {
+        if let Some(most) = most {
+            line(out, "request limit", &format!("{most} for each customer in a {span}"))?;
+        }
+    }
+    if let Some(rate) = limits.sign_in_attempts {
+        line(out, "sign-in limit", &format!("{} for each address", show_rate(rate.times, rate.per)))?;
+    }
+    line(out, "body limit", &show_size(limits.body))
 }
 
 fn directory_lines(out: &mut String, portal: &PortalSettings, directory: &DirectorySettings) -> fmt::Result {

@@ -87,7 +87,7 @@ fn the_shipped_file_loads() {
     let portal = &config.portals[0];
     assert_eq!(portal.public_origin.as_str(), "https://support.acme.com");
     assert_eq!(portal.sign_in.choose, Choose::Single);
-    assert_eq!(portal.rules.len(), 3);
+    assert_eq!(portal.rules.len(), 1);
     let CustomerSessionSettings::DataCenter(data_center) = &portal.customer_session else { panic!() };
     assert!(
         matches!(&data_center.directory.credentials, ServiceCredentials::Bearer(token) if token.reveal() == "hunter2-jsm")
@@ -263,14 +263,10 @@ fn the_designed_file_names_what_is_not_built() {
     let expected = [
         "identity_providers.globex-adfs.saml: saml",
         "identity_providers.github.oauth2: oauth2",
-        "portals[0].admission.require: require",
         "portals[0].customer_session.cloud_saml: cloud_saml",
         "portals[0].directory.organizations: organizations",
         "portals[0].directory.on_leave: on_leave",
         "portals[0].second_factor: second_factor",
-        "portals[0].rules[2].require: require",
-        "portals[0].limits.requests_per_customer_per_day: requests_per_customer_per_day",
-        "portals[0].limits.sign_in_attempts_per_address: sign_in_attempts_per_address",
         "telemetry.audit: audit",
         "telemetry.traces: traces",
     ]

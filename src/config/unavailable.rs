@@ -32,20 +32,16 @@ const BROKER: &str = "use datacenter, or none";
 const LATER: &str = "remove it";
 
 /// All of them. `*` stands for a name of the operator's choice.
-pub(super) const UNAVAILABLE: [Unavailable; 15] = [
+pub(super) const UNAVAILABLE: [Unavailable; 11] = [
     entry("tls", "acme", Some("certificates"), "list the certificate files under tls.certificates"),
     entry("session.store", "redis", Some(""), "use embedded"),
     entry("identity_providers.*", "saml", Some("oidc"), "use oidc"),
     entry("identity_providers.*", "oauth2", Some("oidc"), "use oidc"),
-    entry("portals[].admission", "require", None, "use email_domains and blocked_people"),
     entry("portals[].customer_session", "cloud_saml", Some(""), BROKER),
     entry("portals[].customer_session", "cloud_password", Some(""), BROKER),
     entry("portals[].customer_session", "trusted_jwt", Some(""), BROKER),
     entry("portals[].customer_session", "redirect", Some(""), BROKER),
     entry("portals[]", "second_factor", None, "ask the identity provider for it with oidc.acr_values"),
-    entry("portals[].rules[]", "require", None, "write access: deny, or remove the rule"),
-    entry("portals[].limits", "requests_per_customer_per_day", None, LATER),
-    entry("portals[].limits", "sign_in_attempts_per_address", None, LATER),
     entry("telemetry", "audit", None, LATER),
     entry("telemetry", "traces", None, LATER),
 ];

@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use self::organizations::Organizations;
-pub use self::sync::{Planned, SyncOutcome, Synced};
+pub use self::sync::{Planned, Standing, SyncOutcome, Synced};
 use super::accounts::{Account, CustomerAccounts};
 use super::ledger::{Ledger, PersonRecord, Provisioned};
 use super::people::Turn;

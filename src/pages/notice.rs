@@ -1,12 +1,16 @@
 //! The one look of every "no": for people a page, for scripts JSON.
 
+use std::time::Duration;
+
 use askama::Template;
 use http::StatusCode;
+use http::header::{HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 
 use super::texts::{Explanation, RefusalTexts};
 use super::{FormTargets, Frame, LocalHref, Site, render};
 use crate::ids::RequestId;
+use crate::refusal::Later;
 use crate::reply::Reply;
 
 /// A refusal, as the visitor sees it.
@@ -18,6 +22,8 @@ pub struct Notice<'a> {
     pub explanation: Explanation,
     /// Whom to ask: the operator's plain text.
     pub contact: Option<&'a str>,
+    /// When it is allowed again.
+    pub later: Option<Later>,
     /// By which the operator finds this exchange in the logs.
     pub request_id: RequestId,
     /// What the visitor can do from here.
@@ -76,6 +82,7 @@ struct RefusalPage<'a> {
     frame: Frame<'a>,
     says: RefusalTexts,
     notice: &'a Notice<'a>,
+    later: Option<Moment>,
 }
 
 /// A refusal as a page.
@@ -83,17 +90,47 @@ pub fn refusal(site: &Site<'_>, notice: &Notice<'_>) -> Reply {
     let says = notice.explanation.texts(site.language);
     let frame = Frame { title: says.title, ..Frame::of(site, |_| "") };
     let targets = notice.actions.another_account.as_ref().map_or_else(FormTargets::ours, |form| form.targets.clone());
-    render(notice.status, &RefusalPage { frame, says, notice }, &targets)
+    let later = notice.later.map(Moment::of);
+    let reply = render(notice.status, &RefusalPage { frame, says, notice, later }, &targets);
+    retry_after(reply, notice.later)
+}
+
+/// A moment, for people and for machines.
+struct Moment {
+    machine: String,
+    people: String,
+}
+
+impl Moment {
+    /// To the minute, and never too early.
+    fn of(later: Later) -> Self {
+        let minute = later.at.after(Duration::from_millis(59_999));
+        let show = |format: &str| minute.to_chrono().map(|time| time.format(format).to_string()).unwrap_or_default();
+        Self { machine: show("%Y-%m-%dT%H:%MZ"), people: show("%H:%M UTC, %-d %B %Y") }
+    }
+}
+
+/// RFC 9110, section 10.2.3.
+fn retry_after(reply: Reply, later: Option<Later>) -> Reply {
+    match later {
+        Some(later) => reply.with_header(RETRY_AFTER, HeaderValue::from(seconds(later))),
+        None => reply,
+    }
+}
+
+fn seconds(later: Later) -> u64 {
+    later.wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
 }
 
 /// A refusal as JSON: `error` is a word from a closed set, `message` a sentence for people, `sign_in` where a script may
-/// send the visitor.
+/// send the visitor, `retry_after` in how many seconds it is allowed again.
 pub fn refusal_json(
     status: StatusCode,
     reason: &'static str,
     message: &str,
     request_id: RequestId,
     sign_in: Option<&LocalHref>,
+    later: Option<Later>,
 ) -> Reply {
     #[derive(Serialize)]
     struct Document<'a> {
@@ -101,19 +138,24 @@ pub fn refusal_json(
         message: &'a str,
         request_id: String,
         sign_in: Option<&'a LocalHref>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after: Option<u64>,
     }
-    Reply::json(status, &Document { error: reason, message, request_id: request_id.to_string(), sign_in })
+    let (request_id, seconds) = (request_id.to_string(), later.map(seconds));
+    let reply = Reply::json(status, &Document { error: reason, message, request_id, sign_in, retry_after: seconds });
+    retry_after(reply, later)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
 
     #[test]
     fn c14_scripts_learn_where_to_sign_in() {
         let sign_in = LocalHref::parse("/.vestibule/sign-in?next=%2Freports%2F7").unwrap();
         let id = RequestId::none();
-        let reply = refusal_json(StatusCode::UNAUTHORIZED, "no_session", "Say \"hello\".\n", id, Some(&sign_in));
+        let reply = refusal_json(StatusCode::UNAUTHORIZED, "no_session", "Say \"hello\".\n", id, Some(&sign_in), None);
         assert_eq!(reply.status(), 401);
         assert_eq!(reply.headers()["content-type"], "application/json");
         let document: serde_json::Value = serde_json::from_slice(reply.body()).unwrap();
@@ -125,8 +167,33 @@ mod tests {
         });
         assert_eq!(document, expected);
 
-        let reply = refusal_json(StatusCode::FORBIDDEN, "blocked", "No.", id, None);
+        let reply = refusal_json(StatusCode::FORBIDDEN, "blocked", "No.", id, None, None);
         let document: serde_json::Value = serde_json::from_slice(reply.body()).unwrap();
         assert_eq!(document["sign_in"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn when_to_try_again_is_told_to_people_and_scripts() {
+        let (at, id) = (Timestamp::from_millis(1_764_099_060_500), RequestId::none()); // 19:31:00.5
+        let later = Some(Later::new(at, Timestamp::from_millis(1_764_099_000_000)));
+        let reply = refusal_json(StatusCode::TOO_MANY_REQUESTS, "requests_per_day", "No.", id, None, later);
+        let document: serde_json::Value = serde_json::from_slice(reply.body()).unwrap();
+        assert_eq!(
+            (document["retry_after"].as_u64(), &reply.headers()["retry-after"]),
+            (Some(61), &"61".parse().unwrap())
+        );
+        let notice = Notice {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            explanation: Explanation::RequestLimit,
+            contact: None,
+            later,
+            request_id: id,
+            actions: Actions::default(),
+        };
+        let page = refusal(&Site { name: None, language: super::super::Language::English }, &notice);
+        assert_eq!(page.headers()["retry-after"], "61");
+        let html = String::from_utf8(page.body().to_vec()).unwrap();
+        let shown = "<time datetime=\"2025-11-25T19:32Z\">19:32 UTC, 25 November 2025</time>";
+        assert!(html.contains(shown), "{html}");
     }
 }

@@ -7,8 +7,10 @@ use http::HeaderMap;
 use url::Url;
 
 use super::*;
+use crate::clock::Timestamp;
 use crate::ids::{ProviderName, RequestId};
 use crate::random::Random;
+use crate::refusal::Later;
 
 const SCRIPT: &str = "<script>alert('&\"</script>";
 
@@ -59,6 +61,7 @@ fn all_pages(given: Given<'_>) -> Vec<(String, Reply)> {
             status: StatusCode::BAD_GATEWAY,
             explanation,
             contact: (number % 3 == 0).then_some(contact),
+            later: (number % 5 == 0).then(|| Later::new(Timestamp::from_seconds(60), Timestamp::from_seconds(0))),
             request_id: RequestId::generate(&Random::default()).unwrap(),
             actions: Actions {
                 retry: (number % 2 == 1).then_some(Retry::ThisPage),
@@ -148,6 +151,7 @@ fn an_unknown_host_is_not_repeated() {
         status: StatusCode::MISDIRECTED_REQUEST,
         explanation: Explanation::UnknownHost,
         contact: None,
+        later: None,
         request_id: RequestId::none(),
         actions: Actions::default(),
     };

@@ -100,6 +100,7 @@ pub struct SignedOutTexts {
 pub struct RefusalFrameTexts {
     pub contact: &'static str,
     pub reference: &'static str,
+    pub later: &'static str,
     pub retry: &'static str,
     pub another_account: &'static str,
     pub start: &'static str,
@@ -200,12 +201,18 @@ explanations! {
     TooManyHeaders,
     /// Too many requests in too short a time.
     TooManyRequests,
+    /// The customer has made as many requests as they may.
+    RequestLimit,
     /// The host is none of our portals.
     UnknownHost,
     /// There is no such page of ours.
     NotFound,
     /// Nobody may go there.
     NotAllowed,
+    /// Only some people may go there.
+    NotForYou,
+    /// There is no sign-up, and there are no passwords.
+    NoAccountsHere,
     /// This method is not for this place.
     MethodNotAllowed,
     /// A form or script of another site sent this.

@@ -1,23 +1,32 @@
 //! Whether a verified identity may be a customer of a portal.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
+use super::Circumstances;
+use crate::condition::Condition;
 use crate::email::{EmailAddress, EmailDomain};
+use crate::ids::ProviderName;
 use crate::portal::settings::AdmissionSettings;
 use crate::sign_in::VerifiedIdentity;
 
 /// The rules of one portal.
 #[derive(Clone, Debug)]
 pub struct Admission {
-    allow: HashSet<String>,
-    deny: HashSet<String>,
+    providers: BTreeMap<ProviderName, Domains>,
+    allow: Domains,
+    deny: Domains,
     blocked: HashSet<EmailAddress>,
+    blocked_accounts: HashSet<(ProviderName, String)>,
+    require: Option<Condition>,
     contact: Option<String>,
 }
 
 /// Why somebody may not be a customer here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAdmitted {
+    /// `sign_in.providers`, and what each may speak for: it was different when the person signed in.
+    #[error("the identity provider does not speak for this person at this portal any more")]
+    Provider,
     /// A customer is known by their e-mail address.
     #[error("the identity provider gave no e-mail address")]
     NoEmail,
@@ -27,19 +36,24 @@ pub enum NotAdmitted {
     /// `admission.email_domains`.
     #[error("the domain of the e-mail address is not admitted")]
     Domain,
-    /// `admission.blocked_people`.
+    /// `admission.blocked_people` and `admission.blocked_accounts`.
     #[error("the person is blocked")]
     Blocked,
+    /// `admission.require`.
+    #[error("what admission requires does not hold, or cannot be told, of this person")]
+    Condition,
 }
 
 impl NotAdmitted {
     /// The label of this reason in logs and metrics.
     pub fn reason(self) -> &'static str {
         match self {
+            Self::Provider => "not_admitted_provider",
             Self::NoEmail => "not_admitted_no_email",
             Self::EmailUnverified => "not_admitted_email_unverified",
             Self::Domain => "not_admitted_domain",
             Self::Blocked => "not_admitted_blocked",
+            Self::Condition => "not_admitted_condition",
         }
     }
 }
@@ -47,11 +61,14 @@ impl NotAdmitted {
 impl Admission {
     /// The rules that `settings` describe.
     pub fn new(settings: &AdmissionSettings) -> Self {
-        let names = |domains: &[EmailDomain]| domains.iter().map(|domain| domain.as_str().to_owned()).collect();
+        let of_provider = |(name, domains): (&ProviderName, &Vec<EmailDomain>)| (name.clone(), Domains::new(domains));
         Self {
-            allow: names(&settings.allow),
-            deny: names(&settings.deny),
+            providers: settings.providers.iter().map(of_provider).collect(),
+            allow: Domains::new(&settings.allow),
+            deny: Domains::new(&settings.deny),
             blocked: settings.blocked.iter().cloned().collect(),
+            blocked_accounts: settings.blocked_accounts.iter().cloned().collect(),
+            require: settings.require.clone(),
             contact: settings.contact.clone(),
         }
     }
@@ -60,19 +77,40 @@ impl Admission {
     ///
     /// # Errors
     /// Why not.
-    pub fn admit(&self, who: &VerifiedIdentity) -> Result<(), NotAdmitted> {
+    pub fn admit(&self, who: &VerifiedIdentity, circumstances: &Circumstances) -> Result<(), NotAdmitted> {
         let email = who.email().ok_or(NotAdmitted::NoEmail)?;
         if !who.email_verified() {
             return Err(NotAdmitted::EmailUnverified);
         }
-        if self.blocked.contains(email) {
+        if self.blocked.contains(email) || self.is_blocked_account(who) {
             return Err(NotAdmitted::Blocked);
         }
-        let allowed = self.allow.is_empty() || self.allow.contains(email.domain());
-        if !allowed || self.deny.contains(email.domain()) {
+        // Asked at the sign-in as well; but the file may have changed since.
+        let speaks_for = self.providers.get(who.provider()).ok_or(NotAdmitted::Provider)?;
+        if !speaks_for.is_empty() && !speaks_for.hold(email) {
+            return Err(NotAdmitted::Provider);
+        }
+        if !(self.allow.is_empty() || self.allow.hold(email)) || self.deny.hold(email) {
             return Err(NotAdmitted::Domain);
         }
+        // What cannot be told does not hold.
+        if self.require.as_ref().is_some_and(|require| require.holds(&circumstances.facts(who)) != Ok(true)) {
+            return Err(NotAdmitted::Condition);
+        }
         Ok(())
+    }
+
+    /// Whether a refusal for that reason means that the person's admission has ended. A condition on where and when somebody
+    /// comes says nothing of that: tomorrow, or from the office, it holds again.
+    pub fn has_ended(&self, reason: NotAdmitted) -> bool {
+        let passing = |text: &str| text.contains("client_ip") || text.contains("time");
+        reason != NotAdmitted::Condition || !self.require.as_ref().is_some_and(|require| passing(require.text()))
+    }
+
+    fn is_blocked_account(&self, who: &VerifiedIdentity) -> bool {
+        // Copies names only where somebody is blocked in this way at all.
+        !self.blocked_accounts.is_empty()
+            && self.blocked_accounts.contains(&(who.provider().clone(), who.subject().to_owned()))
     }
 
     /// Whom a refused person may ask, in the operator's words.
@@ -81,23 +119,60 @@ impl Admission {
     }
 }
 
+/// Mail domains, to be looked up: those by name at once, and those with `*.` one after the other.
+#[derive(Clone, Debug)]
+struct Domains {
+    exact: HashSet<String>,
+    below: Vec<EmailDomain>,
+}
+
+impl Domains {
+    fn new(domains: &[EmailDomain]) -> Self {
+        let (below, exact): (Vec<_>, Vec<_>) =
+            domains.iter().cloned().partition(|domain| domain.as_str().starts_with('*'));
+        Self { exact: exact.iter().map(|domain| domain.as_str().to_owned()).collect(), below }
+    }
+
+    fn hold(&self, email: &EmailAddress) -> bool {
+        self.exact.contains(email.domain()) || self.below.iter().any(|domain| domain.holds(email))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.below.is_empty()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
 
-    fn admission(allow: &[&str], deny: &[&str], blocked: &[&str]) -> Admission {
-        let domains = |names: &[&str]| names.iter().map(|name| EmailDomain::parse(name).unwrap()).collect();
-        Admission::new(&AdmissionSettings {
+    fn domains(names: &[&str]) -> Vec<EmailDomain> {
+        names.iter().map(|name| EmailDomain::parse(name).unwrap()).collect()
+    }
+
+    fn settings(allow: &[&str], deny: &[&str]) -> AdmissionSettings {
+        AdmissionSettings {
             allow: domains(allow),
             deny: domains(deny),
-            blocked: blocked.iter().map(|email| EmailAddress::parse(email).unwrap()).collect(),
-            contact: None,
-        })
+            providers: [(ProviderName::parse("okta").unwrap(), Vec::new())].into(),
+            ..AdmissionSettings::default()
+        }
+    }
+
+    fn admit(settings: &AdmissionSettings, who: &VerifiedIdentity) -> Result<(), NotAdmitted> {
+        let circumstances = Circumstances { client: Some([10, 1, 2, 3].into()), now: Timestamp::from_seconds(1000) };
+        Admission::new(settings).admit(who, &circumstances)
+    }
+
+    fn person(email: &str) -> VerifiedIdentity {
+        VerifiedIdentity::for_test("okta", "1", email)
     }
 
     #[test]
     fn people_are_admitted_by_exact_domain() {
-        let rules = admission(&["acme.com", "globex.com"], &["globex.com"], &["mallory@acme.com"]);
+        let blocked = vec![EmailAddress::parse("mallory@acme.com").unwrap()];
+        let rules = AdmissionSettings { blocked, ..settings(&["acme.com", "globex.com"], &["globex.com"]) };
         for (email, expected) in [
             ("ana@acme.com", Ok(())),
             ("ANA@ACME.COM", Ok(())),
@@ -107,14 +182,73 @@ mod tests {
             ("Mallory@acme.com", Err(NotAdmitted::Blocked)),
             ("no address", Err(NotAdmitted::NoEmail)),
         ] {
-            assert_eq!(rules.admit(&VerifiedIdentity::for_test("okta", "1", email)), expected, "{email}");
+            assert_eq!(admit(&rules, &person(email)), expected, "{email}");
+        }
+    }
+
+    #[test]
+    fn subdomains_count_only_when_they_are_written() {
+        let rules = settings(&["acme.com", "*.globex.com"], &["evil.globex.com", "*.evil.globex.com"]);
+        for (email, expected) in [
+            ("ana@globex.com", Err(NotAdmitted::Domain)),
+            ("ana@eu.globex.com", Ok(())),
+            ("ana@a.b.globex.com", Ok(())),
+            ("ana@evil.globex.com", Err(NotAdmitted::Domain)),
+            ("ana@a.evil.globex.com", Err(NotAdmitted::Domain)),
+            ("ana@eu.acme.com", Err(NotAdmitted::Domain)),
+        ] {
+            assert_eq!(admit(&rules, &person(email)), expected, "{email}");
         }
     }
 
     #[test]
     fn without_a_list_every_domain_but_the_denied_is_admitted() {
-        let rules = admission(&[], &["evil.test"], &[]);
-        assert_eq!(rules.admit(&VerifiedIdentity::for_test("okta", "1", "ana@any.example")), Ok(()));
-        assert_eq!(rules.admit(&VerifiedIdentity::for_test("okta", "1", "ana@evil.test")), Err(NotAdmitted::Domain));
+        let rules = settings(&[], &["evil.test"]);
+        assert_eq!(admit(&rules, &person("ana@any.example")), Ok(()));
+        assert_eq!(admit(&rules, &person("ana@evil.test")), Err(NotAdmitted::Domain));
+    }
+
+    #[test]
+    fn a58_a_provider_speaks_for_its_own_domains_even_when_they_changed_since_the_sign_in() {
+        let provider = |name: &str| ProviderName::parse(name).unwrap();
+        let providers =
+            [(provider("okta"), domains(&["acme.com"])), (provider("adfs"), domains(&["globex.com"]))].into();
+        let rules = AdmissionSettings { providers, ..settings(&[], &[]) };
+        for (name, email, expected) in [
+            ("okta", "ana@acme.com", Ok(())),
+            ("adfs", "ana@globex.com", Ok(())),
+            ("okta", "ana@globex.com", Err(NotAdmitted::Provider)),
+            ("adfs", "ana@acme.com", Err(NotAdmitted::Provider)),
+            ("gone", "ana@acme.com", Err(NotAdmitted::Provider)),
+        ] {
+            assert_eq!(admit(&rules, &VerifiedIdentity::for_test(name, "1", email)), expected, "{name} {email}");
+        }
+    }
+
+    #[test]
+    fn a58_an_account_is_blocked_at_its_provider_whatever_its_address() {
+        let okta = ProviderName::parse("okta").unwrap();
+        let mut rules = AdmissionSettings { blocked_accounts: vec![(okta, "00u1".into())], ..settings(&[], &[]) };
+        rules.providers.insert(ProviderName::parse("adfs").unwrap(), Vec::new());
+        let who = |provider, subject| VerifiedIdentity::for_test(provider, subject, "new.name@acme.com");
+        assert_eq!(admit(&rules, &who("okta", "00u1")), Err(NotAdmitted::Blocked));
+        assert_eq!(admit(&rules, &who("okta", "00u2")), Ok(()));
+        assert_eq!(admit(&rules, &who("adfs", "00u1")), Ok(()), "another person, by chance of the same name");
+    }
+
+    #[test]
+    fn a_condition_has_to_hold_and_what_cannot_be_told_does_not() {
+        for (text, expected) in [
+            ("email_domain == 'acme.com'", Ok(())),
+            ("cidr('10.0.0.0/8').containsIP(client_ip)", Ok(())),
+            ("time < timestamp('1970-01-02T00:00:00Z')", Ok(())),
+            ("'staff' in groups", Err(NotAdmitted::Condition)),
+            ("'x' in claims.missing", Err(NotAdmitted::Condition)),
+            ("!('x' in claims.missing)", Err(NotAdmitted::Condition)),
+        ] {
+            let require = Some(Condition::parse(text).unwrap());
+            let rules = AdmissionSettings { require, ..settings(&[], &[]) };
+            assert_eq!(admit(&rules, &person("ana@acme.com")), expected, "{text}");
+        }
     }
 }

@@ -41,7 +41,8 @@ fn inspect_request_line(line: &[u8]) -> Result<(), Malformed> {
     let (Some(method), Some(target), Some(version), None) = (method, target, version, parts.next()) else {
         return Err(Malformed::Head);
     };
-    let visible = target.iter().all(u8::is_ascii_graphic);
+    // A fragment is never sent (RFC 9112, section 3.2); others would end the target there.
+    let visible = target.iter().all(|b| b.is_ascii_graphic() && *b != b'#');
     if !is_token(method) || target.is_empty() || !visible || !matches!(version, b"HTTP/1.1" | b"HTTP/1.0") {
         return Err(Malformed::Head);
     }
@@ -180,6 +181,7 @@ mod tests {
             "GET /\u{e4} HTTP/1.1",
             "GET / http/1.1",
             "GET /a b HTTP/1.1",
+            "GET /a#/../b HTTP/1.1",
         ] {
             let head = format!("{line}\r\nHost: a\r\n\r\n");
             assert_eq!(inspect(head.as_bytes()), Err(Malformed::Head), "{line:?}");

@@ -2,6 +2,7 @@
 
 mod directory;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use url::Url;
@@ -11,6 +12,7 @@ pub use self::directory::{
     OrganizationName, OrganizationRule, ValueSource,
 };
 use super::{HostName, PathPattern, PublicOrigin};
+use crate::condition::Condition;
 use crate::email::{EmailAddress, EmailDomain};
 use crate::ids::ProviderName;
 use crate::secret::Secret;
@@ -91,6 +93,12 @@ pub struct AdmissionSettings {
     pub deny: Vec<EmailDomain>,
     /// People who may not.
     pub blocked: Vec<EmailAddress>,
+    /// Accounts that may not: the provider, and its name for them.
+    pub blocked_accounts: Vec<(ProviderName, String)>,
+    /// What has to hold of everybody.
+    pub require: Option<Condition>,
+    /// Who may speak for people here, each for its own domains alone; no domains means any.
+    pub providers: BTreeMap<ProviderName, Vec<EmailDomain>>,
     /// What a refused person reads about whom to ask; plain text.
     pub contact: Option<String>,
 }
@@ -153,6 +161,8 @@ pub struct RuleSettings {
     pub path: PathPattern,
     /// What they need.
     pub access: Access,
+    /// What has to hold of the person besides.
+    pub require: Option<Condition>,
 }
 
 /// What a path needs.
@@ -179,6 +189,28 @@ pub struct PortalLimits {
     pub upstream_idle: Duration,
     /// How long a WebSocket stays open with nothing going through it either way.
     pub websocket_idle: Duration,
+    /// How many requests one customer may make.
+    pub creations: Creations,
+    /// How many sign-ins one address may try.
+    pub sign_in_attempts: Option<Rate>,
+}
+
+/// How many requests one customer may make; `None` for any number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Creations {
+    /// In any 24 hours.
+    pub per_day: Option<u32>,
+    /// In any 60 seconds.
+    pub per_minute: Option<u32>,
+}
+
+/// So many in so much time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many; at least one.
+    pub times: u32,
+    /// In how much time.
+    pub per: Duration,
 }
 
 impl Default for PortalLimits {
@@ -189,6 +221,8 @@ impl Default for PortalLimits {
             upstream_response: Duration::from_secs(60),
             upstream_idle: Duration::from_secs(60),
             websocket_idle: Duration::from_secs(5 * 60),
+            creations: Creations::default(),
+            sign_in_attempts: None,
         }
     }
 }

@@ -9,13 +9,14 @@ use pingora::proxy::Session;
 use super::Gateway;
 use super::context::{Forwarding, RequestCtx};
 use super::same_origin::is_same_origin;
-use super::site::{NativePage, Site};
+use super::site::Site;
 use crate::clock::Stopwatch;
+use crate::limits::Counted;
 use crate::listener::head_guard;
 use crate::pages::{self, Wants};
-use crate::policy::{self, Decision, Permit};
+use crate::policy::{self, Circumstances, Decision, Permit};
 use crate::portal::{CanonicalRequest, Malformed, head, request};
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::{Later, Reason, Refusal};
 use crate::reply::Reply;
 use crate::session::cookie::{Presented, PresentedCookies};
 use crate::session::{CustomerSession, LiveSession, Lookup};
@@ -56,22 +57,22 @@ impl Gateway {
         if is_own(&request) {
             return self.serve_own(http, &request, &site, &visitor, ctx).await;
         }
-        let decision =
-            policy::decide(&request, site.access(request.decoded_path()), visitor.session.clone(), &site.admission);
-        let permit = match decision {
+        let demand = site.rules.demand(request.decoded_path());
+        let circumstances = self.circumstances(ctx);
+        let permit = match policy::decide(&request, demand, visitor.session.clone(), &site.admission, &circumstances) {
             Decision::Forward(permit) => permit,
             Decision::Deny => return Err(Reason::PathDenied.into()),
+            Decision::Closed => return Err(Reason::PathClosed.into()),
+            Decision::RuleNotMet => return Err(Reason::RuleNotMet.into()),
             Decision::NotAdmitted(reason) => {
-                if let Some(session) = &visitor.session {
+                if let Some(session) = visitor.session.as_ref().filter(|_| site.admission.has_ended(reason)) {
                     site.customers.leave(session.identity());
                 }
                 return Err(Reason::NotAdmitted(reason).into());
             }
+            Decision::Page(page) => return self.answer_for_jsm(page, &request, &site, &visitor, ctx).await,
             Decision::SignIn => return self.send_to_sign_in(&request, &site, &visitor, ctx).await,
         };
-        if let Some(page) = site.native_page(request.decoded_path()) {
-            return Ok(Verdict::Reply(Outcome::Answered, native_page(page, &site)));
-        }
         let headers = &http.req_header().headers;
         if (!request.is_safe() || request.is_websocket()) && !is_same_origin(headers, &site.settings.public_origin) {
             return Err(Reason::CrossOrigin.into());
@@ -79,7 +80,39 @@ impl Gateway {
         check_length(headers, &site)?;
         let customer_session = self.customer_session(&permit, &site, ctx).await?;
         site.upstream.make_ready().await.map_err(|_| Reason::UpstreamUnreachable)?;
-        Ok(Verdict::Forward(Box::new(Forwarding::new(permit, request, customer_session))))
+        // Last, so that nothing is counted that does not go on.
+        let counted = self.count_request(&request, &permit, &site).await?;
+        Ok(Verdict::Forward(Box::new(Forwarding { counted, ..Forwarding::new(permit, request, customer_session) })))
+    }
+
+    /// From where the visitor asks, and when.
+    pub(super) fn circumstances(&self, ctx: &RequestCtx) -> Circumstances {
+        Circumstances { client: ctx.exchange.client(), now: self.clock.now() }
+    }
+
+    /// Counts a call that makes a request at JSM, where the portal limits those.
+    async fn count_request(
+        &self,
+        request: &CanonicalRequest,
+        permit: &Permit,
+        site: &Site,
+    ) -> Result<Option<Counted>, Refusal> {
+        let (Some(creations), Some(jsm), Some(session)) = (&site.creations, site.rules.jsm(), permit.session()) else {
+            return Ok(None);
+        };
+        if !jsm.creates_request(request.method(), request.decoded_path()) {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        let counted = creations.count(session.identity(), now).await;
+        counted.map(Some).map_err(|failed| super::refuse::not_counted(&failed, now))
+    }
+
+    /// Counts an attempt to sign in, where the portal limits those of one address.
+    pub(super) fn count_attempt(&self, site: &Site, ctx: &RequestCtx) -> Result<(), Refusal> {
+        let (Some(attempts), Some(client)) = (&site.attempts, ctx.exchange.client()) else { return Ok(()) };
+        let now = self.clock.now();
+        attempts.note(client, now).map_err(|many| Reason::TooManySignIns(Later::new(many.until, now)).into())
     }
 
     /// The one reading of the request.
@@ -163,7 +196,7 @@ impl Gateway {
     }
 
     /// A navigation goes to sign in and comes back here; anything else is told to sign in, and loses nothing.
-    async fn send_to_sign_in(
+    pub(super) async fn send_to_sign_in(
         &self,
         request: &CanonicalRequest,
         site: &Arc<Site>,
@@ -174,6 +207,7 @@ impl Gateway {
         if !navigation || request.is_websocket() {
             return Err(Reason::SignInRequired.into());
         }
+        self.count_attempt(site, ctx)?;
         let next = NextUrl::parse(&request.target()).unwrap_or_else(|_| NextUrl::root());
         self.begin_sign_in(site, visitor, next, ctx).await
     }
@@ -195,11 +229,4 @@ fn check_length(headers: &HeaderMap, site: &Site) -> Result<(), Refusal> {
         return Err(Reason::BodyTooLarge.into());
     }
     Ok(())
-}
-
-fn native_page(page: NativePage, site: &Site) -> Reply {
-    match page {
-        NativePage::SignIn => Reply::see_other(&site.start_page()),
-        NativePage::SignOut => Reply::see_other("/.vestibule/sign-out"),
-    }
 }

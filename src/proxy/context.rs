@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::rewrite::BodyRewriter;
 use super::site::Site;
 use crate::clock::Stopwatch;
+use crate::limits::Counted;
 use crate::pages::Wants;
 use crate::policy::Permit;
 use crate::portal::CanonicalRequest;
@@ -45,6 +46,8 @@ pub struct Forwarding {
     pub customer_session: Option<Arc<CustomerSession>>,
     /// Whether the request was, or is about to be, sent a second time.
     pub repeat: Repeat,
+    /// What was counted for it, until the upstream says that it made nothing.
+    pub counted: Option<Counted>,
     /// Why it ends, when it ends badly.
     pub refusal: Option<Refusal>,
     /// How many connections to the upstream failed.
@@ -78,6 +81,7 @@ impl Forwarding {
             request,
             customer_session,
             repeat: Repeat::No,
+            counted: None,
             refusal: None,
             unreachable: 0,
             received: 0,

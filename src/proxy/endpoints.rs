@@ -42,10 +42,12 @@ impl Gateway {
         }
         match path {
             "/.vestibule/sign-in" if get => {
+                self.count_attempt(site, ctx)?;
                 let next = next_of(request).unwrap_or_else(|| start_of(site));
                 self.begin_sign_in(site, visitor, next, ctx).await
             }
             "/.vestibule/sign-in" if post => {
+                self.count_attempt(site, ctx)?;
                 let form = Form::read(http, self.limits.idle_time).await?;
                 self.choose(&form, site, visitor, ctx).await
             }

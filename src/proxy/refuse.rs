@@ -3,9 +3,11 @@
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::context::{RequestCtx, Stage};
+use crate::clock::Timestamp;
 use crate::customer::{BrokerFailed, CustomerFailed, DirectoryFailed, UpstreamFailed};
+use crate::limits::NotCounted;
 use crate::pages::{self, Actions, Explanation, Form, FormTargets, Language, LocalHref, Notice, Retry, Wants};
-use crate::refusal::{Blame, Offer, Reason, Refusal};
+use crate::refusal::{Blame, Later, Offer, Reason, Refusal};
 use crate::reply::Reply;
 use crate::sign_in::OidcRejected;
 use crate::sign_in::oidc::rejected::ProviderFault;
@@ -27,16 +29,18 @@ pub fn reply(refusal: &Refusal, ctx: &RequestCtx) -> Reply {
         let sign_in = matches!(reason.offer(), Offer::SignInAgain | Offer::RepeatSignIn)
             .then(|| LocalHref::parse("/.vestibule/sign-in").ok())
             .flatten();
-        return pages::refusal_json(reason.status(), reason.label(), sentence, request_id, sign_in.as_ref());
+        let (status, label, later) = (reason.status(), reason.label(), reason.later());
+        return pages::refusal_json(status, label, sentence, request_id, sign_in.as_ref(), later);
     }
     let host = ctx.site.as_ref().map(|site| site.settings.host.as_str().to_owned());
     let contact = ctx.site.as_ref().and_then(|site| site.admission.contact());
-    let contact = contact.filter(|_| matches!(reason, Reason::NotAdmitted(_)));
+    let contact = contact.filter(|_| reason.names_contact());
     let site = pages::Site { name: host.as_deref(), language };
     let notice = Notice {
         status: reason.status(),
         explanation: reason.explanation(),
         contact,
+        later: reason.later(),
         request_id,
         actions: actions(reason.offer()),
     };
@@ -66,6 +70,18 @@ pub fn customer_refusal(failed: &CustomerFailed) -> Refusal {
     let passing = !failed.is_about_the_account();
     let reason = Reason::CustomerSession { label: failed.reason(), passing, explanation: explain(failed) };
     Refusal::with_detail(reason, failed.to_string())
+}
+
+/// Why a request of a customer was not counted.
+pub fn not_counted(failed: &NotCounted, now: Timestamp) -> Refusal {
+    match failed {
+        NotCounted::TooMany { limit, until } => {
+            Reason::TooManyRequests { limit: *limit, later: Later::new(*until, now) }.into()
+        }
+        NotCounted::Log(failed) => {
+            Refusal::with_detail(Reason::SessionStore { label: failed.label }, failed.message.clone())
+        }
+    }
 }
 
 /// What went wrong between the visitor and the upstream.

@@ -6,9 +6,10 @@ use super::rewrite::{OriginRewriter, RewriterFailed};
 use super::upstream::{Upstream, UpstreamUnusable};
 use crate::clock::Clock;
 use crate::customer::CustomerSessions;
-use crate::policy::Admission;
-use crate::portal::HostName;
-use crate::portal::settings::{Access, CustomerSessionSettings, PortalSettings};
+use crate::limits::{Attempts, CreationLog, Creations};
+use crate::policy::{Admission, Rules};
+use crate::portal::settings::{CustomerSessionSettings, PortalSettings};
+use crate::portal::{HostName, JsmPaths};
 
 /// A portal, ready to serve.
 #[derive(Debug)]
@@ -17,6 +18,12 @@ pub struct Site {
     pub settings: PortalSettings,
     /// Who may be a customer.
     pub admission: Admission,
+    /// What paths demand.
+    pub rules: Rules,
+    /// Counts what customers make; `None` without a limit.
+    pub creations: Option<Creations>,
+    /// Counts who tries to sign in; `None` without a limit.
+    pub attempts: Option<Attempts>,
     /// Where requests go.
     pub upstream: Arc<Upstream>,
     /// Whose sessions are injected.
@@ -47,64 +54,38 @@ pub enum SiteFault {
     Rewriter(#[from] RewriterFailed),
 }
 
-/// Pages of JSM's own that have no meaning behind the gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NativePage {
-    /// JSM's sign-in, sign-up and password pages: the visitor is signed in by us.
-    SignIn,
-    /// JSM's sign-out: ours ends both sessions.
-    SignOut,
-}
-
 impl Site {
     /// Prepares a portal.
     ///
     /// # Errors
     /// When its upstream cannot be used.
-    pub fn new(settings: PortalSettings, customers: CustomerSessions, clock: Clock) -> Result<Self, SiteUnusable> {
+    pub fn new(
+        settings: PortalSettings,
+        customers: CustomerSessions,
+        log: Arc<dyn CreationLog>,
+        clock: Clock,
+    ) -> Result<Self, SiteUnusable> {
         let host = settings.host.clone();
         let unusable = |source: SiteFault| SiteUnusable { host: host.clone(), source };
         let upstream = Upstream::new(&settings.upstream, settings.limits, clock).map_err(|e| unusable(e.into()))?;
         let public = settings.public_origin.as_str();
         let to_public = OriginRewriter::new(upstream.origin(), public).map_err(|e| unusable(e.into()))?;
         let to_upstream = OriginRewriter::new(public, upstream.origin()).map_err(|e| unusable(e.into()))?;
+        let is_jsm = !matches!(settings.customer_session, CustomerSessionSettings::None);
+        let jsm = is_jsm.then(|| JsmPaths::new(settings.upstream.url.path()));
+        let limits = settings.limits.creations;
+        let counts = limits.per_day.or(limits.per_minute).is_some() && is_jsm;
         Ok(Self {
             admission: Admission::new(&settings.admission),
+            rules: Rules::new(&settings.rules, jsm),
+            creations: counts.then(|| Creations::new(settings.host.clone(), limits, log)),
+            attempts: settings.limits.sign_in_attempts.map(Attempts::new),
             upstream: Arc::new(upstream),
             customers,
             to_public,
             to_upstream,
             settings,
         })
-    }
-
-    /// What a path needs: the first rule that matches, else a session.
-    pub fn access(&self, decoded_path: &str) -> Access {
-        let rule = self.settings.rules.iter().find(|rule| rule.path.matches(decoded_path));
-        rule.map_or(Access::SignedIn, |rule| rule.access)
-    }
-
-    /// The page of JSM's own that stands at `decoded_path` and that we answer in its place.
-    pub fn native_page(&self, decoded_path: &str) -> Option<NativePage> {
-        if matches!(self.settings.customer_session, CustomerSessionSettings::None) {
-            return None;
-        }
-        let context = self.settings.upstream.url.path().trim_end_matches('/');
-        let path = decoded_path.strip_prefix(context)?.trim_end_matches('/');
-        match path {
-            "/servicedesk/customer/user/login"
-            | "/servicedesk/customer/user/signup"
-            | "/servicedesk/customer/user/forgotpassword"
-            | "/login.jsp"
-            | "/secure/ForgotLoginDetails.jspa"
-            | "/secure/Signup!default.jspa" => Some(NativePage::SignIn),
-            "/servicedesk/customer/user/logout"
-            | "/servicedesk/customer/logout"
-            | "/logout"
-            | "/secure/Logout.jspa"
-            | "/secure/Logout!default.jspa" => Some(NativePage::SignOut),
-            _ => None,
-        }
     }
 
     /// Where a visitor goes who asked for nothing in particular.

@@ -92,6 +92,31 @@ impl Gateway {
     }
 }
 
+impl Gateway {
+    /// A request that the upstream did not take does not count against the customer's limits; one whose answer nobody
+    /// waited for does.
+    pub(super) async fn settle_count(&self, status: StatusCode, goes_on: bool, ctx: &mut RequestCtx) {
+        let Some(forwarding) = ctx.forwarding() else { return };
+        if status.is_informational() || forwarding.repeat == Repeat::Due {
+            return;
+        }
+        if goes_on && !status.is_client_error() && !status.is_server_error() {
+            forwarding.counted = None;
+        } else {
+            self.take_back_count(ctx).await;
+        }
+    }
+
+    /// Nothing was made of the request.
+    pub(super) async fn take_back_count(&self, ctx: &mut RequestCtx) {
+        let Some(counted) = ctx.forwarding().and_then(|forwarding| forwarding.counted.take()) else { return };
+        let Some(creations) = ctx.site.as_ref().and_then(|site| site.creations.as_ref()) else { return };
+        if let Err(error) = creations.take_back(&counted).await {
+            tracing::warn!(%error, "a request that was not made counts all the same, after a restart");
+        }
+    }
+}
+
 /// Makes the head of an answer fit for the visitor, and decides whether its body is rewritten.
 pub fn prepare(visitor: &RequestHeader, response: &mut ResponseHeader, ctx: &mut RequestCtx) -> Result<()> {
     let request_id = ctx.exchange.request_id();

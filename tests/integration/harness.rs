@@ -27,6 +27,8 @@ pub struct Options {
     pub listen: String,
     /// Lines at the top level.
     pub top: String,
+    /// More of the portal's `admission`, from a comma on.
+    pub admission: String,
     /// More of `tls`, from a comma on.
     pub tls: String,
     /// The upstream's address.
@@ -42,6 +44,7 @@ impl Options {
             portal: "    customer_session: none\n    rules:\n      - { path: \"/public/**\", access: public }\n      - { path: \"/denied/**\", access: deny }\n".into(),
             listen: String::new(),
             top: String::new(),
+            admission: String::new(),
             tls: String::new(),
             upstream: format!("http://{upstream}"),
             clock: Clock::System,
@@ -102,9 +105,10 @@ impl TestGateway {
              label: Acme\n    email_domains: [acme.com, evil.test]\n\
              {top}\
              portals:\n  - host: localhost\n    upstream: \"{upstream}\"\n    sign_in: {{ providers: [acme] }}\n    \
-             admission: {{ email_domains: {{ allow: [acme.com] }} }}\n{portal}",
+             admission: {{ email_domains: {{ allow: [acme.com] }}{admission} }}\n{portal}",
             listen = options.listen,
             top = options.top,
+            admission = options.admission,
             tls = options.tls,
             upstream = options.upstream,
             portal = options.portal,

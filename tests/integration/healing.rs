@@ -289,7 +289,6 @@ async fn the_portals_own_sign_in_and_sign_out_pages_are_ours() {
     let browser = stage.sign_in("ana").await;
     for (path, to) in [
         ("/servicedesk/customer/user/login?destination=portals", "/servicedesk/customer/portals"),
-        ("/servicedesk/customer/user/signup", "/servicedesk/customer/portals"),
         ("/login.jsp", "/servicedesk/customer/portals"),
         ("/servicedesk/customer/user/logout?atl_token=x", "/.vestibule/sign-out"),
         ("/secure/Logout!default.jspa", "/.vestibule/sign-out"),

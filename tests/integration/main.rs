@@ -8,6 +8,7 @@ mod harness;
 mod node;
 mod recorder;
 
+mod admission;
 mod browser;
 mod certified_provider;
 mod companies;

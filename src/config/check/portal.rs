@@ -5,19 +5,18 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use super::provider::Claimed;
-use super::{Check, all, is_loopback, minutes, seconds};
-use crate::config::raw::{RawAdmission, RawChoose, RawPortal, RawPortalLimits, RawSignIn};
+use super::{Check, all, is_loopback};
+use crate::config::raw::{RawChoose, RawPortal, RawSignIn};
 use crate::config::tree::{Place, quote};
-use crate::email::{EmailAddress, EmailDomain};
 use crate::ids::ProviderName;
 use crate::listener::settings::ListenSettings;
-use crate::portal::settings::{
-    AdmissionSettings, CertificateAuthorities, Choose, PortalLimits, PortalSettings, SignInSettings, UpstreamSettings,
-};
+use crate::portal::settings::{CertificateAuthorities, Choose, PortalSettings, SignInSettings, UpstreamSettings};
 use crate::portal::{HostName, PublicOrigin};
 
+mod admission;
 mod customer;
 mod directory;
+mod limits;
 mod rules;
 
 impl Check<'_> {
@@ -49,11 +48,10 @@ impl Check<'_> {
             let place = place.index(index);
             let upstream = self.upstream(&place, raw, &hosts, listen);
             let sign_in = self.sign_in(&place.key("sign_in"), &raw.sign_in, claimed);
-            let speaks_for = speaks_for(&raw.sign_in, claimed);
-            let admission = self.admission(&place.key("admission"), raw.admission.as_ref(), speaks_for.as_deref());
+            let admission = self.admission(&place.key("admission"), raw, claimed);
             let customer_session = self.customer_session(&place, raw);
             let rules = self.rules(&place.key("rules"), raw.rules.as_deref().unwrap_or_default());
-            let limits = self.portal_limits(&place.key("limits"), raw.limits.as_ref());
+            let limits = self.portal_limits(&place.key("limits"), raw);
             let host = host.clone()?;
             Some(PortalSettings {
                 public_origin: PublicOrigin::new(&host, port),
@@ -151,110 +149,6 @@ impl Check<'_> {
         };
         Some(SignInSettings { providers: all(providers)?, choose })
     }
-
-    /// `speaks_for` are the domains that the portal's providers may speak for; `None` when that is any.
-    fn admission(
-        &mut self,
-        place: &Place<'_>,
-        raw: Option<&RawAdmission>,
-        speaks_for: Option<&[EmailDomain]>,
-    ) -> Option<AdmissionSettings> {
-        let Some(raw) = raw else { return Some(AdmissionSettings::default()) };
-        let domains = place.key("email_domains");
-        let (allow_place, deny_place) = (domains.key("allow"), domains.key("deny"));
-        let lists = raw.email_domains.as_ref();
-        let allow = self.domains(&allow_place, lists.and_then(|lists| lists.allow.as_deref()));
-        let deny = self.domains(&deny_place, lists.and_then(|lists| lists.deny.as_deref()));
-        for (index, domain) in deny.iter().flatten().enumerate() {
-            if allow.iter().flatten().any(|allowed| allowed == domain) {
-                let what = format!("{domain} is in email_domains.allow too");
-                self.fault(&deny_place.index(index), what, "keep it in one of the lists");
-            }
-        }
-        for (index, domain) in allow.iter().flatten().enumerate() {
-            if speaks_for.is_some_and(|domains| !domains.contains(domain)) {
-                let what = format!("no provider of this portal may speak for {domain}");
-                let cure = "add it to a provider's email_domains, or remove it here";
-                self.fault(&allow_place.index(index), what, cure);
-            }
-        }
-        let people = place.key("blocked_people");
-        let blocked: Vec<_> = raw
-            .blocked_people
-            .as_deref()
-            .unwrap_or_default()
-            .iter()
-            .enumerate()
-            .map(|(index, text)| self.email(&people.index(index), text))
-            .collect();
-        self.distinct(&people, &blocked);
-        let contact = match &raw.contact {
-            Some(text) => Some(self.text(&place.key("contact"), text, 500)?),
-            None => None,
-        };
-        Some(AdmissionSettings { allow: allow?, deny: deny?, blocked: all(blocked)?, contact })
-    }
-
-    fn email(&mut self, place: &Place<'_>, text: &str) -> Option<EmailAddress> {
-        match EmailAddress::parse(text) {
-            Ok(email) => Some(email),
-            Err(error) => {
-                self.fault(place, error.to_string(), "");
-                None
-            }
-        }
-    }
-
-    fn portal_limits(&mut self, place: &Place<'_>, raw: Option<&RawPortalLimits>) -> Option<PortalLimits> {
-        let nothing = RawPortalLimits::default();
-        let raw = raw.unwrap_or(&nothing);
-        let default = PortalLimits::default();
-        let body = self.size(&place.key("body"), raw.body.as_ref(), default.body, 1024..=10 * 1024 * 1024 * 1024);
-        let connect = self.duration(
-            &place.key("upstream_connect"),
-            raw.upstream_connect.as_ref(),
-            default.upstream_connect,
-            std::time::Duration::from_millis(100)..=minutes(1),
-        );
-        let response = self.duration(
-            &place.key("upstream_response"),
-            raw.upstream_response.as_ref(),
-            default.upstream_response,
-            seconds(1)..=minutes(60),
-        );
-        let idle = self.duration(
-            &place.key("upstream_idle"),
-            raw.upstream_idle.as_ref(),
-            default.upstream_idle,
-            seconds(1)..=minutes(60),
-        );
-        let websocket = self.duration(
-            &place.key("websocket_idle"),
-            raw.websocket_idle.as_ref(),
-            default.websocket_idle,
-            seconds(1)..=minutes(24 * 60),
-        );
-        Some(PortalLimits {
-            body: body?,
-            upstream_connect: connect?,
-            upstream_response: response?,
-            upstream_idle: idle?,
-            websocket_idle: websocket?,
-        })
-    }
-}
-
-/// The domains that a portal's providers may speak for; `None` when that is any, or cannot be told for a fault.
-fn speaks_for(sign_in: &RawSignIn, claimed: &Claimed) -> Option<Vec<EmailDomain>> {
-    let mut domains = Vec::new();
-    for name in &sign_in.providers {
-        let of_provider = claimed.get(name)?.as_ref()?;
-        if of_provider.is_empty() {
-            return None;
-        }
-        domains.extend(of_provider.iter().cloned());
-    }
-    (!domains.is_empty()).then_some(domains)
 }
 
 /// The portal that an upstream URL leads back to. On this machine many sites share one name, so there the port decides.

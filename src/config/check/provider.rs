@@ -25,17 +25,17 @@ impl Check<'_> {
             self.fault(place, "is empty", "name at least one identity provider");
         }
         let mut claimed = Claimed::new();
-        let mut owners: BTreeMap<EmailDomain, String> = BTreeMap::new();
+        let mut owners: Vec<(EmailDomain, String)> = Vec::new();
         let mut providers = Vec::new();
         for (name, raw) in raw {
             let place = place.key(name);
             let domains = self.domains(&place.key("email_domains"), raw.email_domains.as_deref());
             for (index, domain) in domains.iter().flatten().enumerate() {
-                if let Some(owner) = owners.get(domain).filter(|owner| *owner != name) {
-                    let what = format!("the provider \"{owner}\" speaks for {domain} already");
+                if let Some((of, owner)) = owners.iter().find(|(of, owner)| owner != name && of.overlaps(domain)) {
+                    let what = format!("the provider \"{owner}\" speaks for {of} already");
                     self.fault(&place.key("email_domains").index(index), what, "a domain has one provider");
                 }
-                owners.insert(domain.clone(), name.clone());
+                owners.push((domain.clone(), name.clone()));
             }
             claimed.insert(name.clone(), domains.clone());
             providers.push(self.provider(&place, name, raw, domains));
@@ -53,7 +53,6 @@ impl Check<'_> {
             Err(error) => {
                 let cure = match text.rsplit_once('@') {
                     Some((_, domain)) if !domain.is_empty() => format!("write \"{domain}\""),
-                    _ if text.starts_with("*.") => "subdomains are listed one by one".to_owned(),
                     _ => String::new(),
                 };
                 self.fault(&place.index(index), error.to_string(), cure);

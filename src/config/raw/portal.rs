@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{DurationText, RawSecret, SizeText};
+use super::{DurationText, RateText, RawSecret, SizeText};
 
 /// One portal.
 #[derive(Deserialize, JsonSchema)]
@@ -61,22 +61,41 @@ pub(in crate::config) enum RawChoose {
 pub(in crate::config) struct RawAdmission {
     /// By mail domain.
     pub email_domains: Option<RawDomains>,
+    /// A condition that has to hold of everybody, in a part of CEL: see [Conditions](#conditions).
+    #[schemars(example = "\"support\" in claims.department", extend("x-lines" = true))]
+    pub require: Option<String>,
     /// E-mail addresses of people who are not let in.
     #[schemars(extend("default" = []))]
     pub blocked_people: Option<Vec<String>>,
+    /// Accounts that are not let in, whatever their address is.
+    #[schemars(extend("default" = []))]
+    pub blocked_accounts: Option<Vec<RawAccount>>,
     /// What refused people read about whom to ask: plain text.
     #[schemars(extend("x-lines" = true))]
     pub contact: Option<String>,
+}
+
+/// An account at an identity provider.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawAccount {
+    /// The provider, by its name below `identity_providers`.
+    #[schemars(example = "acme-okta")]
+    pub provider: String,
+    /// The provider's name for the account: `sub` of OpenID Connect.
+    #[schemars(example = "00u1abcd")]
+    pub subject: String,
 }
 
 /// By mail domain.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct RawDomains {
-    /// Domains that are let in, exactly as listed. An empty list means every domain that the provider may speak for.
+    /// Domains that are let in, exactly as listed; `*.acme.com` means the subdomains of `acme.com`, and not itself. An empty
+    /// list means every domain that the provider may speak for.
     #[schemars(extend("default" = []))]
     pub allow: Option<Vec<String>>,
-    /// Domains that are not let in.
+    /// Domains that are not let in, in the same form.
     #[schemars(extend("default" = []))]
     pub deny: Option<Vec<String>>,
 }
@@ -227,6 +246,9 @@ pub(in crate::config) struct RawRule {
     /// What they need.
     #[schemars(example = &"signed_in")]
     pub access: RawAccess,
+    /// A condition that has to hold of the person who is signed in: see [Conditions](#conditions).
+    #[schemars(example = "\"vip\" in groups", extend("x-lines" = true))]
+    pub require: Option<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -259,4 +281,13 @@ pub(in crate::config) struct RawPortalLimits {
     /// How long a WebSocket stays open with nothing going through it either way.
     #[schemars(extend("default" = "5m"))]
     pub websocket_idle: Option<DurationText>,
+    /// How many requests one customer may make in any 24 hours. Without it, any number.
+    #[schemars(example = 50)]
+    pub requests_per_customer_per_day: Option<u32>,
+    /// How many requests one customer may make in any 60 seconds. Without it, any number.
+    #[schemars(example = 5)]
+    pub requests_per_customer_per_minute: Option<u32>,
+    /// How often one address may begin a sign-in, such as `20/min`. Without it, any number. A whole /64 of IPv6 is one address.
+    #[schemars(example = "20/min")]
+    pub sign_in_attempts_per_address: Option<RateText>,
 }

@@ -13,8 +13,19 @@ use crate::email::EmailAddress;
 use crate::portal::settings::OnLeave;
 use crate::sign_in::VerifiedIdentity;
 
-/// Whether a person is admitted to the portal today.
-pub type IsAdmitted<'a> = &'a (dyn Fn(&VerifiedIdentity) -> bool + Send + Sync);
+/// How a person stands with the portal today.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// They are admitted.
+    Admitted,
+    /// Their admission has ended.
+    Ended,
+    /// That depends on where they come from, or when.
+    Untold,
+}
+
+/// Tells how people stand.
+pub type Stands<'a> = &'a (dyn Fn(&VerifiedIdentity) -> Standing + Send + Sync);
 
 /// One thing that would change for a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +88,7 @@ impl Directory {
     /// When the ledger cannot be read. What fails for one person is told with that person.
     pub async fn sync(
         &self,
-        is_admitted: IsAdmitted<'_>,
+        stands: Stands<'_>,
         dry_run: bool,
         per_person: std::time::Duration,
     ) -> Result<SyncOutcome, DirectoryFailed> {
@@ -86,8 +97,11 @@ impl Directory {
         let mut outcome = SyncOutcome { portal: self.portal.to_string(), known: 0, unreadable, people: Vec::new() };
         for person in here {
             outcome.known = outcome.known.saturating_add(1);
-            let admitted = is_admitted(&person.identity);
-            let changes = if admitted { self.planned_for_customer(&person) } else { self.planned_for_leaver(&person) };
+            let (admitted, changes) = match stands(&person.identity) {
+                Standing::Admitted => (true, self.planned_for_customer(&person)),
+                Standing::Ended => (false, self.planned_for_leaver(&person)),
+                Standing::Untold => continue,
+            };
             if changes.is_empty() {
                 continue;
             }

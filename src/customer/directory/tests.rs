@@ -476,7 +476,10 @@ async fn a_comparison_tells_what_would_change_and_changes_it() {
         ..stage.settings()
     };
     let directory = stage.directory(others);
-    let acme = |who: &VerifiedIdentity| who.email().is_some_and(|email| email.domain() == "acme.com");
+    let acme = |who: &VerifiedIdentity| match who.email().is_some_and(|email| email.domain() == "acme.com") {
+        true => Standing::Admitted,
+        false => Standing::Ended,
+    };
     let calls = stage.jsm.all_calls();
     let planned = directory.sync(&acme, true, Duration::from_secs(20)).await.unwrap();
     assert_eq!((planned.known, planned.people.len(), stage.jsm.all_calls()), (2, 2, calls), "nobody was called");

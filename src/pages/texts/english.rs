@@ -39,6 +39,7 @@ pub(super) static TEXTS: Texts = Texts {
     refusal: RefusalFrameTexts {
         contact: "Whom to ask",
         reference: "Reference",
+        later: "Try again after",
         retry: "Try again",
         another_account: "Sign in as somebody else",
         start: "Go to the start page",
@@ -220,6 +221,12 @@ fn explain(what: Explanation) -> RefusalTexts {
             "Too many requests came from you or your network in a short time.",
             "Please wait a minute and try again.",
         ),
+        E::RequestLimit => (
+            "Not so many requests at once",
+            "You have sent as many requests as this portal takes from one person in this time, so this one was not sent.",
+            "Nothing is lost: go back to the form with your browser’s Back button, keep what you wrote, and send it again \
+             later.",
+        ),
         E::UnknownHost => (
             "There is no portal here",
             "This address does not belong to any portal that we know.",
@@ -234,6 +241,16 @@ fn explain(what: Explanation) -> RefusalTexts {
             "This page is closed",
             "This part of the portal is open to nobody from here.",
             "Go to the start page to find what you need.",
+        ),
+        E::NotForYou => (
+            "This part is not open to you",
+            "You are signed in, but this part of the portal is for other people.",
+            "If you have another account, sign in with that one. Otherwise ask the people who run this portal for access.",
+        ),
+        E::NoAccountsHere => (
+            "You need no password here",
+            "This portal has no accounts and no passwords of its own: you sign in with the account of your organisation.",
+            "Go to the start page to sign in. If you forgot your password, or have no account, ask your organisation.",
         ),
         E::MethodNotAllowed => (
             "This does not work here",

@@ -41,6 +41,9 @@ impl Gateway {
         let query = request.query().unwrap_or_default();
         let outcome = self.sign_in.callback(at(site), provider, query, browser_of(visitor)).await;
         ctx.exchange.took(Step::SignIn, watch.elapsed());
+        if !matches!(outcome, Callback::SignedIn { .. }) {
+            self.count_attempt(site, ctx)?;
+        }
         match outcome {
             // Tabs that expired together sign in together: the first one opens the session for all.
             Callback::SignedIn { identity, next, .. } if self.was_faster(visitor, &identity) => {
@@ -91,8 +94,10 @@ impl Gateway {
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
         let provider = identity.provider().clone();
-        if let Err(reason) = site.admission.admit(&identity) {
-            site.customers.leave(&identity);
+        if let Err(reason) = site.admission.admit(&identity, &self.circumstances(ctx)) {
+            if site.admission.has_ended(reason) {
+                site.customers.leave(&identity);
+            }
             self.metrics.sign_in_ended(provider.as_str(), reason.reason());
             return Err(Reason::NotAdmitted(reason).into());
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::email::EmailDomain;
+use crate::limits::Limit;
 use crate::policy::NotAdmitted;
 use crate::portal::Malformed;
 use crate::random::NoRandomness;
@@ -27,7 +28,15 @@ fn plain() -> Vec<Refusal> {
         Malformed::Connection,
         Malformed::Expectation,
     ];
-    let not_admitted = [NotAdmitted::NoEmail, NotAdmitted::EmailUnverified, NotAdmitted::Domain, NotAdmitted::Blocked];
+    let not_admitted = [
+        NotAdmitted::Provider,
+        NotAdmitted::NoEmail,
+        NotAdmitted::EmailUnverified,
+        NotAdmitted::Domain,
+        NotAdmitted::Blocked,
+        NotAdmitted::Condition,
+    ];
+    let later = Later::new(Timestamp::from_seconds(60), Timestamp::from_seconds(0));
     let others = [
         Reason::HeadTooLarge,
         Reason::BodyTooLarge,
@@ -35,6 +44,12 @@ fn plain() -> Vec<Refusal> {
         Reason::NoSuchEndpoint,
         Reason::SignInRequired,
         Reason::PathDenied,
+        Reason::PathClosed,
+        Reason::AccountPage,
+        Reason::RuleNotMet,
+        Reason::TooManyRequests { limit: Limit::Day, later },
+        Reason::TooManyRequests { limit: Limit::Minute, later },
+        Reason::TooManySignIns(later),
         Reason::CrossOrigin,
         Reason::SignInLoop,
         Reason::NotSent,

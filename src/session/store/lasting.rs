@@ -14,6 +14,8 @@ pub enum Shelf {
     People = 1,
     /// Whose an account at an upstream is.
     Accounts = 2,
+    /// When a person made their latest requests.
+    Creations = 3,
 }
 
 /// One record put in a place, or taken from it.

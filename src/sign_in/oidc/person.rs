@@ -20,7 +20,10 @@ use crate::ids::ProviderName;
 /// Groups that are kept of one person.
 const MOST_GROUPS: usize = 1000;
 
-/// Characters that are kept of a name, a group and the like.
+/// Bytes of a group's name; those of directories are long.
+const LONGEST_GROUP: usize = 1024;
+
+/// Characters that are kept of a name and the like.
 const LONGEST_TEXT: usize = 256;
 
 /// How a provider's claims are read.
@@ -134,13 +137,19 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// Group names: an array of strings, or one string.
+/// Group names: an array of strings, or one string. None at all where one could not be kept: conditions may ask who is *not*
+/// in a group.
 fn groups(claim: Option<&Value>) -> Vec<String> {
-    match claim {
-        Some(Value::Array(groups)) => groups.iter().filter_map(exact).take(MOST_GROUPS).collect(),
-        Some(one) => exact(one).into_iter().collect(),
-        None => Vec::new(),
-    }
+    let named = match claim {
+        Some(Value::Array(groups)) => groups.iter().map(scalar).collect(),
+        Some(one) => scalar(one).map(|one| vec![one]),
+        None => None,
+    };
+    let fits =
+        |groups: &Vec<String>| groups.len() <= MOST_GROUPS && groups.iter().all(|name| name.len() <= LONGEST_GROUP);
+    let mut groups = named.filter(fits).unwrap_or_default();
+    groups.retain(|name| !name.is_empty());
+    groups
 }
 
 #[cfg(test)]
@@ -223,11 +232,16 @@ mod tests {
         });
         let who = establish(claims, None, EmailTrust::AsClaimed, &[]).unwrap();
         assert_eq!(who.display_name.as_deref(), Some("AnaLima"));
-        assert_eq!(who.groups, ["a", "b"]);
+        assert_eq!(who.groups, ["a", "1", "b"]);
         assert_eq!((who.provider_session.as_deref(), who.acr.as_deref()), (Some("s1"), Some("mfa")));
         assert_eq!(who.authenticated_at, Timestamp::from_seconds(1000));
         let one = establish(json!({"groups": "staff"}), None, EmailTrust::AsClaimed, &[]).unwrap();
         assert_eq!(one.groups, ["staff"]);
+        let many: Vec<String> = (0..1001).map(|n| n.to_string()).collect();
+        for groups in [json!(many), json!(["a", "x".repeat(1025)]), json!(["a", {"b": 1}]), json!(["a", null])] {
+            let who = establish(json!({"groups": groups}), None, EmailTrust::AsClaimed, &[]).unwrap();
+            assert!(who.groups.is_empty(), "all or none: a condition may ask for one that was left out");
+        }
     }
     #[test]
     fn claims_are_kept_whole_or_not_at_all() {

@@ -43,11 +43,14 @@ async fn pages_of_the_demo_and_of_bad_days() {
     // Pages that are closed, and pages that are not there.
     assert_eq!(browser.open(&format!("{}/secure/admin/ViewApplicationProperties.jspa", world.origin())).await, 403);
     browser.picture("closed", &ALL_LOOKS).await;
+    assert_eq!(browser.open(&format!("{}/servicedesk/customer/user/signup", world.origin())).await, 403);
+    browser.sees(Thing::Heading("You need no password here")).await;
+    browser.picture("no-accounts-here", &ALL_LOOKS).await;
     assert_eq!(browser.open(&format!("{}/.vestibule/nothing", world.origin())).await, 404);
     browser.picture("not-found", &ALL_LOOKS).await;
     assert_eq!(browser.open(&format!("{}/a%2fb", world.origin())).await, 400);
     browser.picture("bad-request", &ALL_LOOKS).await;
-    quiet(&mut browser, &[403, 404, 400]).await;
+    quiet(&mut browser, &[403, 403, 404, 400]).await;
 
     browser.open(&format!("{}/.vestibule/sign-out", world.origin())).await;
     browser.click(Thing::Button("Sign out")).await;

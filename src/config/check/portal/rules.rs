@@ -33,7 +33,14 @@ impl Check<'_> {
                 RawAccess::SignedIn => Access::SignedIn,
                 RawAccess::Deny => Access::Deny,
             };
-            rules.push(path.map(|path| RuleSettings { path, access }));
+            let require_place = place.index(index).key("require");
+            let require = self.condition(&require_place, raw.require.as_ref());
+            if raw.require.is_some() && access != Access::SignedIn {
+                let what = "is asked of nobody: only those who are signed in can meet a condition";
+                self.fault(&require_place, what, "write access: signed_in, or remove it");
+            }
+            let rule = path.zip(require).map(|(path, require)| RuleSettings { path, access, require });
+            rules.push(rule);
         }
         all(rules)
     }

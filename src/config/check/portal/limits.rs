@@ -1,0 +1,79 @@
+//! Sizes, times and counts of a portal.
+
+use std::time::Duration;
+
+use crate::config::check::{Check, minutes, seconds};
+use crate::config::raw::{RawPortal, RawPortalLimits};
+use crate::config::tree::Place;
+use crate::portal::settings::{Creations, PortalLimits};
+
+/// The moments of so many requests are kept for each customer.
+const MOST_CREATIONS: u32 = 1000;
+
+/// More than that would be no limit.
+const MOST_ATTEMPTS: u32 = 100_000;
+
+impl Check<'_> {
+    pub(super) fn portal_limits(&mut self, place: &Place<'_>, portal: &RawPortal) -> Option<PortalLimits> {
+        let nothing = RawPortalLimits::default();
+        let raw = portal.limits.as_ref().unwrap_or(&nothing);
+        let default = PortalLimits::default();
+        let body = self.size(&place.key("body"), raw.body.as_ref(), default.body, 1024..=10 * 1024 * 1024 * 1024);
+        let connect = self.duration(
+            &place.key("upstream_connect"),
+            raw.upstream_connect.as_ref(),
+            default.upstream_connect,
+            Duration::from_millis(100)..=minutes(1),
+        );
+        let response = self.duration(
+            &place.key("upstream_response"),
+            raw.upstream_response.as_ref(),
+            default.upstream_response,
+            seconds(1)..=minutes(60),
+        );
+        let idle = self.duration(
+            &place.key("upstream_idle"),
+            raw.upstream_idle.as_ref(),
+            default.upstream_idle,
+            seconds(1)..=minutes(60),
+        );
+        let websocket = self.duration(
+            &place.key("websocket_idle"),
+            raw.websocket_idle.as_ref(),
+            default.websocket_idle,
+            seconds(1)..=minutes(24 * 60),
+        );
+        let creations = self.creations(place, portal, raw);
+        let sign_in_attempts = self.rate(
+            &place.key("sign_in_attempts_per_address"),
+            raw.sign_in_attempts_per_address.as_ref(),
+            MOST_ATTEMPTS,
+        );
+        Some(PortalLimits {
+            body: body?,
+            upstream_connect: connect?,
+            upstream_response: response?,
+            upstream_idle: idle?,
+            websocket_idle: websocket?,
+            creations: creations?,
+            sign_in_attempts: sign_in_attempts?,
+        })
+    }
+
+    fn creations(&mut self, place: &Place<'_>, portal: &RawPortal, raw: &RawPortalLimits) -> Option<Creations> {
+        let mut limit = |key: &str, given: Option<u32>| {
+            let place = place.key(key);
+            if given.is_some() && portal.customer_session.none.is_some() {
+                let what = "counts nothing: with customer_session none, no customer makes requests";
+                self.fault(&place, what, "remove it");
+            }
+            match given {
+                Some(given) => self.count(&place, Some(given), given, 1..=MOST_CREATIONS).map(Some),
+                None => Some(None),
+            }
+        };
+        let per_day = limit("requests_per_customer_per_day", raw.requests_per_customer_per_day);
+        let per_minute = limit("requests_per_customer_per_minute", raw.requests_per_customer_per_minute);
+        Some(Creations { per_day: per_day?, per_minute: per_minute? })
+    }
+}
