@@ -264,8 +264,6 @@ fn the_designed_file_names_what_is_not_built() {
         "identity_providers.globex-adfs.saml: saml",
         "identity_providers.github.oauth2: oauth2",
         "portals[0].customer_session.cloud_saml: cloud_saml",
-        "portals[0].directory.organizations: organizations",
-        "portals[0].directory.on_leave: on_leave",
         "portals[0].second_factor: second_factor",
         "telemetry.audit: audit",
         "telemetry.traces: traces",
