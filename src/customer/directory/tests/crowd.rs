@@ -6,18 +6,21 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
-use tokio::sync::Mutex as AsyncMutex;
 
 use super::*;
-use crate::clock::Stopwatch;
 
 const PEOPLE: usize = 1000;
 const CONCURRENCY: usize = 6;
 
-/// Lets a number of calls through in each second; the others are told to come back in the next.
+/// Every so many calls that are served, some are told to come back later.
+const BURST: usize = 150;
+/// So many.
+const REFUSED: usize = 3;
+
+#[derive(Debug, Default)]
 struct Limiter {
-    window: AsyncMutex<(Stopwatch, usize)>,
-    per_window: usize,
+    /// Calls of this round, refused ones among them.
+    round: Mutex<usize>,
     now: AtomicUsize,
     most: AtomicUsize,
     refused: AtomicUsize,
@@ -28,19 +31,16 @@ async fn limit(State(limiter): State<Arc<Limiter>>, request: Request, next: Next
     let now = limiter.now.fetch_add(1, Ordering::SeqCst) + 1;
     limiter.most.fetch_max(now, Ordering::SeqCst);
     let passes = {
-        let mut window = limiter.window.lock().await;
-        if window.0.elapsed() > Duration::from_secs(1) {
-            *window = (Stopwatch::start(), 0);
-        }
-        window.1 += 1;
-        window.1 <= limiter.per_window
+        let mut round = limiter.round.lock().unwrap();
+        *round = if *round >= BURST + REFUSED { 1 } else { *round + 1 };
+        *round <= BURST
     };
     let answer = if passes {
         limiter.served.fetch_add(1, Ordering::SeqCst);
         next.run(request).await
     } else {
         limiter.refused.fetch_add(1, Ordering::SeqCst);
-        (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")], "").into_response()
+        (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "0")], "").into_response()
     };
     limiter.now.fetch_sub(1, Ordering::SeqCst);
     answer
@@ -48,14 +48,7 @@ async fn limit(State(limiter): State<Arc<Limiter>>, request: Request, next: Next
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_first_sign_ins_at_once_are_served_or_told_to_come_back() {
-    let limiter = Arc::new(Limiter {
-        window: AsyncMutex::new((Stopwatch::start(), 0)),
-        per_window: 400,
-        now: AtomicUsize::new(0),
-        most: AtomicUsize::new(0),
-        refused: AtomicUsize::new(0),
-        served: AtomicUsize::new(0),
-    });
+    let limiter = Arc::<Limiter>::default();
     let layer = from_fn_with_state(Arc::clone(&limiter), limit);
     let stage = Stage::with(|router| router.layer(layer), sessions_in_memory(Clock::manual(NOW))).await;
     let directory = Arc::new(stage.directory_of("support.acme.com", stage.settings(), CONCURRENCY));
