@@ -85,12 +85,14 @@ async fn serve(world: &World, arguments: &DemoArguments) -> ExitCode {
         "\n  open      {origin}/servicedesk/customer/portals\n  \
          be        (the sign-in page asks for no password)\n{people}\n  \
          metrics   http://{admin}/metrics\n  \
-         JSM       {jsm} (the look-alike itself; its people log in with a password there)\n  \
+         JSM       {jsm} (the look-alike of Data Center itself; its people log in with a password there)\n  \
+         Cloud     {cloud} (the look-alike of JSM Cloud, with people of its own)\n  \
          stop      Ctrl-C\n\n  \
          The browser warns about the certificate until {certificates}/demo-ca.pem is trusted.\n",
         origin = world.origin(),
         people = people.join("\n"),
         jsm = world.jsm.base_url(),
+        cloud = world.cloud.jsm.base_url(),
         certificates = arguments.certificates.display(),
     ));
     match tokio::signal::ctrl_c().await {

@@ -5,12 +5,9 @@
 //! customer nothing but their own requests. Switches and faults make it behave as sites do on a bad day.
 
 mod accounts;
-mod assets;
 mod attachments;
 mod counters;
-mod faults;
 mod guard;
-mod html;
 mod login;
 mod models;
 mod organizations;
@@ -18,7 +15,6 @@ mod pages;
 mod paging;
 mod people;
 mod platform;
-mod problem;
 mod requests;
 mod service_desk;
 mod sessions;
@@ -34,17 +30,17 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, any, delete, get, post, put};
-use tokio::sync::watch;
 
 pub use self::accounts::{Directory, User};
-pub use self::faults::{Fault, FaultKind, Gate};
 pub use self::requests::{Attachment, Comment, CustomerRequest};
 pub use self::sessions::COOKIES_OF_A_SESSION;
 pub use self::state::{Captcha, Switches};
 
-use self::faults::Gates;
 use self::problem::Problem;
 use self::state::State;
+use super::jsm::faults::BadDays;
+pub use super::jsm::faults::{Fault, FaultKind, Gate};
+use super::jsm::{assets, html, problem};
 use crate::clock::{Clock, Timestamp};
 use crate::random::{NoRandomness, Random};
 use crate::secret::Secret;
@@ -66,8 +62,7 @@ struct Shared {
     clock: Clock,
     random: Random,
     state: Mutex<State>,
-    gates: watch::Sender<Gates>,
-    changed: watch::Sender<u64>,
+    days: BadDays,
     service_password: Secret,
     service_token: Secret,
 }
@@ -84,9 +79,8 @@ impl JsmDataCenter {
         let service_password = Secret::generated(random.token()?);
         let service_token = Secret::generated(random.token()?);
         let state = State::seeded(&service_password, &service_token);
-        let (gates, changed) = (watch::channel(Gates::default()).0, watch::channel(0).0);
-        let state = Mutex::new(state);
-        let shared = Shared { clock, random, state, gates, changed, service_password, service_token };
+        let (state, days) = (Mutex::new(state), BadDays::default());
+        let shared = Shared { clock, random, state, days, service_password, service_token };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -117,14 +111,22 @@ impl JsmDataCenter {
 
     /// Waits until `found` gives something; asks again whenever an exchange has begun or ended.
     pub async fn wait_for<T>(&self, mut found: impl FnMut(&Self) -> Option<T>) -> T {
-        let mut changes = self.shared.changed.subscribe();
-        loop {
-            changes.borrow_and_update();
-            if let Some(thing) = found(self) {
-                return thing;
-            }
-            let _ = changes.changed().await; // the sender lives as long as `self`
-        }
+        self.shared.days.wait_for(|| found(self)).await
+    }
+
+    /// Replaces the faults; none of them is how it behaves well.
+    pub fn set_faults(&self, faults: Vec<Fault>) {
+        self.shared.days.set_faults(faults);
+    }
+
+    /// Holds every call whose path begins with `path`, before it has any effect.
+    pub fn hold(&self, path: &str) -> Gate {
+        self.shared.days.hold(path)
+    }
+
+    /// How many calls are being held now.
+    pub fn held(&self) -> usize {
+        self.shared.days.held()
     }
 
     /// The site as a router, for [`Server::start`](super::server::Server::start).
@@ -204,7 +206,7 @@ impl JsmDataCenter {
     }
 
     fn tell(&self) {
-        self.shared.changed.send_modify(|count| *count = count.wrapping_add(1));
+        self.shared.days.tell();
     }
 }
 

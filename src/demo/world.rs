@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::certificates::{CertificateError, DemoAuthority};
+use super::cloud_site::{CloudSite, NoCloudSite};
 use super::jsm_datacenter::JsmDataCenter;
 use super::openid_provider::{Client, ClientAuthentication, OpenIdProvider, Settings};
 use super::recorder::Recorder;
@@ -67,6 +68,8 @@ pub enum WorldFailed {
     #[error("a demo server cannot listen: {0}")]
     Listen(#[from] io::Error),
     #[error(transparent)]
+    Cloud(#[from] NoCloudSite),
+    #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
     #[error("the demo's own configuration is wrong:\n{0}")]
     Config(#[from] Faults),
@@ -74,15 +77,17 @@ pub enum WorldFailed {
     Gateway(#[from] StartFailed),
 }
 
-/// A gateway with an identity provider and a JSM look-alike.
+/// A gateway with an identity provider and look-alikes of JSM.
 pub struct World {
     /// The gateway.
     pub app: App,
     /// The built-in provider, when it is used.
     pub provider: Option<OpenIdProvider>,
-    /// The look-alike.
+    /// The look-alike of JSM Data Center.
     pub jsm: JsmDataCenter,
-    /// What the look-alike received, byte for byte.
+    /// The look-alike of JSM Cloud, furnished for the demo.
+    pub cloud: CloudSite,
+    /// What the look-alike of Data Center received, byte for byte.
     pub recorder: Option<Recorder>,
     /// The authority that vouches for every certificate here (PEM).
     pub authority_pem: String,
@@ -106,6 +111,8 @@ impl World {
         let jsm = JsmDataCenter::new(clock.clone(), random.clone())?;
         let recorder = (settings.recorded > 0).then(|| Recorder::keeping(settings.recorded));
         let tls = jsm_certificate.server_config()?;
+        let cloud = CloudSite::start(Some(tls.clone()), None, clock.clone(), random.clone()).await?;
+        cloud.furnish()?;
         let server = Server::start(jsm.router(), any_port(), Some(tls), recorder.clone()).await?;
         let jsm_url = format!("https://{}", server.addr());
         jsm.set_base_url(&jsm_url);
@@ -151,7 +158,7 @@ impl World {
             provider
         });
         let authority_pem = authority.certificate_pem().to_owned();
-        Ok(Self { app, provider, jsm, recorder, authority_pem, config, servers })
+        Ok(Self { app, provider, jsm, cloud, recorder, authority_pem, config, servers })
     }
 
     /// `https://localhost:PORT`.
@@ -162,6 +169,7 @@ impl World {
     /// Lets requests in flight finish, then stops everything.
     pub async fn stop(self) {
         self.app.drain().await;
+        self.cloud.stop().await;
         for server in self.servers {
             server.stop().await;
         }

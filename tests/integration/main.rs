@@ -3,6 +3,8 @@
 #![allow(missing_docs, clippy::missing_panics_doc, reason = "tests")]
 
 mod child;
+#[path = "../contract/mod.rs"]
+mod contract;
 mod frames;
 mod harness;
 mod node;
@@ -21,6 +23,7 @@ mod healing;
 mod http2;
 mod kill;
 mod process;
+mod public_clients;
 mod saml_verify;
 mod secrecy;
 mod smuggling;

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::{Multipart, Path, Query, State as Shared};
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
 use http::{StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,8 +14,9 @@ use super::paging::{PageQuery, page};
 use super::problem::Problem;
 use super::requests::{Attachment, date_json};
 use super::service_desk::visible_desk;
-use super::state::{State, TemporaryFile};
+use super::state::State;
 use crate::clock::Timestamp;
+use crate::demo::jsm::upload::{TemporaryFile, file_of};
 
 impl State {
     /// Attaches temporary files of that person to their request.
@@ -66,22 +66,6 @@ impl State {
     }
 }
 
-/// A file of a form; `None` for a file field that was left empty.
-pub(super) async fn file_of(
-    field: axum::extract::multipart::Field<'_>,
-    owner: &str,
-) -> Result<Option<TemporaryFile>, Problem> {
-    let name = field.file_name().unwrap_or_default().to_owned();
-    let media_type = field.content_type().unwrap_or("application/octet-stream").to_owned();
-    let bytes: Bytes = field.bytes().await.map_err(|_| Problem::bad("The upload could not be read."))?;
-    let plain = !name.contains(['/', '\\']) && !name.chars().any(char::is_control);
-    match (name.is_empty(), plain) {
-        (true, _) => Ok(None),
-        (false, false) => Err(Problem::bad("The name of the file is not allowed.")),
-        (false, true) => Ok(Some(TemporaryFile { owner: owner.to_owned(), name, media_type, bytes })),
-    }
-}
-
 /// `POST /rest/servicedeskapi/servicedesk/{id}/attachTemporaryFile`: the guard has seen `X-Atlassian-Token`.
 pub(super) async fn attach_temporary_file(
     Shared(jsm): Shared<JsmDataCenter>,
@@ -117,7 +101,7 @@ pub(super) struct NewAttachments {
 
 #[derive(Deserialize)]
 struct AdditionalComment {
-    body: String,
+    body: Option<String>,
 }
 
 /// `POST /rest/servicedeskapi/request/{key}/attachment`.
@@ -130,14 +114,18 @@ pub(super) async fn attach(
     let now = jsm.now();
     let mut state = jsm.state();
     let attached = state.attach(&key, &username, &new.temporary_attachment_ids, now)?;
-    let comment = new.additional_comment.map(|comment| comment.body).filter(|body| !body.trim().is_empty());
+    let comment = new.additional_comment.and_then(|comment| comment.body).filter(|body| !body.trim().is_empty());
     let comment = comment.map(|body| state.say(&key, &username, &body, now)).transpose()?;
     let comment = comment.map(|comment| state.comment_json(&key, &comment));
     let files = attached.iter().filter_map(|id| Some(state.attachment_json(*id, state.attachments.get(id)?)));
     let files: Vec<Value> = files.collect();
     let path = format!("/rest/servicedeskapi/request/{}/attachment", percent(&key));
     let shown = page(&state, &path, &PageQuery::default(), &files)?;
-    Ok((StatusCode::CREATED, Json(json!({"comment": comment, "attachments": shown}))))
+    let mut answer = json!({"attachments": shown});
+    if let (Some(comment), Some(fields)) = (comment, answer.as_object_mut()) {
+        fields.insert("comment".to_owned(), comment);
+    }
+    Ok((StatusCode::CREATED, Json(answer)))
 }
 
 /// `GET /rest/servicedeskapi/request/{key}/attachment`.

@@ -48,7 +48,7 @@ pub(super) async fn guard(
 ) -> Response {
     count(&mut jsm.state().counters.calls, (request.method().to_string(), route));
     jsm.tell();
-    if let Some(failure) = jsm.suffer(request.uri().path()).await {
+    if let Some(failure) = jsm.shared.days.suffer(request.uri().path()).await {
         return failure;
     }
     let admitted = identify(&jsm, request.headers(), wants_page(request.uri().path()))
@@ -283,7 +283,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
         if !kind.to_ascii_lowercase().starts_with("application/json") {
             return Err(Problem::Plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported Media Type", None));
         }
-        let unreadable = |status| Problem::Platform(status, "The request body could not be read.".to_owned());
+        let desk = request.uri().path().starts_with("/rest/servicedeskapi/");
+        let unreadable = |status| {
+            let sentence = "The request body could not be read.".to_owned();
+            match desk {
+                true => Problem::Desk(status, "sd.error.payload", sentence),
+                false => Problem::Platform(status, sentence),
+            }
+        };
         let body = Bytes::from_request(request, state).await;
         let body = body.map_err(|_| unreadable(StatusCode::PAYLOAD_TOO_LARGE))?;
         serde_json::from_slice(&body).map(Self).map_err(|_| unreadable(StatusCode::BAD_REQUEST))

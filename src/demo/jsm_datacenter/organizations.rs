@@ -65,7 +65,7 @@ pub(super) async fn create(
     }
     let mut state = jsm.state();
     if let Some((id, known)) = state.organizations.iter().find(|(_, known)| known.name == name) {
-        return Ok((StatusCode::OK, Json(state.organization_json(*id, known))));
+        return Ok((StatusCode::CREATED, Json(state.organization_json(*id, known))));
     }
     let id = state.fresh_id();
     let made = Organization { name: name.to_owned(), members: BTreeSet::new() };
@@ -161,19 +161,16 @@ pub(super) async fn of_desk(
     Ok(Json(page(&state, &format!("/rest/servicedeskapi/servicedesk/{id}/organization"), &query, &all)?))
 }
 
-/// `{organizationId}`, as a number or as text.
+/// `{organizationId}`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OrganizationLink {
-    organization_id: Value,
+    organization_id: u64,
 }
 
 impl OrganizationLink {
     fn find(&self, state: &State) -> Result<u64, Problem> {
-        match &self.organization_id {
-            Value::String(id) => find(state, id),
-            other => find(state, &other.to_string()),
-        }
+        find(state, &self.organization_id.to_string())
     }
 }
 

@@ -1,78 +1,31 @@
 //! The portal's pages. Absolute URLs stand in links, in the inline state (escaped) and in scripts, as on the real site.
 
-use axum::extract::{Form, FromRequest as _, Multipart, Path, Request, State as Shared};
+use axum::extract::{Form, Path, Request, State as Shared};
 use axum::response::{Html, IntoResponse as _, Response};
 use http::{StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::JsmDataCenter;
-use super::attachments::file_of;
 use super::guard::{SignedIn, Visitor};
-use super::html::{escape, js_string, json_in_script, percent};
+use super::html::percent;
 use super::problem::{Problem, found};
 use super::requests::{CustomerRequest, Draft};
 use super::service_desk::{visible_desk, visible_desks};
-use super::state::{State, TemporaryFile};
+use super::state::State;
+use crate::demo::jsm::frame::{Frame, as_page, private};
+use crate::demo::jsm::request_form::NewRequest;
+use crate::demo::jsm::views;
 
 /// A whole page around `body`; `state` goes into the page's state, beside what every page tells its script.
 pub(super) fn layout(jsm: &JsmDataCenter, visitor: &Visitor, title: &str, state: Value, body: &str) -> String {
-    let site = jsm.state();
-    let name =
-        visitor.username.as_deref().and_then(|username| site.user(username)).map(|user| user.display_name.clone());
-    let mut told = json!({
-        "baseUrl": site.base_url, "xsrfToken": visitor.xsrf, "modelsUrl": site.url("/rest/servicedesk/1/customer/models"),
-        "user": name,
-    });
-    if let (Some(told), Value::Object(more)) = (told.as_object_mut(), state) {
-        told.extend(more);
-    }
-    let url = |path: &str| escape(&site.url(path));
-    let account = match &name {
-        Some(name) => format!(
-            "<nav><a href=\"{}\">My requests</a><span class=\"who\">{}</span><a class=\"leave\" href=\"{}?atl_token={}\">Log out</a></nav>",
-            url("/servicedesk/customer/user/requests"),
-            escape(name),
-            url("/servicedesk/customer/user/logout"),
-            percent(&visitor.xsrf),
-        ),
-        None => format!("<nav><a href=\"{}\">Log in</a></nav>", url("/servicedesk/customer/user/login")),
+    let frame = {
+        let site = jsm.state();
+        let user = visitor.username.as_deref().and_then(|username| site.user(username));
+        let user = user.map(|user| user.display_name.clone());
+        Frame { base_url: site.base_url.clone(), xsrf: visitor.xsrf.clone(), user, head: String::new() }
     };
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title} - Help Center</title>\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta id=\"atlassian-token\" name=\"atlassian-token\" content=\"{token}\">\
-         <base href=\"{home}\"><link rel=\"stylesheet\" href=\"{css}\"></head>\n\
-         <body><header><a class=\"brand\" href=\"{portals}\"><img src=\"{logo}\" alt=\"\" width=\"28\" height=\"28\">Help Center</a>{account}</header>\n\
-         <main>{body}</main>\n\
-         <footer><a href=\"{article}\">How to write a good request</a><span id=\"connection\" role=\"status\"></span></footer>\n\
-         <script type=\"application/json\" id=\"jsm-state\">{told}</script>\n\
-         <script>window.AJS = {{contextPath: \"\", baseUrl: {base}}};</script>\n\
-         <script src=\"{js}\"></script></body></html>\n",
-        title = escape(title),
-        token = escape(&visitor.xsrf),
-        home = url("/"),
-        css = url("/s/portal/1/portal.css"),
-        portals = url("/servicedesk/customer/portals"),
-        logo = url("/rest/servicedesk/1/customer/viewport-resources/portal-logo/1"),
-        article = url("/servicedesk/customer/kb/view/1"),
-        told = json_in_script(&told),
-        base = js_string(&site.base_url),
-        js = url("/s/portal/1/portal.js"),
-    )
-}
-
-/// A page that is for one person's eyes.
-fn private(page: String) -> Response {
-    ([(header::CACHE_CONTROL, "no-cache, no-store, must-revalidate")], Html(page)).into_response()
-}
-
-/// Tells a desk's "does not exist" as a page.
-fn as_page(problem: Problem) -> Problem {
-    match problem {
-        Problem::Desk(status, _, sentence) => Problem::Page(status, sentence),
-        other => other,
-    }
+    frame.page(title, state, body)
 }
 
 /// `GET /` and `/servicedesk/customer`.
@@ -93,16 +46,10 @@ pub(super) async fn browse(
 
 /// `GET /servicedesk/customer/portals`.
 pub(super) async fn portals(Shared(jsm): Shared<JsmDataCenter>, who: SignedIn) -> Response {
-    let cards: String = {
+    let body = {
         let state = jsm.state();
-        let card = |desk: &super::service_desk::Desk| {
-            let link = state.url(&format!("/servicedesk/customer/portal/{}", desk.id));
-            let (name, about) = (escape(desk.name), escape(desk.description));
-            format!("<a class=\"card\" href=\"{}\"><h2>{name}</h2><p>{about}</p></a>", escape(&link))
-        };
-        visible_desks(&state, &who.username).into_iter().map(card).collect()
+        views::portals(|path| state.url(path), visible_desks(&state, &who.username).into_iter())
     };
-    let body = format!("<h1>How can we help?</h1><div class=\"cards\">{cards}</div>");
     private(layout(&jsm, &who.visitor, "Portals", json!({"page": "portals"}), &body))
 }
 
@@ -115,14 +62,7 @@ pub(super) async fn portal(
     let (title, state_json, body) = {
         let state = jsm.state();
         let desk = visible_desk(&state, &id, &who.username).map_err(as_page)?;
-        let card = |kind: &super::service_desk::RequestType| {
-            let link = state.url(&format!("/servicedesk/customer/portal/{}/create/{}", desk.id, kind.id));
-            let (name, about) = (escape(kind.name), escape(kind.description));
-            format!("<a class=\"card\" href=\"{}\"><h2>{name}</h2><p>{about}</p></a>", escape(&link))
-        };
-        let cards: String = desk.request_types.iter().map(card).collect();
-        let (name, about) = (escape(desk.name), escape(desk.description));
-        let body = format!("<h1>{name}</h1><p class=\"lead\">{about}</p><div class=\"cards\">{cards}</div>");
+        let body = views::portal(|path| state.url(path), desk);
         (desk.name, json!({"page": "portal", "portal": desk.portal_json(&state)}), body)
     };
     Ok(private(layout(&jsm, &who.visitor, title, state_json, &body)))
@@ -148,76 +88,14 @@ fn form(
     let (name, action, upload) = {
         let state = jsm.state();
         let desk = visible_desk(&state, id, &who.username).map_err(as_page)?;
-        let found = desk.request_types.iter().find(|known| known.id == kind);
+        let found = desk.request_type(kind);
         let found = found.ok_or_else(|| Problem::page(StatusCode::NOT_FOUND, "This request type does not exist."))?;
         let upload = state.url(&format!("/rest/servicedeskapi/servicedesk/{id}/attachTemporaryFile"));
         (found.name, state.url(&format!("/servicedesk/customer/portal/{id}/create/{kind}")), upload)
     };
-    let trouble = match trouble {
-        "" => String::new(),
-        sentence => format!("<p class=\"trouble\" role=\"alert\">{}</p>", escape(sentence)),
-    };
-    let body = format!(
-        "<form class=\"card\" id=\"create-request\" method=\"post\" enctype=\"multipart/form-data\" action=\"{action}\">\
-         <h1>{name}</h1>{trouble}<input type=\"hidden\" name=\"atl_token\" value=\"{token}\">\
-         <label>Summary<input name=\"summary\" maxlength=\"255\" value=\"{summary}\" required></label>\
-         <label>Description<textarea name=\"description\" rows=\"6\">{description}</textarea></label>\
-         <label>Attachments<input type=\"file\" name=\"attachment\" id=\"attachment\" multiple></label>\
-         <ul id=\"uploads\" class=\"uploads\" aria-live=\"polite\"></ul><button>Send</button></form>",
-        action = escape(&action),
-        name = escape(name),
-        token = escape(&who.visitor.xsrf),
-        summary = escape(&filled.summary),
-        description = escape(&filled.description),
-    );
+    let body = views::request_form(name, &action, &who.visitor.xsrf, filled, trouble);
     let state = json!({"page": "create", "uploadUrl": upload});
     Ok(private(layout(jsm, &who.visitor, name, state, &body)))
-}
-
-/// What the form sends.
-#[derive(Default)]
-struct NewRequest {
-    summary: String,
-    description: String,
-    atl_token: Option<String>,
-    temporary: Vec<String>,
-    files: Vec<TemporaryFile>,
-}
-
-impl NewRequest {
-    fn take(&mut self, name: &str, value: String) {
-        match name {
-            "summary" => self.summary = value,
-            "description" => self.description = value,
-            "atl_token" => self.atl_token = Some(value),
-            "temporaryAttachmentId" => self.temporary.push(value),
-            _ => {}
-        }
-    }
-
-    async fn read(request: Request, owner: &str) -> Result<Self, Problem> {
-        let kind =
-            request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let unreadable = || Problem::page(StatusCode::BAD_REQUEST, "The form could not be read.");
-        let mut new = Self::default();
-        if !kind.to_ascii_lowercase().starts_with("multipart/form-data") {
-            let Form(pairs) =
-                Form::<Vec<(String, String)>>::from_request(request, &()).await.map_err(|_| unreadable())?;
-            for (name, value) in pairs {
-                new.take(&name, value);
-            }
-            return Ok(new);
-        }
-        let mut form = Multipart::from_request(request, &()).await.map_err(|_| unreadable())?;
-        while let Some(field) = form.next_field().await.map_err(|_| unreadable())? {
-            let name = field.name().unwrap_or_default().to_owned();
-            match name.as_str() {
-                "attachment" => new.files.extend(file_of(field, owner).await?),
-                _ => new.take(&name, field.text().await.map_err(|_| unreadable())?),
-            }
-        }
-        Ok(new)
-    }
 }
 
 /// `POST /servicedesk/customer/portal/{id}/create/{type}`: a redirect to the request; JSON for scripts.
@@ -269,33 +147,36 @@ fn raise(
 
 /// `GET /servicedesk/customer/user/requests`.
 pub(super) async fn my_requests(Shared(jsm): Shared<JsmDataCenter>, who: SignedIn) -> Response {
-    let rows: String = {
+    let body = {
         let state = jsm.state();
         let own = state.requests.iter().rev().filter(|request| request.reporter == who.username);
-        own.map(|request| {
-            format!(
-                "<li><a href=\"{}\"><span class=\"key\">{}</span> {}</a><span class=\"status\">Waiting for support</span></li>",
-                escape(&state.portal_url(request)),
-                escape(&request.key),
-                escape(&request.summary)
-            )
-        })
-        .collect()
+        let rows = own.map(|request| views::Row {
+            link: state.portal_url(request),
+            key: &request.key,
+            summary: &request.summary,
+            status: "Waiting for support",
+        });
+        views::requests("My requests", rows)
     };
-    let list = match rows.as_str() {
-        "" => "<p class=\"lead\">You have raised no request yet.</p>".to_owned(),
-        rows => format!("<ul class=\"requests\" id=\"requests\">{rows}</ul>"),
-    };
-    let body = format!("<h1>My requests</h1>{list}");
     private(layout(&jsm, &who.visitor, "My requests", json!({"page": "requests"}), &body))
 }
 
-fn conversation(state: &State, request: &CustomerRequest) -> String {
-    let said = request.comments.iter().map(|comment| {
-        let author = state.user(&comment.author).map_or(comment.author.as_str(), |user| user.display_name.as_str());
-        format!("<li class=\"comment\"><b>{}</b><p>{}</p></li>", escape(author), escape(&comment.body))
-    });
-    said.collect()
+fn view<'a>(state: &'a State, request: &'a CustomerRequest) -> views::RequestView<'a> {
+    let file = |id: &u64| {
+        let file = state.attachments.get(id)?;
+        Some(views::FileLine { link: state.attachment_url(*id, file), name: &file.name, size: file.bytes.len() })
+    };
+    let name = |author: &'a str| state.user(author).map_or(author, |user| user.display_name.as_str());
+    views::RequestView {
+        portal_link: state.url(&format!("/servicedesk/customer/portal/{}", request.desk)),
+        comment_action: format!("{}/comment", state.portal_url(request)),
+        key: &request.key,
+        summary: &request.summary,
+        description: &request.description,
+        files: request.attachments.iter().filter_map(file).collect(),
+        comments: request.comments.iter().map(|said| (name(&said.author), said.body.as_str())).collect(),
+        more: String::new(),
+    }
 }
 
 /// `GET /servicedesk/customer/portal/{id}/{key}`.
@@ -311,37 +192,7 @@ pub(super) async fn request(
             return Err(as_page(Problem::not_found("The request")));
         }
         let rest = state.url(&format!("/rest/servicedeskapi/request/{}", percent(&key)));
-        let files: String = request
-            .attachments
-            .iter()
-            .filter_map(|id| {
-                let file = state.attachments.get(id)?;
-                let link = escape(&state.attachment_url(*id, file));
-                Some(format!(
-                    "<li><a href=\"{link}\">{}</a> <small>{} bytes</small></li>",
-                    escape(&file.name),
-                    file.bytes.len()
-                ))
-            })
-            .collect();
-        let body = format!(
-            "<p class=\"crumbs\"><a href=\"{portal}\">Portal</a> / <span class=\"key\">{key}</span></p>\
-             <h1>{summary}</h1><section class=\"card\"><p class=\"description\">{description}</p>\
-             <h2>Attachments</h2><ul id=\"attachments\" class=\"uploads\">{files}</ul>\
-             <label>Add a file<input type=\"file\" id=\"attachment\" multiple></label>\
-             <ul id=\"uploads\" class=\"uploads\" aria-live=\"polite\"></ul></section>\
-             <section class=\"card\"><h2>Activity</h2><ul id=\"comments\" class=\"comments\">{comments}</ul>\
-             <form id=\"comment-form\" method=\"post\" action=\"{action}\">\
-             <input type=\"hidden\" name=\"atl_token\" value=\"{token}\">\
-             <label>Comment<textarea name=\"comment\" rows=\"3\" required></textarea></label><button>Add</button></form></section>",
-            portal = escape(&state.url(&format!("/servicedesk/customer/portal/{}", request.desk))),
-            key = escape(&request.key),
-            summary = escape(&request.summary),
-            description = escape(&request.description),
-            comments = conversation(&state, request),
-            action = escape(&format!("{}/comment", state.portal_url(request))),
-            token = escape(&who.visitor.xsrf),
-        );
+        let body = views::request(&view(&state, request), &who.visitor.xsrf);
         let upload = format!("/rest/servicedeskapi/servicedesk/{}/attachTemporaryFile", request.desk);
         let told = json!({
             "page": "request", "uploadUrl": state.url(&upload), "commentUrl": format!("{rest}/comment"),
@@ -379,11 +230,8 @@ pub(super) async fn article(
     visitor: Visitor,
     Path(number): Path<String>,
 ) -> Result<Html<String>, Problem> {
-    let (title, text) = match number.as_str() {
-        "1" => ("How to write a good request", "Say what you did, what you expected, and what happened instead."),
-        "2" => ("Where to find an order number", "It stands at the top of the order's e-mail."),
-        _ => return Err(Problem::page(StatusCode::NOT_FOUND, "This article does not exist.")),
-    };
+    let missing = || Problem::page(StatusCode::NOT_FOUND, "This article does not exist.");
+    let (title, text) = views::article(&number).ok_or_else(missing)?;
     let body = format!("<article class=\"card\"><h1>{title}</h1><p>{text}</p></article>");
     Ok(Html(layout(&jsm, &visitor, title, json!({"page": "article"}), &body)))
 }

@@ -87,7 +87,7 @@ impl State {
     /// Raises a request for that person; its key.
     pub(super) fn raise(&mut self, username: &str, draft: &Draft<'_>, now: Timestamp) -> Result<String, Problem> {
         let desk = visible_desk(self, draft.desk, username)?;
-        if !desk.request_types.iter().any(|kind| kind.id == draft.request_type) {
+        if desk.request_type(draft.request_type).is_none() {
             return Err(Problem::bad("The request type does not exist at this desk."));
         }
         let summary = draft.summary.trim();
@@ -99,8 +99,7 @@ impl State {
         let mut theirs = desk.organizations.iter().filter(belongs).copied();
         let organization = theirs.next().filter(|_| theirs.next().is_none());
         let desk = desk_mut(self, draft.desk)?;
-        desk.last_issue = desk.last_issue.saturating_add(1);
-        let key = format!("{}-{}", desk.key, desk.last_issue);
+        let key = desk.next_key();
         let id = self.fresh_id();
         self.requests.push(CustomerRequest {
             key: key.clone(),

@@ -16,71 +16,9 @@ use super::paging::{PageQuery, page};
 use super::people::looks_like_email;
 use super::problem::Problem;
 use super::state::State;
-
-/// What can be asked for at a desk.
-#[derive(Clone, Debug)]
-pub(super) struct RequestType {
-    pub(super) id: &'static str,
-    pub(super) name: &'static str,
-    pub(super) description: &'static str,
-}
-
-/// A service desk and its portal, which has the same number.
-#[derive(Clone, Debug)]
-pub(super) struct Desk {
-    pub(super) id: &'static str,
-    pub(super) key: &'static str,
-    pub(super) name: &'static str,
-    pub(super) description: &'static str,
-    /// Whether every customer may come, or only members.
-    open: bool,
-    /// Lower-case user names.
-    members: BTreeSet<String>,
-    pub(super) organizations: BTreeSet<u64>,
-    pub(super) request_types: Vec<RequestType>,
-    pub(super) last_issue: u64,
-}
+use crate::demo::jsm::desk::Desk;
 
 impl Desk {
-    pub(super) fn seeded() -> Vec<Self> {
-        let desk = |id, key, name, description, open, request_types| Self {
-            id,
-            key,
-            name,
-            description,
-            open,
-            members: BTreeSet::new(),
-            organizations: BTreeSet::new(),
-            request_types,
-            last_issue: 0,
-        };
-        let kind = |id, name, description| RequestType { id, name, description };
-        vec![
-            desk(
-                "1",
-                "HELP",
-                "Help Center",
-                "Questions about your account and our products.",
-                true,
-                vec![
-                    kind("11", "Get help", "Something does not work as it should."),
-                    kind("12", "Ask a question", "We answer within a working day."),
-                ],
-            ),
-            desk(
-                "10",
-                "CUST",
-                "Customer Support",
-                "For customers with a support contract.",
-                false,
-                vec![
-                    kind("101", "Report an incident", "A service is down or slow."),
-                    kind("102", "Request a change", "Plan a change with us."),
-                ],
-            ),
-        ]
-    }
-
     fn lets_in(&self, state: &State, user: &User) -> bool {
         let name = user.username.to_lowercase();
         let belongs = |id: &u64| state.organizations.get(id).is_some_and(|one| one.members.contains(&name));

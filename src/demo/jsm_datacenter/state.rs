@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::accounts::{self, User};
 use super::counters::Counters;
-use super::faults::Fault;
 use super::organizations::Organization;
 use super::requests::{Attachment, CustomerRequest};
-use super::service_desk::Desk;
 use super::sessions::Session;
+use crate::demo::jsm::desk::Desk;
+use crate::demo::jsm::upload::TemporaryFile;
 use crate::secret::Secret;
 
 /// What an operator of the site can turn on and off.
@@ -62,18 +62,9 @@ impl Default for Switches {
     }
 }
 
-/// A file that was uploaded and belongs to no request yet.
-pub(super) struct TemporaryFile {
-    pub(super) owner: String,
-    pub(super) name: String,
-    pub(super) media_type: String,
-    pub(super) bytes: bytes::Bytes,
-}
-
 pub(super) struct State {
     pub(super) base_url: String,
     pub(super) switches: Switches,
-    pub(super) faults: Vec<Fault>,
     /// By lower-case user name.
     pub(super) users: BTreeMap<String, User>,
     pub(super) groups: BTreeSet<String>,
@@ -96,7 +87,6 @@ impl State {
         let mut state = Self {
             base_url: "http://localhost:8080".to_owned(),
             switches: Switches::default(),
-            faults: Vec::new(),
             users: BTreeMap::new(),
             groups: accounts::seeded_groups(),
             tokens: HashMap::from([(service_token.reveal().to_owned(), super::SERVICE_ACCOUNT.to_owned())]),

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::demo::certificates::DemoAuthority;
+use crate::demo::contract::{Contract, Product};
 use crate::demo::server::Server;
 
 const CARLA: &str = "carla@example.com";
@@ -36,7 +37,9 @@ impl Site {
         let clock = Clock::manual(Timestamp::from_seconds(1_800_000_000));
         let jsm = JsmDataCenter::new(clock.clone(), Random::default()).unwrap();
         let bind = SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = Server::start(jsm.router(), bind, Some(tls), None).await.unwrap();
+        let contract = Contract::load(Product::DataCenter);
+        let router = contract.as_ref().map_or_else(|| jsm.router(), |contract| contract.hold(jsm.router()));
+        let server = Server::start(router, bind, Some(tls), None).await.unwrap();
         let base = format!("https://jsm.internal:{}", server.addr().port());
         jsm.set_base_url(&base);
         let client = Client::builder()
@@ -259,7 +262,10 @@ async fn desks_and_organizations_let_people_in() {
     assert_eq!(json_of(make().send().await.unwrap()).await["id"], made["id"]);
     let id = made["id"].as_str().unwrap();
     let link = site.by_admin(site.post("/rest/servicedeskapi/servicedesk/10/organization"));
-    assert_eq!(link.json(&json!({"organizationId": id})).send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    assert_eq!(
+        link.json(&json!({"organizationId": id.parse::<u64>().unwrap()})).send().await.unwrap().status(),
+        StatusCode::NO_CONTENT
+    );
     let join = site.by_admin(site.post(&format!("/rest/servicedeskapi/organization/{id}/user")));
     assert_eq!(join.json(&json!({"usernames": [CHEN]})).send().await.unwrap().status(), StatusCode::NO_CONTENT);
     assert_eq!(site.jsm.organizations_of(CHEN), ["Globex"]);
@@ -486,8 +492,8 @@ async fn assets_have_validators() {
 #[tokio::test]
 async fn faults_strike_as_ordered() {
     let site = Site::start().await;
-    let info = async || site.get("/rest/servicedeskapi/info").send().await;
-    let path = "/rest/servicedeskapi/info";
+    let info = async || site.get("/rest/api/2/serverInfo").send().await;
+    let path = "/rest/api/2/serverInfo";
     site.jsm.set_faults(vec![Fault::every(path, 3, FaultKind::Status(503, Some(7)))]);
     let mut seen = Vec::new();
     for _ in 0..6 {

@@ -8,17 +8,17 @@ const JS: &str = include_str!("portal.js");
 const LOGO: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 28 28"><rect width="28" height="28" rx="7" fill="#1f6f5c"/><path d="M8 19V9h5v10zm7 0V9h5v10z" fill="#fff"/></svg>"##;
 
 /// `GET /s/portal/1/portal.css`.
-pub(super) async fn css(headers: HeaderMap) -> Response {
+pub async fn css(headers: HeaderMap) -> Response {
     asset(&headers, "text/css;charset=UTF-8", CSS)
 }
 
 /// `GET /s/portal/1/portal.js`.
-pub(super) async fn js(headers: HeaderMap) -> Response {
+pub async fn js(headers: HeaderMap) -> Response {
     asset(&headers, "application/javascript;charset=UTF-8", JS)
 }
 
 /// `GET /rest/servicedesk/1/customer/viewport-resources/portal-logo/{id}`.
-pub(super) async fn logo(headers: HeaderMap) -> Response {
+pub async fn logo(headers: HeaderMap) -> Response {
     asset(&headers, "image/svg+xml", LOGO)
 }
 

@@ -9,7 +9,7 @@ use crate::random::NoRandomness;
 
 /// An answer that is not what was asked for.
 #[derive(Debug)]
-pub(super) enum Problem {
+pub enum Problem {
     /// `{errorMessages: [..], errors: {}}`, as `/rest/api/2` answers.
     Platform(StatusCode, String),
     /// `{errorMessages: [], errors: {field: ..}}`.
@@ -18,6 +18,8 @@ pub(super) enum Problem {
     Desk(StatusCode, &'static str, String),
     /// A page.
     Page(StatusCode, String),
+    /// JSON of another kind.
+    Json(StatusCode, serde_json::Value),
     /// Plain text with a header.
     Plain(StatusCode, &'static str, Option<(&'static str, String)>),
     /// A redirect to an absolute URL.
@@ -25,19 +27,19 @@ pub(super) enum Problem {
 }
 
 impl Problem {
-    pub(super) fn page(status: StatusCode, sentence: &str) -> Self {
+    pub fn page(status: StatusCode, sentence: &str) -> Self {
         Self::Page(status, sentence.to_owned())
     }
 
-    pub(super) fn not_found(what: &str) -> Self {
+    pub fn not_found(what: &str) -> Self {
         Self::Desk(StatusCode::NOT_FOUND, "sd.error.notfound", format!("{what} does not exist."))
     }
 
-    pub(super) fn bad(sentence: &str) -> Self {
+    pub fn bad(sentence: &str) -> Self {
         Self::Desk(StatusCode::BAD_REQUEST, "sd.error.invalid", sentence.to_owned())
     }
 
-    pub(super) fn xsrf() -> Self {
+    pub fn xsrf() -> Self {
         Self::Plain(StatusCode::FORBIDDEN, "XSRF check failed", None)
     }
 }
@@ -67,6 +69,7 @@ impl IntoResponse for Problem {
                 let body = format!("<!DOCTYPE html><title>{title}</title><h1>{title}</h1><p>{}</p>", escape(&sentence));
                 (status, Html(body)).into_response()
             }
+            Self::Json(status, body) => (status, axum::Json(body)).into_response(),
             Self::Plain(status, text, extra) => {
                 let mut response = (status, text).into_response();
                 if let Some((name, value)) = extra
@@ -82,6 +85,6 @@ impl IntoResponse for Problem {
 }
 
 /// 302 to that URL.
-pub(super) fn found(location: &str) -> Response {
+pub fn found(location: &str) -> Response {
     (StatusCode::FOUND, [(header::LOCATION, location)]).into_response()
 }

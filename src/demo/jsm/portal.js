@@ -106,6 +106,23 @@
     });
   }
 
+  function loginPage() {
+    if (state.singleSignOn) { window.location.replace(state.singleSignOn); return; }
+    var form = document.getElementById("login");
+    if (!form) { return; }
+    form.addEventListener("submit", function (event) {
+      event.preventDefault();
+      json(form.dataset.url, { email: form.elements.email.value, password: form.elements.password.value }).then(function () {
+        window.location.assign(form.dataset.destination);
+      }).catch(function () {
+        var trouble = form.querySelector(".trouble");
+        trouble.textContent = "The e-mail or the password is wrong.";
+        trouble.hidden = false;
+      });
+    });
+  }
+
+  if (state.page === "login") { loginPage(); }
   if (state.user) { connect(); }
   if (state.page === "create") { createPage(); }
   if (state.page === "request") { requestPage(); }

@@ -1,12 +1,13 @@
-//! Bad days on order: slow, failing, talking HTML, hanging up, or holding its breath.
+//! Bad days on order: slow, failing, limiting, challenging, talking HTML, hanging up, or holding its breath.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Extension;
 use axum::response::{Html, IntoResponse as _, Response};
 use http::{StatusCode, header};
+use tokio::sync::watch;
 
-use super::JsmDataCenter;
 use crate::demo::server::DropConnection;
 
 /// Something that goes wrong with calls whose path begins in a certain way.
@@ -32,6 +33,10 @@ pub enum FaultKind {
     Status(u16, Option<u32>),
     /// The call is answered 200 with a page of HTML, whatever was asked for.
     HtmlInPlaceOfJson,
+    /// The site's firewall blocks the call: 403 with a page that is not the site's.
+    FirewallBlock,
+    /// The site's firewall wants a script to run first: 202, no body to speak of, and a header that says so.
+    FirewallChallenge,
     /// The connection is closed without an answer.
     DropConnection,
 }
@@ -67,18 +72,35 @@ impl Fault {
     }
 }
 
+/// The faults and gates of one site, and a bell that rings whenever an exchange begins or ends. Clones share one.
+#[derive(Clone, Debug)]
+pub struct BadDays(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    faults: Mutex<Vec<Fault>>,
+    gates: watch::Sender<Gates>,
+    changed: watch::Sender<u64>,
+}
+
 /// Paths at which calls are held, and how many calls are being held.
 #[derive(Debug, Default)]
-pub(super) struct Gates {
+struct Gates {
     closed: Vec<(u64, String)>,
     last: u64,
     held: usize,
 }
 
+impl Gates {
+    fn shut(&self, path: &str) -> bool {
+        self.closed.iter().any(|(_, prefix)| path.starts_with(prefix))
+    }
+}
+
 /// Holds calls until it is opened or dropped.
 #[derive(Debug)]
 pub struct Gate {
-    jsm: JsmDataCenter,
+    days: BadDays,
     number: u64,
 }
 
@@ -91,63 +113,86 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        self.jsm.shared.gates.send_modify(|gates| gates.closed.retain(|(number, _)| *number != self.number));
+        self.days.0.gates.send_modify(|gates| gates.closed.retain(|(number, _)| *number != self.number));
     }
 }
 
 /// One held call; tells when it goes on, or when its caller has gone.
-struct Held<'a>(&'a JsmDataCenter);
+struct Held<'a>(&'a BadDays);
 
 impl<'a> Held<'a> {
-    fn new(jsm: &'a JsmDataCenter) -> Self {
-        jsm.shared.gates.send_modify(|gates| gates.held = gates.held.saturating_add(1));
-        jsm.tell();
-        Self(jsm)
+    fn new(days: &'a BadDays) -> Self {
+        days.0.gates.send_modify(|gates| gates.held = gates.held.saturating_add(1));
+        days.tell();
+        Self(days)
     }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.0.shared.gates.send_modify(|gates| gates.held = gates.held.saturating_sub(1));
+        self.0.0.gates.send_modify(|gates| gates.held = gates.held.saturating_sub(1));
         self.0.tell();
     }
 }
 
-impl JsmDataCenter {
-    /// Replaces the faults; none of them is how it behaves well.
+impl Default for BadDays {
+    fn default() -> Self {
+        let (gates, changed) = (watch::channel(Gates::default()).0, watch::channel(0).0);
+        Self(Arc::new(Inner { faults: Mutex::default(), gates, changed }))
+    }
+}
+
+impl BadDays {
+    /// Replaces the faults; none of them is how the site behaves well.
     pub fn set_faults(&self, faults: Vec<Fault>) {
-        self.state().faults = faults;
+        *self.0.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
     }
 
     /// Holds every call whose path begins with `path`, before it has any effect.
     pub fn hold(&self, path: &str) -> Gate {
         let mut number = 0;
-        self.shared.gates.send_modify(|gates| {
+        self.0.gates.send_modify(|gates| {
             gates.last = gates.last.saturating_add(1);
             number = gates.last;
             gates.closed.push((number, path.to_owned()));
         });
-        Gate { jsm: self.clone(), number }
+        Gate { days: self.clone(), number }
     }
 
     /// How many calls are being held now.
     pub fn held(&self) -> usize {
-        self.shared.gates.borrow().held
+        self.0.gates.borrow().held
+    }
+
+    /// Rings the bell.
+    pub fn tell(&self) {
+        self.0.changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Waits until `found` gives something; asks again whenever the bell rings.
+    pub async fn wait_for<T>(&self, mut found: impl FnMut() -> Option<T>) -> T {
+        let mut changes = self.0.changed.subscribe();
+        loop {
+            changes.borrow_and_update();
+            if let Some(thing) = found() {
+                return thing;
+            }
+            let _ = changes.changed().await; // the sender lives as long as `self`
+        }
     }
 
     /// Waits at the gates, then suffers the faults; the answer of a fault, if one gives one.
-    pub(super) async fn suffer(&self, path: &str) -> Option<Response> {
-        let shut = |gates: &Gates| gates.closed.iter().any(|(_, prefix)| path.starts_with(prefix));
-        if shut(&self.shared.gates.borrow()) {
+    pub async fn suffer(&self, path: &str) -> Option<Response> {
+        if self.0.gates.borrow().shut(path) {
             let _held = Held::new(self);
-            let mut gates = self.shared.gates.subscribe();
-            while shut(&gates.borrow_and_update()) {
+            let mut gates = self.0.gates.subscribe();
+            while gates.borrow_and_update().shut(path) {
                 let _ = gates.changed().await; // the sender lives as long as `self`
             }
         }
         let kinds: Vec<FaultKind> = {
-            let mut state = self.state();
-            state.faults.iter_mut().filter_map(|fault| fault.strikes(path).then(|| fault.kind.clone())).collect()
+            let mut faults = self.0.faults.lock().unwrap_or_else(PoisonError::into_inner);
+            faults.iter_mut().filter_map(|fault| fault.strikes(path).then(|| fault.kind.clone())).collect()
         };
         for kind in kinds {
             match kind {
@@ -156,6 +201,8 @@ impl JsmDataCenter {
                 FaultKind::HtmlInPlaceOfJson => {
                     return Some(Html("<!DOCTYPE html><title>Please wait</title><p>Please wait.</p>").into_response());
                 }
+                FaultKind::FirewallBlock => return Some(firewall_block()),
+                FaultKind::FirewallChallenge => return Some(firewall_challenge()),
                 FaultKind::DropConnection => return Some(Extension(DropConnection).into_response()),
             }
         }
@@ -170,4 +217,19 @@ fn failure(status: u16, retry: Option<u32>) -> Response {
         Some(seconds) => (status, [(header::RETRY_AFTER, seconds.to_string())], page).into_response(),
         None => (status, page).into_response(),
     }
+}
+
+/// What an edge network answers in the site's place.
+pub fn firewall_block() -> Response {
+    let headers = [("server", "CloudFront"), ("x-cache", "Error from cloudfront")];
+    let page = "<!DOCTYPE html><title>ERROR: The request could not be satisfied</title><h1>403 ERROR</h1>\
+                <h2>The request could not be satisfied.</h2><p>Request blocked.</p>";
+    (StatusCode::FORBIDDEN, headers, Html(page)).into_response()
+}
+
+/// What an edge network answers to who may be a robot.
+pub fn firewall_challenge() -> Response {
+    let headers = [("server", "CloudFront"), ("x-amzn-waf-action", "challenge"), ("cache-control", "no-store")];
+    let page = "<!DOCTYPE html><title></title><noscript>Enable JavaScript and then reload the page.</noscript>";
+    (StatusCode::ACCEPTED, headers, Html(page)).into_response()
 }
