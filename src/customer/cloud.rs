@@ -91,3 +91,6 @@ impl fmt::Debug for CloudAccounts {
         write!(f, "CloudAccounts({})", self.site)
     }
 }
+
+#[cfg(test)]
+mod tests;
