@@ -1,5 +1,7 @@
 //! Whose account it is: found or made by the exact address, once; from then on bound to issuer and subject.
 
+use std::collections::BTreeMap;
+
 use tokio::time::Instant;
 
 use super::{Directory, Settled, shown};
@@ -9,6 +11,13 @@ use crate::customer::{DirectoryFailed, Provisioning};
 use crate::email::EmailAddress;
 use crate::portal::settings::OnEmailChange;
 use crate::sign_in::VerifiedIdentity;
+
+/// The account that a person leaves.
+#[derive(Clone, Copy, Debug)]
+struct Left<'a> {
+    account: &'a str,
+    is_there: bool,
+}
 
 impl Directory {
     /// The account of `who`: the one they had before, else the one of their address.
@@ -34,7 +43,8 @@ impl Directory {
         }
         let Some(account) = self.accounts.account(&bound, deadline).await? else {
             tracing::warn!(account = %bound, "a bound account is not there any more: the person begins anew");
-            return self.move_to(person, email, Some(&bound), deadline).await;
+            let left = Left { account: &bound, is_there: false };
+            return self.move_to(person, email, Some(left), deadline).await;
         };
         if person.email == *email {
             return Ok(Settled { person, account, new: false });
@@ -45,8 +55,8 @@ impl Directory {
                 self.note(Provisioning::EmailFollowed);
             }
             OnEmailChange::Follow => {
-                self.leave_places(&mut person, &account.id, deadline).await?;
-                return self.move_to(person, email, Some(&bound), deadline).await;
+                let left = Left { account: &bound, is_there: true };
+                return self.move_to(person, email, Some(left), deadline).await;
             }
             OnEmailChange::Keep | OnEmailChange::Refuse => {
                 tracing::info!(account = %account.id, "a person has another address than before, and keeps their account");
@@ -66,35 +76,43 @@ impl Directory {
         self.move_to(person, email, None, deadline).await
     }
 
-    /// Gives the person the account of that address. `left` is the account that they had before.
+    /// Gives the person the account of that address, in place of the one that they leave. Nothing of that one changes
+    /// before it is sure that they may have the other.
     async fn move_to(
         &self,
         mut person: PersonRecord,
         email: &EmailAddress,
-        left: Option<&str>,
+        left: Option<Left<'_>>,
         deadline: Instant,
     ) -> Result<Settled, DirectoryFailed> {
-        if left.is_some() {
-            person.made = false;
-            person.portals.clear();
-        }
+        let before = match left {
+            Some(_) => std::mem::take(&mut person.portals),
+            None => BTreeMap::new(),
+        };
         let (account, new) = match self.accounts.find(email, deadline).await? {
             Some(account) => (account, false),
             None if self.settings.create_customers => {
-                // Written first: whatever is found under this address after a crash is then known to be ours.
-                person.email = email.clone();
-                person.made = true;
-                self.ledger.put(&person).await?;
+                if left.is_none() {
+                    // Written first: whatever is found under this address after a crash is then known to be ours.
+                    person.email = email.clone();
+                    person.made = true;
+                    self.ledger.put(&person).await?;
+                }
                 self.create(&mut person, email, deadline).await?
             }
             None => return Err(DirectoryFailed::Unknown),
         };
+        if left.is_some() {
+            person.made = new;
+        }
         let instead_of = self.may_have(&mut person, &account).await?;
+        if let Some(Left { account, is_there: true }) = left {
+            self.leave_places(&before, account, deadline).await?;
+        }
         person.email = email.clone();
         person.account = Some(self.accounts.spelled(&account.id));
-        self.ledger
-            .bind(&person, instead_of.as_ref(), left.filter(|left| Some(*left) != person.account.as_deref()))
-            .await?;
+        let left = left.map(|left| left.account).filter(|left| Some(*left) != person.account.as_deref());
+        self.ledger.bind(&person, instead_of.as_ref(), left).await?;
         self.note(Provisioning::Bound);
         Ok(Settled { person, account, new })
     }

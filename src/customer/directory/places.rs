@@ -1,6 +1,8 @@
 //! Where a customer belongs: service desks and organizations. Added where they are missing; taken away where the gateway
 //! itself has added them and it no longer holds.
 
+use std::collections::BTreeMap;
+
 use tokio::time::Instant;
 
 use super::wanted::wanted;
@@ -200,11 +202,10 @@ impl Directory {
     /// Takes the account out of everything that the gateway has added it to, for every portal.
     pub(super) async fn leave_places(
         &self,
-        person: &mut PersonRecord,
+        portals: &BTreeMap<String, Provisioned>,
         account: &str,
         deadline: Instant,
     ) -> Result<(), DirectoryFailed> {
-        let portals = std::mem::take(&mut person.portals);
         let held = portals.values().flat_map(|provisioned| &provisioned.held).filter(|held| held.how.is_ours());
         for held in held {
             self.accounts.remove(&held.place, account, deadline).await?;
