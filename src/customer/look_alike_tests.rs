@@ -48,12 +48,15 @@ impl Gateway {
         let server = Server::start(router, SocketAddr::from(([127, 0, 0, 1], 0)), None, None).await.unwrap();
         let base = format!("http://{}", server.addr());
         jsm.set_base_url(&base);
-        let settings = crate::portal::settings::DataCenterSettings {
+        let directory = crate::portal::settings::DirectorySettings {
             credentials: credentials(&jsm),
-            logins: vec![DataCenterLogin::RestSession, DataCenterLogin::PortalForm, DataCenterLogin::Tsv],
-            create_customers: true,
-            managed_group: Some("vestibule-managed".into()),
             service_desks: vec!["10".into()],
+            ..super::datacenter::tests::directory_settings()
+        };
+        let settings = crate::portal::settings::DataCenterSettings {
+            directory: directory.clone(),
+            logins: vec![DataCenterLogin::RestSession, DataCenterLogin::PortalForm, DataCenterLogin::Tsv],
+            managed_group: Some("vestibule-managed".into()),
             max_age: MINUTE * 240,
             concurrency: 8,
             call_timeout: Duration::from_secs(10),
@@ -61,7 +64,8 @@ impl Gateway {
         let upstream = UpstreamSettings { url: base.parse().unwrap(), ca: None };
         let limits = PortalLimits::default();
         let random = Random::default();
-        let jira = DataCenter::new(&upstream, &limits, settings, Arc::default(), random.clone()).unwrap();
+        let people = Arc::<People>::default();
+        let jira = DataCenter::new(&upstream, &limits, settings, Arc::clone(&people), random.clone()).unwrap();
         let session_settings = SessionSettings {
             idle_timeout: MINUTE * 600,
             absolute_timeout: MINUTE * 1200,
@@ -71,9 +75,17 @@ impl Gateway {
         };
         let store = Arc::new(MemoryStore::default());
         let sessions = Sessions::with_store(&session_settings, store, clock.clone(), random).unwrap();
-        let jira = Arc::new(jira);
-        let (directory, broker) = (Arc::<DataCenter>::clone(&jira), jira);
-        let watcher = Arc::new(NobodyWatches);
+        let (broker, watcher) = (Arc::new(jira), Arc::new(NobodyWatches));
+        let parts = DirectoryParts {
+            accounts: broker.clone(),
+            ledger: ledger::Ledger::new(sessions.records()),
+            people,
+            concurrency: 8,
+            observer: watcher.clone(),
+            clock: clock.clone(),
+        };
+        let portal = HostName::parse("support.example.com").unwrap();
+        let directory = Arc::new(Directory::new(portal, directory, parts));
         let customers = CustomerSessions::brokered(directory, broker, sessions.clone(), clock.clone(), watcher);
         let client = HttpClientSettings { roots: Roots::Only(Vec::new()), ..HttpClientSettings::default() };
         Self { jsm, base, clock, sessions, customers, client: HttpClient::new(client).unwrap(), _server: server }

@@ -174,6 +174,12 @@ explanations! {
     AccountIsInactive,
     /// The customer session: several accounts fit.
     AccountIsAmbiguous,
+    /// The customer session: the address belongs to an Atlassian account.
+    AccountIsAtlassian,
+    /// The customer session: the account of this address is somebody else's.
+    AccountBelongsToAnother,
+    /// The customer session: the identity has another address than before.
+    EmailChanged,
     /// The customer session: somebody else's was opened, and closed again.
     AccountMismatch,
     /// The customer session: the login was refused.

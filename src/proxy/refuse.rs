@@ -174,7 +174,14 @@ fn explain_directory(failed: &DirectoryFailed) -> Explanation {
         DirectoryFailed::Deactivated(_) => Explanation::AccountIsInactive,
         DirectoryFailed::Unknown | DirectoryFailed::Rejected(_) => Explanation::CustomerUnknown,
         DirectoryFailed::Ambiguous(_) | DirectoryFailed::Taken => Explanation::AccountIsAmbiguous,
-        DirectoryFailed::ManagedGroup(_) | DirectoryFailed::ServiceDesk(_) => Explanation::ServiceAccessRefused,
+        DirectoryFailed::ManagedGroup(_) | DirectoryFailed::ServiceDesk(_) | DirectoryFailed::Organization(_) => {
+            Explanation::ServiceAccessRefused
+        }
+        DirectoryFailed::AtlassianAccount(_) => Explanation::AccountIsAtlassian,
+        DirectoryFailed::BoundToAnother => Explanation::AccountBelongsToAnother,
+        DirectoryFailed::EmailChanged => Explanation::EmailChanged,
+        DirectoryFailed::Crowded => Explanation::CustomerServiceBusy,
+        DirectoryFailed::Ledger(_) => Explanation::StoreUnavailable,
         DirectoryFailed::Upstream(failed) => explain_upstream(failed),
     }
 }

@@ -7,7 +7,7 @@ use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::customer::{CustomerEvent, CustomerObserver};
+use crate::customer::{CustomerEvent, CustomerObserver, Provisioning};
 use crate::ids::ProviderName;
 use crate::portal::HostName;
 use crate::sign_in::saml::metadata_source::{MetadataEvent, MetadataObserver};
@@ -30,6 +30,7 @@ struct Families {
     refusals: IntCounterVec,
     sign_ins: IntCounterVec,
     customer_sessions: IntCounterVec,
+    provisioning: IntCounterVec,
     session_changes: IntCounterVec,
     sessions_stored: IntGauge,
     session_store_up: IntGauge,
@@ -103,6 +104,11 @@ impl Metrics {
             customer_sessions: counters(
                 "customer_sessions_total",
                 "Attempts to open, reopen or end customer sessions, by result",
+                &["portal", "result"],
+            )?,
+            provisioning: counters(
+                "customer_provisioning_total",
+                "What was done for customers' accounts, by result",
                 &["portal", "result"],
             )?,
             session_changes: counters("session_changes_total", "Sessions opened and ended", &["change"])?,
@@ -226,6 +232,11 @@ impl CustomerObserver for CustomersOf {
             CustomerEvent::Suspected { dead: false, .. } => "wrongly_suspected",
             CustomerEvent::Ended { confirmed: true } => "ended",
             CustomerEvent::Ended { confirmed: false } => "end_unconfirmed",
+            CustomerEvent::Provisioned(what) => {
+                let result = provisioned(*what);
+                self.metrics.0.provisioning.with_label_values(&[self.portal.as_str(), result]).inc();
+                return;
+            }
         };
         self.metrics.0.customer_sessions.with_label_values(&[self.portal.as_str(), result]).inc();
     }
@@ -255,6 +266,22 @@ impl MetadataObserver for MetadataOf {
                 None => drop(families.metadata_ends.remove_label_values(&provider)),
             }
         }
+    }
+}
+
+/// What was done for an account, as a label.
+fn provisioned(what: Provisioning) -> &'static str {
+    match what {
+        Provisioning::Created => "created",
+        Provisioning::Bound => "bound",
+        Provisioning::Added => "added",
+        Provisioning::Removed => "removed",
+        Provisioning::Renamed => "renamed",
+        Provisioning::EmailFollowed => "email_followed",
+        Provisioning::Incomplete => "incomplete",
+        Provisioning::TakeoverRefused => "takeover_refused",
+        Provisioning::Left => "left",
+        Provisioning::LeaveFailed => "leave_failed",
     }
 }
 
@@ -327,6 +354,8 @@ mod tests {
         written.watch_customers(&HostName::parse("acme.com").unwrap()).note(&CustomerEvent::Ended { confirmed: true });
         let good = MetadataEvent::Good { at: END, new: true, valid_until: Some(END) };
         written.watch_metadata(&ProviderName::parse("adfs").unwrap()).note(&good);
+        let watch = written.watch_customers(&HostName::parse("acme.com").unwrap());
+        watch.note(&CustomerEvent::Provisioned(Provisioning::Created));
         assert_eq!(rows.len(), written.0.registry.gather().len(), "{rows:#?}");
         for row in &rows {
             assert!(DOCUMENT.lines().any(|line| line.starts_with(row)), "docs/metrics.md lacks {row}");

@@ -128,6 +128,23 @@ fn explain(what: Explanation) -> RefusalTexts {
             "The support desk has several accounts with your e-mail address, and we cannot tell which one is yours.",
             "Ask the people who run this portal to put them in order, and give the reference below.",
         ),
+        E::AccountIsAtlassian => (
+            "You already have an Atlassian account",
+            "Your e-mail address belongs to an Atlassian account, and this portal can only open sessions for portal customers.",
+            "Open the support desk at its own address and sign in there with your Atlassian account, or ask the people who run \
+             this portal for help.",
+        ),
+        E::AccountBelongsToAnother => (
+            "This customer account belongs to another sign-in",
+            "Somebody with your e-mail address has used this portal with another sign-in, and we keep their requests apart from yours.",
+            "If you have changed how you sign in, ask the people who run this portal to hand the account over, and give the \
+             reference below.",
+        ),
+        E::EmailChanged => (
+            "Your e-mail address has changed",
+            "You sign in with another e-mail address than before, and this portal does not move accounts by itself.",
+            "Ask the people who run this portal to update your account, and give the reference below.",
+        ),
         E::AccountMismatch => (
             "We could not make sure that it is you",
             "The support desk answered with an account that is not yours, so we closed the session.",

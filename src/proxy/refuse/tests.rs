@@ -184,6 +184,7 @@ fn of_customers() -> Vec<Refusal> {
         U::Tls(text()),
         U::TimedOut,
         U::RateLimited(Duration::ZERO),
+        U::Resting(Duration::ZERO),
         U::Failing(500),
         U::CredentialsRefused,
         U::CredentialsLackPermission,
@@ -204,6 +205,12 @@ fn of_customers() -> Vec<Refusal> {
         D::Rejected(text()),
         D::ManagedGroup(text()),
         D::ServiceDesk(text()),
+        D::Organization(text()),
+        D::AtlassianAccount(text()),
+        D::BoundToAnother,
+        D::EmailChanged,
+        D::Crowded,
+        D::Ledger(crate::session::RecordError::Unreadable),
     ];
     let broker = [
         B::ReadOnlyDirectory(text()),
