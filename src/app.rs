@@ -31,7 +31,7 @@ use crate::proxy::site::{Site, SiteUnusable};
 use crate::proxy::tunnel::Tunnels;
 use crate::random::Random;
 use crate::session::{Sessions, StoreError};
-use crate::sign_in::{SignIn, UnusableProvider};
+use crate::sign_in::{Provider, SignIn, UnusableProvider};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::MetricsFailed;
 
@@ -74,6 +74,8 @@ pub struct App {
     metrics: Metrics,
     readiness: Readiness,
     sweeping: JoinHandle<()>,
+    /// One for each provider whose metadata is kept fresh.
+    refreshing: Vec<JoinHandle<()>>,
 }
 
 impl App {
@@ -98,7 +100,13 @@ impl App {
         let (sites, operator) = sites(config.portals, public_port, &customers)?;
         let origins = sites.iter().map(|(host, site)| (host.clone(), site.settings.public_origin.clone())).collect();
         let providers = HttpClient::new(HttpClientSettings::default())?;
-        let sign_in = Arc::new(SignIn::new(config.providers, providers, clock.clone(), random.clone())?);
+        let sign_in = Arc::new(SignIn::new(
+            config.providers,
+            Arc::new(sessions.clone()),
+            providers,
+            clock.clone(),
+            random.clone(),
+        )?);
         for (host, site) in &sites {
             tokio::spawn(check_service_user(host.clone(), Arc::clone(site)));
         }
@@ -106,6 +114,8 @@ impl App {
         let readiness = Readiness::new(sessions.clone());
         let sweeping = tokio::spawn(sweep(sessions.clone(), creations, metrics.clone(), clock.clone()));
         let orders = Orders::new(operator, OperatorKeys::new(&config.session.keys), clock.clone());
+        let refreshing = sign_in.providers().iter().filter_map(Provider::service_provider);
+        let refreshing = refreshing.map(|ours| tokio::spawn(Arc::clone(ours.metadata()).keep_fresh())).collect();
         let gateway = gateway(&listen, sites, sign_in, &sessions, &metrics, clock, random);
         let limits = listen.limits;
         let gateway = Arc::new(http_proxy(gateway));
@@ -121,6 +131,7 @@ impl App {
             metrics,
             readiness,
             sweeping,
+            refreshing,
         };
         Ok(app)
     }
@@ -162,6 +173,7 @@ impl App {
         let (https, plain, _) = tokio::join!(self.https.drain(), drain(self.behind_tls_proxy), drain(self.http));
         let all_finished = https && plain;
         self.sweeping.abort();
+        self.refreshing.iter().for_each(JoinHandle::abort);
         if let Err(error) = self.sessions.close().await {
             tracing::error!(%error, "the session store could not be closed");
         }

@@ -10,9 +10,11 @@ use serde::Deserialize;
 
 mod portal;
 mod provider;
+mod saml;
 
 pub(super) use portal::*;
 pub(super) use provider::*;
+pub(super) use saml::*;
 
 /// Settings of a Vestibule gateway.
 #[derive(Deserialize, JsonSchema)]

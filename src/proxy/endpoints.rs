@@ -1,5 +1,6 @@
 //! Vestibule's own pages and endpoints below `/.vestibule/`. Reached by their exact path only; nothing here is forwarded.
 
+mod assertion_consumer;
 mod call_back;
 mod sign_out;
 mod start;
@@ -19,8 +20,8 @@ use crate::ids::ProviderName;
 use crate::pages::{self, ASSETS, Language, LocalHref, ProviderSession};
 use crate::portal::CanonicalRequest;
 use crate::refusal::{Reason, Refusal};
-use crate::session::cookie::Presented;
-use crate::sign_in::{At, NextUrl};
+use crate::session::cookie::SignInKey;
+use crate::sign_in::{At, NextUrl, Ties};
 use crate::telemetry::Outcome;
 
 impl Gateway {
@@ -37,6 +38,9 @@ impl Gateway {
         let path = request.path();
         let get = matches!(*request.method(), Method::GET | Method::HEAD);
         let post = *request.method() == Method::POST;
+        if let Some(provider) = assertion_consumer(path).filter(|_| post) {
+            return self.consume(http, &provider, request, site, visitor, ctx).await;
+        }
         if post && !is_same_origin(&http.req_header().headers, &site.settings.public_origin) {
             return Err(Reason::CrossOrigin.into());
         }
@@ -81,9 +85,14 @@ fn page_site(site: &Site) -> pages::Site<'_> {
 }
 
 fn browser_of(visitor: &Visitor) -> Option<&str> {
-    match &visitor.cookies.sign_in {
-        Presented::One(key) => Some(key.reveal()),
-        Presented::None | Presented::Ambiguous | Presented::Malformed => None,
+    visitor.cookies.sign_in.one().map(SignInKey::reveal)
+}
+
+fn ties_of(visitor: &Visitor) -> Ties<'_> {
+    Ties {
+        sign_in: browser_of(visitor),
+        posted: visitor.cookies.posted_sign_in.one().map(SignInKey::reveal),
+        session: visitor.session.as_ref().map(|session| *session.hash()),
     }
 }
 
@@ -101,6 +110,18 @@ fn next_of(request: &CanonicalRequest) -> Option<NextUrl> {
     let mut values = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "next");
     let next = NextUrl::parse(&values.next()?.1).ok()?;
     values.next().is_none().then_some(next)
+}
+
+/// Whether this is a POST that other sites send browsers here with, by the exact path of it. Nothing but its own cookie is
+/// looked at then, and it is not asked where it comes from (security case C1).
+pub(super) fn takes_foreign_posts(request: &CanonicalRequest) -> bool {
+    *request.method() == Method::POST && assertion_consumer(request.path()).is_some()
+}
+
+/// `/.vestibule/saml/{provider}/acs`.
+fn assertion_consumer(path: &str) -> Option<ProviderName> {
+    let name = path.strip_prefix("/.vestibule/saml/")?.strip_suffix("/acs")?;
+    ProviderName::parse(name).ok()
 }
 
 /// `/.vestibule/oidc/{provider}/callback`.
