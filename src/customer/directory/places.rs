@@ -86,8 +86,10 @@ impl Directory {
                     }
                 }
                 Err(error) => {
-                    if let Some(name) =
-                        provisioned.held.iter().find(|held| held.place == place).and_then(|held| held.name.as_deref())
+                    // What was known of an organization may not hold any more: look it up anew.
+                    let held = provisioned.held.iter().find(|held| held.place == place);
+                    if let (DirectoryFailed::Organization(_), Some(name)) =
+                        (&error, held.and_then(|held| held.name.as_deref()))
                     {
                         self.organizations.forget(name).await;
                     }
