@@ -29,6 +29,7 @@ struct Families {
     step_seconds: HistogramVec,
     refusals: IntCounterVec,
     sign_ins: IntCounterVec,
+    logouts: IntCounterVec,
     customer_sessions: IntCounterVec,
     provisioning: IntCounterVec,
     session_changes: IntCounterVec,
@@ -46,6 +47,27 @@ struct Families {
 
 /// Seconds; from a cached page to a slow upload.
 const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+
+/// Who began a SAML single logout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogoutBegun {
+    /// A visitor who signed out here.
+    Here,
+    /// The provider.
+    AtProvider,
+    /// The message was not believed, so that nobody can tell.
+    Unknown,
+}
+
+impl LogoutBegun {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Here => "here",
+            Self::AtProvider => "provider",
+            Self::Unknown => "unknown",
+        }
+    }
+}
 
 impl Metrics {
     /// Fresh metrics, all zero.
@@ -101,6 +123,11 @@ impl Metrics {
             step_seconds: histogram("step_seconds", "Duration of the steps of requests", &["step"])?,
             refusals: counters("refusals_total", "Requests refused, by reason", &["portal", "reason"])?,
             sign_ins: counters("sign_ins_total", "Sign-ins by provider and result", &["provider", "result"])?,
+            logouts: counters(
+                "single_logouts_total",
+                "SAML single logouts by provider, by where they began, and result",
+                &["provider", "begun", "result"],
+            )?,
             customer_sessions: counters(
                 "customer_sessions_total",
                 "Attempts to open, reopen or end customer sessions, by result",
@@ -166,6 +193,11 @@ impl Metrics {
     /// A sign-in at `provider` ended with `result`: "signed_in" or the reason of a refusal.
     pub fn sign_in_ended(&self, provider: &str, result: &str) {
         self.0.sign_ins.with_label_values(&[provider, result]).inc();
+    }
+
+    /// A SAML single logout at `provider` came to `result`: what became of the sessions, or the reason of a refusal.
+    pub fn logout_ended(&self, provider: &str, begun: LogoutBegun, result: &str) {
+        self.0.logouts.with_label_values(&[provider, begun.label(), result]).inc();
     }
 
     /// A session was "opened", "ended" or "expired", `count` times.
@@ -348,6 +380,7 @@ mod tests {
         written.step_took("store", Duration::ZERO);
         written.refused("none", "internal");
         written.sign_in_ended("acme", "signed_in");
+        written.logout_ended("acme", LogoutBegun::Here, "ended");
         written.sessions_changed("opened", 1);
         written.provider_is_up("acme", true);
         written.repeated("none", "repeated");

@@ -32,6 +32,8 @@ pub(super) static TEXTS: Texts = Texts {
     signed_out: SignedOutTexts {
         title: "You are signed out",
         ended: "Your session has ended. It is safe to close this page.",
+        ended_partly: "Your session here has ended, and your organisation has signed you out. But some other application \
+                       did not confirm it: on a shared computer, close the browser.",
         may_continue: "Your session here has ended. You may still be signed in at your organisation: \
                        on a shared computer, sign out there too, or close the browser.",
         link: "Sign in again",
@@ -261,6 +263,11 @@ fn explain(what: Explanation) -> RefusalTexts {
             "This does not work here",
             "This address cannot be used in this way.",
             "Go to the start page and try from there.",
+        ),
+        E::LogoutNotDone => (
+            "Signing out could not be completed",
+            "A message from your organisation about signing out cannot be used, so nothing was changed.",
+            "To sign out here, go to the start page and sign out there.",
         ),
         E::CrossSite => (
             "This came from another site",

@@ -17,6 +17,7 @@ async fn pages_of_the_demo_and_of_bad_days() {
         certificates: folder.path().join("certificates"),
         state: folder.path().join("state"),
         provider: ProviderChoice::BuiltIn(Box::default()),
+        saml: None,
         portal_lines: String::new(),
         datacenter_lines: String::new(),
         recorded: 0,
