@@ -4,3 +4,4 @@
 mod chromium;
 mod journey;
 mod looks;
+mod simplesamlphp;
