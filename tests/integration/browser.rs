@@ -5,3 +5,4 @@ mod chromium;
 mod journey;
 mod looks;
 mod saml;
+mod simplesamlphp;

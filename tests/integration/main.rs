@@ -25,6 +25,7 @@ mod kill;
 mod process;
 mod public_clients;
 mod saml_logout;
+mod saml_peers;
 mod saml_sign_in;
 mod saml_verify;
 mod secrecy;
