@@ -1,16 +1,24 @@
-//! The second listener: metrics and health, for the operator's network only.
+//! The second listener: metrics, health and test sign-ins, for the operator's network only.
+
+pub mod test_sign_in;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Method, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
+use self::test_sign_in::{LONGEST_FORM, TestSignIns};
+use crate::clock;
 use crate::listener::head_guard;
+use crate::pages;
+use crate::reply::Reply;
 use crate::session::Sessions;
 use crate::telemetry::Metrics;
 
@@ -50,17 +58,39 @@ impl fmt::Debug for Readiness {
     }
 }
 
-/// Answers `/metrics`, `/healthz` and `/readyz`.
+/// How long a form may take to arrive.
+const FORM_TIME: Duration = Duration::from_secs(10);
+
+/// Answers `/metrics`, `/healthz`, `/readyz` and `/test-sign-in`.
 #[derive(Debug)]
 pub struct Admin {
     metrics: Metrics,
     readiness: Readiness,
+    test_sign_ins: TestSignIns,
 }
 
 impl Admin {
-    /// Tells about `metrics` and `readiness`.
-    pub fn new(metrics: Metrics, readiness: Readiness) -> Self {
-        Self { metrics, readiness }
+    /// Tells about `metrics` and `readiness`, and lets the operator walk `test_sign_ins`.
+    pub fn new(metrics: Metrics, readiness: Readiness, test_sign_ins: TestSignIns) -> Self {
+        Self { metrics, readiness, test_sign_ins }
+    }
+
+    /// A page of the test sign-ins, or what they are shown with.
+    async fn page(&self, session: &mut ServerSession) -> Option<Reply> {
+        let path = session.req_header().uri.path().to_owned();
+        if TestSignIns::owns(&path) {
+            let method = session.req_header().method.clone();
+            let form = match method {
+                Method::POST => match read_form(session).await {
+                    Some(form) => form,
+                    None => return Some(Reply::text(StatusCode::BAD_REQUEST, "The form is too long or too slow.\n")),
+                },
+                _ => Vec::new(),
+            };
+            return Some(self.test_sign_ins.answer(&method, &path, &session.req_header().headers, &form));
+        }
+        let get = matches!(session.req_header().method, Method::GET | Method::HEAD);
+        pages::asset(&path, &session.req_header().headers).filter(|_| get)
     }
 
     fn answer(&self, method: &Method, path: &str) -> (StatusCode, &'static str, Vec<u8>) {
@@ -78,7 +108,7 @@ impl Admin {
                 let (status, text) = self.readiness.check();
                 (status, TEXT, text.into_bytes())
             }
-            _ => (StatusCode::NOT_FOUND, TEXT, b"/metrics /healthz /readyz\n".to_vec()),
+            _ => (StatusCode::NOT_FOUND, TEXT, b"/metrics /healthz /readyz /test-sign-in\n".to_vec()),
         }
     }
 }
@@ -87,8 +117,12 @@ impl Admin {
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         head_guard::head_is_complete();
+        let head_only = session.req_header().method == Method::HEAD;
+        if let Some(reply) = self.page(session).await {
+            let reply = if head_only { reply.without_body() } else { reply };
+            return Response::<Bytes>::from(reply).map(|body| body.to_vec());
+        }
         let header = session.req_header();
-        let head_only = header.method == Method::HEAD;
         let (status, content_type, body) = self.answer(&header.method, header.uri.path());
         let response = Response::builder()
             .status(status)
@@ -98,4 +132,19 @@ impl ServeHttp for Admin {
             .body(if head_only { Vec::new() } else { body });
         response.unwrap_or_else(|_| Response::new(Vec::new()))
     }
+}
+
+/// A small body, the whole of it in time.
+async fn read_form(session: &mut ServerSession) -> Option<Vec<u8>> {
+    let read = async {
+        let mut form = Vec::new();
+        while let Some(chunk) = session.read_request_body().await.ok()? {
+            form.extend_from_slice(&chunk);
+            if form.len() > LONGEST_FORM {
+                return None;
+            }
+        }
+        Some(form)
+    };
+    tokio::time::timeout_at(clock::deadline(FORM_TIME), read).await.ok().flatten()
 }

@@ -10,16 +10,17 @@ use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
 use tokio::task::JoinHandle;
 
+use crate::admin::test_sign_in::{TestSignIns, TestedPortal};
 use crate::admin::{Admin, Readiness};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::customer::datacenter::DataCenter;
 use crate::customer::{CustomerSessions, People};
 use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient};
+use crate::ids::ProviderName;
 use crate::limits::{CreationLog, StoredCreations};
 use crate::listener::certificates::{self, CertificateUnusable};
 use crate::listener::redirect::RedirectToHttps;
-use crate::listener::settings::ListenSettings;
 use crate::listener::{Bound, ListenFailed, Listening, Peers};
 use crate::portal::HostName;
 use crate::portal::settings::{CustomerSessionSettings, PortalSettings};
@@ -28,6 +29,8 @@ use crate::proxy::site::{Site, SiteUnusable};
 use crate::proxy::tunnel::Tunnels;
 use crate::random::Random;
 use crate::session::{Sessions, StoreError};
+use crate::sign_in::saml::{OwnMetadata, SignInPortal};
+use crate::sign_in::trial::Trials;
 use crate::sign_in::{SignIn, UnusableProvider};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::MetricsFailed;
@@ -71,6 +74,8 @@ pub struct App {
     metrics: Metrics,
     readiness: Readiness,
     sweeping: JoinHandle<()>,
+    /// One for each provider whose metadata is kept fresh.
+    refreshing: Vec<JoinHandle<()>>,
 }
 
 impl App {
@@ -90,17 +95,41 @@ impl App {
         let admin = bind(listen.admin).await?;
         let public_port = listen.public_port.unwrap_or(https.address().port());
         let sessions = Sessions::start(&config.session, clock.clone(), random.clone())?;
+        let portals = config.sign_in_portals(public_port);
+        let own_metadata = OwnMetadata::new(&config.providers, portals.clone(), random.clone());
+        let trials = Arc::new(Trials::new(clock.clone(), random.clone()));
         let creations = StoredCreations::new(sessions.records());
         let sites = sites(config.portals, public_port, &sessions, &metrics, &clock, &random)?;
         let origins = sites.iter().map(|(host, site)| (host.clone(), site.settings.public_origin.clone())).collect();
         let providers = HttpClient::new(HttpClientSettings::default())?;
-        let sign_in = Arc::new(SignIn::new(config.providers, providers, clock.clone(), random.clone())?);
+        let sign_in = Arc::new(SignIn::new(
+            config.providers,
+            Arc::new(sessions.clone()),
+            providers,
+            clock.clone(),
+            random.clone(),
+        )?);
         for (host, site) in &sites {
             tokio::spawn(check_service_user(host.clone(), Arc::clone(site)));
         }
         let readiness = Readiness::new(sessions.clone());
         let sweeping = tokio::spawn(sweep(sessions.clone(), creations, metrics.clone(), clock.clone()));
-        let gateway = gateway(&listen, sites, sign_in, &sessions, &metrics, clock, random);
+        let refreshing = keep_metadata_fresh(&sign_in, &metrics);
+        let admin_pages = TestSignIns::new(Arc::clone(&trials), tested_portals(portals, &sign_in));
+        let gateway = Gateway {
+            sites,
+            sign_in,
+            own_metadata,
+            trials,
+            sessions: sessions.clone(),
+            tunnels: Tunnels::default(),
+            metrics: metrics.clone(),
+            trusted_proxies: listen.trusted_proxies.clone(),
+            limits: listen.limits,
+            clock,
+            random,
+        };
+        let admin_side = Arc::new(Admin::new(metrics.clone(), readiness.clone(), admin_pages));
         let limits = listen.limits;
         let gateway = Arc::new(http_proxy(gateway));
         let load_balancers = Peers::Of(listen.trusted_proxies);
@@ -108,12 +137,12 @@ impl App {
             https: https.serve(Arc::clone(&gateway), Some(acceptor), limits),
             behind_tls_proxy: behind_tls_proxy.map(|bound| bound.serve_peers(load_balancers, gateway, None, limits)),
             http: http.map(|bound| bound.serve(Arc::new(RedirectToHttps::new(origins)), None, limits)),
-            admin: admin
-                .map(|bound| bound.serve(Arc::new(Admin::new(metrics.clone(), readiness.clone())), None, limits)),
+            admin: admin.map(|bound| bound.serve(admin_side, None, limits)),
             sessions,
             metrics,
             readiness,
             sweeping,
+            refreshing,
         };
         Ok(app)
     }
@@ -155,6 +184,7 @@ impl App {
         let (https, plain, _) = tokio::join!(self.https.drain(), drain(self.behind_tls_proxy), drain(self.http));
         let all_finished = https && plain;
         self.sweeping.abort();
+        self.refreshing.iter().for_each(JoinHandle::abort);
         if let Err(error) = self.sessions.close().await {
             tracing::error!(%error, "the session store could not be closed");
         }
@@ -209,27 +239,28 @@ fn sites(
     Ok(sites)
 }
 
-#[allow(clippy::too_many_arguments, reason = "the composition root hands over what it has composed")]
-fn gateway(
-    listen: &ListenSettings,
-    sites: HashMap<HostName, Arc<Site>>,
-    sign_in: Arc<SignIn>,
-    sessions: &Sessions,
-    metrics: &Metrics,
-    clock: Clock,
-    random: Random,
-) -> Gateway {
-    Gateway {
-        sites,
-        sign_in,
-        sessions: sessions.clone(),
-        tunnels: Tunnels::default(),
-        metrics: metrics.clone(),
-        trusted_proxies: listen.trusted_proxies.clone(),
-        limits: listen.limits,
-        clock,
-        random,
-    }
+/// The portals, with what people read of their providers.
+fn tested_portals(portals: Vec<SignInPortal>, sign_in: &SignIn) -> Vec<TestedPortal> {
+    let label = |name: &ProviderName| {
+        let provider = sign_in.providers().iter().find(|provider| provider.name() == name)?;
+        Some((name.clone(), provider.label().to_owned()))
+    };
+    let of = |SignInPortal { host, origin, providers }: SignInPortal| TestedPortal {
+        host,
+        origin,
+        providers: providers.iter().filter_map(label).collect(),
+    };
+    portals.into_iter().map(of).collect()
+}
+
+/// The metadata of SAML providers is looked at again in the background, and counted.
+fn keep_metadata_fresh(sign_in: &SignIn, metrics: &Metrics) -> Vec<JoinHandle<()>> {
+    let saml = sign_in.providers().iter().filter_map(|provider| Some((provider.name(), provider.service_provider()?)));
+    saml.map(|(name, ours)| {
+        ours.metadata().watch(metrics.watch_metadata(name));
+        tokio::spawn(Arc::clone(ours.metadata()).keep_fresh())
+    })
+    .collect()
 }
 
 fn http_proxy(gateway: Gateway) -> HttpProxy<Gateway> {

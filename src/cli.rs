@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod keys;
+mod metadata;
 mod run;
 mod saml;
 
@@ -41,6 +42,10 @@ enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
+    /// Print the gateway's own SAML metadata, for the operator of an identity provider.
+    ///
+    /// The same document is served at https://HOST/.vestibule/saml/NAME/metadata. Nothing is started and nothing is called.
+    Metadata(metadata::MetadataArguments),
     /// Look into SAML.
     Saml {
         #[command(subcommand)]
@@ -121,6 +126,7 @@ impl Arguments {
             Command::Check(argument) => check::check(&argument.config),
             Command::Schema => check::schema(),
             Command::Keys { command: KeysCommand::New } => keys::new(),
+            Command::Metadata(arguments) => metadata::metadata(&arguments),
             Command::Saml { command: SamlCommand::Verify(arguments) } => saml::verify(&arguments),
             Command::Demo(arguments) => demo::demo(&arguments),
         }

@@ -10,6 +10,7 @@ use std::path::Path;
 use crate::listener::settings::{ListenSettings, TlsSettings};
 use crate::portal::settings::PortalSettings;
 use crate::session::settings::SessionSettings;
+use crate::sign_in::saml::SignInPortal;
 use crate::sign_in::settings::ProviderSettings;
 use crate::telemetry::settings::LogSettings;
 
@@ -64,6 +65,15 @@ impl Config {
         let public = self.listen.public_port.unwrap_or(port);
         self.portals = self.portals.into_iter().map(|portal| portal.with_public_port(public)).collect();
         self
+    }
+
+    /// Where people sign in, and at which providers, when visitors reach the public side at `public_port`.
+    pub fn sign_in_portals(&self, public_port: u16) -> Vec<SignInPortal> {
+        let of = |portal: &PortalSettings| {
+            let PortalSettings { host, public_origin, sign_in, .. } = portal.clone().with_public_port(public_port);
+            SignInPortal { host, origin: public_origin, providers: sign_in.providers }
+        };
+        self.portals.iter().map(of).collect()
     }
 
     /// What `vestibule check` shows: every setting that matters, and where each secret came from, never what it is.

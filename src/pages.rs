@@ -1,24 +1,29 @@
 //! What the browser shows when the gateway itself speaks.
 //!
 //! Owns the templates, their words and their look. Trusts only what a caller hands over, and escapes all of it: no page
-//! reads a request. Carries no script and nothing from elsewhere, so that the strictest content security policy holds.
+//! reads a request. Carries nothing from elsewhere and no script, but for one line on one page ([`post_on()`]), so that the
+//! strictest content security policy holds.
 
 mod assets;
 mod form_targets;
 mod local_href;
 mod notice;
+mod post_on;
 mod sign_in;
 mod sign_out;
 pub mod texts;
+mod trial;
 mod wants;
 
 pub use assets::{ASSETS, asset};
 pub use form_targets::FormTargets;
 pub use local_href::{InvalidLocalHref, LocalHref};
 pub use notice::{Actions, Form, Notice, Retry, refusal, refusal_json};
+pub use post_on::post_on;
 pub use sign_in::{Choice, EmailProblem, ask_email, choose_provider, go_on};
 pub use sign_out::{ProviderSession, sign_out, signed_out};
 pub use texts::{Explanation, Language};
+pub use trial::{PORTAL_FIELD, TEST_SIGN_IN, TrialChoice, prepare_trial, trial, trial_gone, tried};
 pub use wants::{Wants, wants_page};
 
 use askama::Template;

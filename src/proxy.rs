@@ -45,6 +45,8 @@ use crate::random::Random;
 use crate::refusal::{Reason, Refusal};
 use crate::session::Sessions;
 use crate::sign_in::SignIn;
+use crate::sign_in::saml::OwnMetadata;
+use crate::sign_in::trial::Trials;
 use crate::telemetry::{Exchange, Metrics, Outcome};
 use admit::Verdict;
 use context::{Repeat, RequestCtx, Stage};
@@ -57,6 +59,10 @@ pub struct Gateway {
     pub sites: HashMap<HostName, Arc<Site>>,
     /// The ways to sign in.
     pub sign_in: Arc<SignIn>,
+    /// What identity providers learn of us.
+    pub own_metadata: OwnMetadata,
+    /// Sign-ins that operators test.
+    pub trials: Arc<Trials>,
     /// Who is signed in.
     pub sessions: Sessions,
     /// The upstream's side of WebSockets.

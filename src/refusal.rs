@@ -60,6 +60,8 @@ pub enum Reason {
         label: &'static str,
         /// Whose fault it was.
         blame: Blame,
+        /// How it can be tried again.
+        again: Again,
     },
     /// Sign-in went round and round.
     SignInLoop,
@@ -120,6 +122,15 @@ pub enum Blame {
     Account,
     /// The provider may not speak for the organization of the account.
     Organization,
+}
+
+/// How a failed sign-in can be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// By the address that was asked for.
+    ByThisAddress,
+    /// From the start: what was asked for came by a form.
+    FromTheStart,
 }
 
 /// What a page can offer beside its words.
@@ -314,7 +325,8 @@ impl Reason {
             Self::SignInRequired | Self::SignInLoop => Offer::SignInAgain,
             Self::NotAdmitted(_) | Self::RuleNotMet => Offer::SomebodyElse,
             Self::SignIn { blame: Blame::Account | Blame::Organization, .. } => Offer::SomebodyElse,
-            Self::SignIn { .. } => Offer::RepeatSignIn,
+            Self::SignIn { again: Again::FromTheStart, .. } => Offer::SignInAgain,
+            Self::SignIn { again: Again::ByThisAddress, .. } => Offer::RepeatSignIn,
             Self::CustomerSession { passing: false, .. } => Offer::SomebodyElse,
             Self::CustomerSession { passing: true, .. }
             | Self::UpstreamUnreachable

@@ -10,6 +10,7 @@ pub mod customer_session;
 mod entry;
 mod keys;
 mod live;
+mod once;
 mod record;
 mod registry;
 mod sealed;
@@ -20,7 +21,7 @@ pub mod store;
 #[cfg(test)]
 mod kill_tests;
 
-pub use cookie::{SESSION_COOKIE, SIGN_IN_COOKIE};
+pub use cookie::{POSTED_SIGN_IN_COOKIE, SESSION_COOKIE, SIGN_IN_COOKIE};
 pub use customer_session::{CustomerSession, UpstreamCookie};
 pub use entry::{Listing, Selector, SessionEntry};
 pub use keys::InvalidKeys;

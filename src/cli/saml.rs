@@ -212,7 +212,7 @@ fn told(response: &VerifiedResponse) -> Value {
         "claims": claims,
         "assertion_id": response.assertion_id,
         "in_response_to": response.in_response_to,
-        "session_index": response.session_indexes,
+        "session_indexes": response.session_indexes,
         "authenticated_at": response.authn_instant.to_string(),
         "authn_context": response.authn_context,
         "session_not_on_or_after": response.session_not_on_or_after.map(|end| end.to_string()),

@@ -204,6 +204,16 @@ impl Check<'_> {
 
     /// An `https` URL, or an `http` one of this machine; without user, query and fragment.
     fn site(&mut self, place: &Place<'_>, text: &str) -> Option<Url> {
+        let url = self.link(place, text)?;
+        if url.query().is_some() {
+            self.fault(place, "has a query or a fragment", "end it before the \"?\" or \"#\"");
+            return None;
+        }
+        Some(url)
+    }
+
+    /// The same, and it may have a query.
+    fn link(&mut self, place: &Place<'_>, text: &str) -> Option<Url> {
         // Never quoted: people put passwords into URLs.
         let url = match Url::parse(text) {
             Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => url,
@@ -218,7 +228,7 @@ impl Check<'_> {
             self.fault(place, "holds a space or a backslash", "remove it");
         } else if !url.username().is_empty() || url.password().is_some() {
             self.fault(place, "holds a user name or a password", "remove everything up to the \"@\"");
-        } else if url.query().is_some() || url.fragment().is_some() {
+        } else if url.fragment().is_some() {
             self.fault(place, "has a query or a fragment", "end it before the \"?\" or \"#\"");
         } else if url.scheme() == "http" && !is_loopback(&url) {
             self.fault(place, "plain http is for this machine only: localhost, 127.0.0.1 or [::1]", "use https");

@@ -10,9 +10,11 @@ use serde::Deserialize;
 
 mod portal;
 mod provider;
+mod saml;
 
 pub(super) use portal::*;
 pub(super) use provider::*;
+pub(super) use saml::*;
 
 /// Settings of a Vestibule gateway.
 #[derive(Deserialize, JsonSchema)]
@@ -54,8 +56,8 @@ pub(super) struct RawListen {
     /// `trusted_proxies` are served there. Without it there is no such listener.
     #[schemars(example = "10.0.0.5:8080")]
     pub behind_tls_proxy: Option<String>,
-    /// Address and port of `/metrics`, `/healthz` and `/readyz`, which never answer on the public side. Without it there
-    /// is no such listener.
+    /// Address and port of `/metrics`, `/healthz`, `/readyz` and `/test-sign-in`, which never answer on the public side.
+    /// Without it there is no such listener.
     #[schemars(example = "127.0.0.1:9090")]
     pub admin: Option<String>,
     /// Networks of the load balancers whose `X-Forwarded-For` is believed, as CIDRs.

@@ -6,7 +6,10 @@ use super::Config;
 use super::quantity::{show_duration, show_rate, show_size};
 use crate::portal::settings::{Choose, CustomerSessionSettings, PortalSettings, ServiceCredentials};
 use crate::session::settings::StoreSettings;
-use crate::sign_in::settings::{ClientAuthentication, EmailTrust, Protocol, ProviderSettings};
+use crate::sign_in::saml::metadata_source::MetadataFrom;
+use crate::sign_in::settings::{
+    ClientAuthentication, EmailTrust, OidcSettings, Protocol, ProviderSettings, SamlSettings, Unsolicited,
+};
 use crate::telemetry::settings::LogFormat;
 
 /// The summary: one block for each part of the file, one line for each setting that matters.
@@ -67,19 +70,51 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
 fn provider_lines(out: &mut String, provider: &ProviderSettings) -> fmt::Result {
     writeln!(out, "identity provider {}", provider.name)?;
     line(out, "label", &provider.label)?;
-    let Protocol::Oidc(oidc) = &provider.protocol;
+    match &provider.protocol {
+        Protocol::Oidc(oidc) => oidc_lines(out, oidc)?,
+        Protocol::Saml(saml) => saml_lines(out, saml)?,
+    }
+    line(out, "speaks for", &list(&provider.email_domains, "any mail domain"))?;
+    let trust = match &provider.protocol {
+        Protocol::Oidc(oidc) => oidc.email_trust,
+        Protocol::Saml(saml) => saml.email_trust,
+    };
+    match trust {
+        EmailTrust::AsClaimed => Ok(()),
+        EmailTrust::DangerouslyAlways => line(out, "warning", &"takes every e-mail address as verified"),
+    }
+}
+
+fn saml_lines(out: &mut String, saml: &SamlSettings) -> fmt::Result {
+    let from = match &saml.metadata.from {
+        MetadataFrom::File(path) => path.display().to_string(),
+        // A query may hold a secret.
+        MetadataFrom::Url(url) => format!("{}{}", url.origin().ascii_serialization(), url.path()),
+    };
+    let signed = if saml.metadata.signed_by.is_empty() { "need not be signed" } else { "has to be signed" };
+    line(out, "metadata", &format!("{from}, {signed}"))?;
+    line(out, "our entity id", &saml.our_entity_id.as_deref().unwrap_or("that of each portal"))?;
+    let keys = &saml.keys;
+    let signs = if keys.signing().is_some() { "signed" } else { "not signed" };
+    line(out, "requests", &signs)?;
+    line(out, "keys to decrypt", &keys.decryption().len())?;
+    if saml.signatures.legacy_sha1 {
+        line(out, "warning", &"believes signatures with SHA-1")?;
+    }
+    if saml.unsolicited == Unsolicited::DangerouslyTaken {
+        line(out, "warning", &"takes responses that nobody asked for")?;
+    }
+    Ok(())
+}
+
+fn oidc_lines(out: &mut String, oidc: &OidcSettings) -> fmt::Result {
     line(out, "issuer", &oidc.issuer_text)?;
     let proof = match &oidc.client_authentication {
         ClientAuthentication::SecretBasic(secret) => format!("client_secret_basic, {}", secret.source()),
         ClientAuthentication::SecretPost(secret) => format!("client_secret_post, {}", secret.source()),
         ClientAuthentication::PrivateKeyJwt { key, .. } => format!("private_key_jwt, {}", key.source()),
     };
-    line(out, "client", &format!("{}, {proof}", oidc.client_id))?;
-    line(out, "speaks for", &list(&provider.email_domains, "any mail domain"))?;
-    match oidc.email_trust {
-        EmailTrust::AsClaimed => Ok(()),
-        EmailTrust::DangerouslyAlways => line(out, "warning", &"takes every e-mail address as verified"),
-    }
+    line(out, "client", &format!("{}, {proof}", oidc.client_id))
 }
 
 fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {

@@ -22,6 +22,37 @@ static PAIR: LazyLock<(String, String)> = LazyLock::new(|| {
     (made.cert.pem(), made.signing_key.serialize_pem())
 });
 
+/// The certificate of another key.
+static OTHER: LazyLock<String> =
+    LazyLock::new(|| rcgen::generate_simple_self_signed(vec!["other".to_owned()]).unwrap().cert.pem());
+
+/// A SAML provider's metadata, that of two providers, or that of one with an oddity.
+fn metadata() -> [(&'static str, String); 5] {
+    let certificate: String = PAIR.0.lines().filter(|line| !line.starts_with("-----")).collect();
+    let key = format!(
+        r#"<md:KeyDescriptor><ds:KeyInfo xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><ds:X509Data><ds:X509Certificate>{certificate}</ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor>"#
+    );
+    let entity = |id: &str, attributes: &str, key: &str, scheme: &str| {
+        format!(
+            r#"<md:EntityDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata" entityID="{id}"><md:IDPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol" {attributes}>{key}<md:SingleSignOnService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect" Location="{scheme}://idp.acme.net/sso"/></md:IDPSSODescriptor></md:EntityDescriptor>"#
+        )
+    };
+    let id = "https://idp.acme.net";
+    let two = entity(id, "", &key, "https") + &entity("https://idp.acme.org", "", &key, "https");
+    [
+        ("certs/idp.xml", entity(id, "", &key, "https")),
+        ("certs/idp-http.xml", entity(id, "", &key, "http")),
+        ("certs/idp-keyless.xml", entity(id, "", "", "https")),
+        ("certs/idp-strict.xml", entity(id, r#"WantAuthnRequestsSigned="true""#, &key, "https")),
+        (
+            "certs/federation.xml",
+            format!(
+                r#"<md:EntitiesDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata">{two}</md:EntitiesDescriptor>"#
+            ),
+        ),
+    ]
+}
+
 /// An outside world of a few variables and files.
 pub(super) struct World {
     variables: BTreeMap<&'static str, String>,
@@ -46,6 +77,8 @@ impl Default for World {
             ("certs/support.acme.com.key", key.clone()),
             ("certs/internal-ca.pem", format!("{cert}{cert}")),
             ("certs/oidc.key", key.clone()),
+            ("certs/saml.key", key.clone()),
+            ("certs/saml.pem", cert.clone()),
             ("certs/empty.pem", String::new()),
             ("certs/damaged.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned()),
             ("certs/odd.key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n".to_owned()),
@@ -59,6 +92,8 @@ impl Default for World {
         let base = Path::new("/etc/vestibule");
         let mut files: BTreeMap<_, _> = files.map(|(name, text)| (base.join(name), text.into_bytes())).into();
         files.insert(base.join("secrets/binary"), vec![0xff, 0xfe]);
+        files.insert(base.join("certs/other.pem"), OTHER.clone().into_bytes());
+        files.extend(metadata().map(|(name, text)| (base.join(name), text.into_bytes())));
         Self { variables: variables.into(), files }
     }
 }
@@ -91,7 +126,7 @@ fn the_shipped_file_loads() {
     let CustomerSessionSettings::DataCenter(data_center) = &portal.customer_session else { panic!() };
     assert!(matches!(&data_center.credentials, ServiceCredentials::Bearer(token) if token.reveal() == "hunter2-jsm"));
     assert_eq!(data_center.logins[0], DataCenterLogin::RestSession);
-    let Protocol::Oidc(oidc) = &config.providers[0].protocol;
+    let Protocol::Oidc(oidc) = &config.providers[0].protocol else { panic!() };
     assert!(matches!(&oidc.client_authentication, ClientAuthentication::SecretBasic(_)));
 }
 
@@ -132,7 +167,20 @@ fn the_shipped_file_tells_no_lies() {
 /// The default that the schema tells is the one that counts.
 #[test]
 fn every_default_is_the_one_that_is_told() {
-    let tree = tree::read(SHIPPED, &mut Report::default()).unwrap();
+    for text in [SHIPPED.to_owned(), with_saml()] {
+        every_default_of(&text);
+    }
+}
+
+/// The shipped file with the provider that it shows in a comment.
+fn with_saml() -> String {
+    let (before, rest) = SHIPPED.split_once("  # globex_adfs:").unwrap();
+    let (shown, after) = rest.split_once("\n\n").unwrap();
+    format!("{before}  globex_adfs:{}\n\n{after}", shown.replace("\n  # ", "\n  "))
+}
+
+fn every_default_of(written: &str) {
+    let tree = tree::read(written, &mut Report::default()).unwrap();
     let schema = json_schema();
     let value = structure::check(&tree, &schema, &mut Report::default());
     let mut spelt_out = value.clone();
@@ -141,7 +189,7 @@ fn every_default_is_the_one_that_is_told() {
     assert!(count >= 30, "{count}");
     let text = serde_json::to_string(&secrets_as_written(spelt_out)).unwrap();
     let spelt_out = parsed(&text).unwrap_or_else(|faults| panic!("{faults}"));
-    assert_eq!(format!("{:?}", parsed(SHIPPED).unwrap()), format!("{spelt_out:?}"));
+    assert_eq!(format!("{:?}", parsed(written).unwrap()), format!("{spelt_out:?}"));
 }
 
 /// Writes every default of the schema into `value`.
@@ -162,7 +210,7 @@ fn spell_out(value: &mut Value, schema: &Value, count: &mut usize) {
                     });
                 }
                 let mapping = schema["type"] == "object" && schema.get("x-choice").is_none();
-                if mapping && key != "directory" && !choice {
+                if mapping && key != "directory" && !choice && schema.get("required").is_none() {
                     object.entry(key.clone()).or_insert_with(|| Value::Object(Default::default()));
                 }
             }
@@ -259,7 +307,6 @@ fn the_designed_file_names_what_is_not_built() {
     let faults = parsed(include_str!("tests/designed.yaml")).unwrap_err();
     let lines: Vec<String> = faults.as_slice().iter().map(|fault| format!("{}: {}", fault.path, fault.what)).collect();
     let expected = [
-        "identity_providers.globex-adfs.saml: saml",
         "identity_providers.github.oauth2: oauth2",
         "portals[0].customer_session.cloud_saml: cloud_saml",
         "portals[0].directory.organizations: organizations",
@@ -271,7 +318,7 @@ fn the_designed_file_names_what_is_not_built() {
     .map(|line| format!("{line} is not available in this version"));
     let mut expected = expected.to_vec();
     expected.insert(
-        2,
+        1,
         "portals[0].sign_in.choose: by_email never leads to \"github\", which lists no email_domains".into(),
     );
     assert_eq!(lines, expected);

@@ -32,11 +32,10 @@ const BROKER: &str = "use datacenter, or none";
 const LATER: &str = "remove it";
 
 /// All of them. `*` stands for a name of the operator's choice.
-pub(super) const UNAVAILABLE: [Unavailable; 13] = [
+pub(super) const UNAVAILABLE: [Unavailable; 12] = [
     entry("tls", "acme", Some("certificates"), "list the certificate files under tls.certificates"),
     entry("session.store", "redis", Some(""), "use embedded"),
-    entry("identity_providers.*", "saml", Some("oidc"), "use oidc"),
-    entry("identity_providers.*", "oauth2", Some("oidc"), "use oidc"),
+    entry("identity_providers.*", "oauth2", Some("oidc"), "use oidc or saml"),
     entry("portals[].customer_session", "cloud_saml", Some(""), BROKER),
     entry("portals[].customer_session", "cloud_password", Some(""), BROKER),
     entry("portals[].customer_session", "trusted_jwt", Some(""), BROKER),

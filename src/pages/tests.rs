@@ -55,6 +55,7 @@ fn all_pages(given: Given<'_>) -> Vec<(String, Reply)> {
         ("signed_out".to_owned(), signed_out(&site, ProviderSession::Ended, &again)),
         ("signed_out_here".to_owned(), signed_out(&site, ProviderSession::MayContinue, &again)),
     ];
+    pages.push(("tried".to_owned(), tried(&site)));
     for (number, &explanation) in Explanation::ALL.iter().enumerate() {
         let form = Form { action: again.clone(), fields: vec![("token", token.to_owned())], targets: targets.clone() };
         let notice = Notice {

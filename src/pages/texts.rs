@@ -36,6 +36,8 @@ pub struct Texts {
     pub sign_out: SignOutTexts,
     /// The page after signing out.
     pub signed_out: SignedOutTexts,
+    /// The page after a test sign-in.
+    pub tried: TriedTexts,
     /// What all refusals have in common.
     pub refusal: RefusalFrameTexts,
     /// What each refusal says.
@@ -92,6 +94,15 @@ pub struct SignedOutTexts {
     pub ended: &'static str,
     pub may_continue: &'static str,
     pub link: &'static str,
+}
+
+/// The page after a test sign-in.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the name says which part of the page it is")]
+pub struct TriedTexts {
+    pub title: &'static str,
+    pub sentence: &'static str,
+    pub advice: &'static str,
 }
 
 /// What all refusals have in common.

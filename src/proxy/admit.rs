@@ -6,10 +6,10 @@ use http::header::{self, HeaderMap};
 use http::{Method, Version};
 use pingora::proxy::Session;
 
-use super::Gateway;
 use super::context::{Forwarding, RequestCtx};
 use super::same_origin::is_same_origin;
 use super::site::Site;
+use super::{Gateway, endpoints};
 use crate::clock::Stopwatch;
 use crate::limits::Counted;
 use crate::listener::head_guard;
@@ -53,7 +53,12 @@ impl Gateway {
         let site = self.sites.get(request.host()).cloned().ok_or(Reason::UnknownHost)?;
         ctx.exchange.at_portal(&site.settings.host);
         ctx.site = Some(Arc::clone(&site));
-        let visitor = self.recognise(&http.req_header().headers, &site, ctx).await?;
+        // What another site posts comes without a session, and would not be believed to be the visitor's wish with one.
+        let visitor = if endpoints::takes_foreign_posts(&request) {
+            Visitor { cookies: PresentedCookies::read_posted(&http.req_header().headers), session: None }
+        } else {
+            self.recognise(&http.req_header().headers, &site, ctx).await?
+        };
         if is_own(&request) {
             return self.serve_own(http, &request, &site, &visitor, ctx).await;
         }

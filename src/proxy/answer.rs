@@ -68,14 +68,26 @@ impl Form {
     /// # Errors
     /// When it is of another type, too long, too slow, or the visitor is gone.
     pub async fn read(session: &mut Session, time: Duration) -> Result<Self, Refusal> {
-        let content_type = session.req_header().headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
-        let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") && !essence.is_empty() {
+        if !is_form(session) && session.req_header().headers.contains_key(header::CONTENT_TYPE) {
             return Err(Refusal::with_detail(Reason::NoSuchEndpoint, "the form is of another type"));
         }
+        Self::read_up_to(session, time, LONGEST_FORM).await
+    }
+
+    /// Reads the request body as a form of at most `longest` bytes, whatever it says that it is, within `time`.
+    ///
+    /// # Errors
+    /// When it is too long, too slow, or the visitor is gone.
+    pub async fn read_up_to(session: &mut Session, time: Duration, longest: usize) -> Result<Self, Refusal> {
         let slow = |_| Refusal::with_detail(Reason::VisitorGone, "the form took too long");
-        let body = tokio::time::timeout_at(clock::deadline(time), read_body(session)).await.map_err(slow)??;
+        let body =
+            tokio::time::timeout_at(clock::deadline(time), read_body(session, longest)).await.map_err(slow)??;
         Ok(Self(url::form_urlencoded::parse(&body).into_owned().collect()))
+    }
+
+    /// How often the field of that name is there.
+    pub fn count(&self, name: &str) -> usize {
+        self.0.iter().filter(|(found, _)| found == name).count()
     }
 
     /// The field of that name; `None` when it is missing, empty, or there twice.
@@ -86,13 +98,21 @@ impl Form {
     }
 }
 
-async fn read_body(session: &mut Session) -> Result<BytesMut, Refusal> {
+/// Whether the request says that its body is `application/x-www-form-urlencoded`, and says it once.
+pub fn is_form(session: &Session) -> bool {
+    let mut types = session.req_header().headers.get_all(header::CONTENT_TYPE).iter();
+    let named = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = named.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") && types.next().is_none()
+}
+
+async fn read_body(session: &mut Session, longest: usize) -> Result<BytesMut, Refusal> {
     let gone = |error: BError| Refusal::with_detail(Reason::VisitorGone, error.etype().as_str());
     invite_body(session).await.map_err(gone)?;
     let mut body = BytesMut::new();
     while let Some(chunk) = session.as_downstream_mut().read_request_body().await.map_err(gone)? {
         body.extend_from_slice(&chunk);
-        if body.len() > LONGEST_FORM {
+        if body.len() > longest {
             return Err(Reason::BodyTooLarge.into());
         }
     }

@@ -1,12 +1,14 @@
 //! Vestibule's own pages and endpoints below `/.vestibule/`. Reached by their exact path only; nothing here is forwarded.
 
+mod assertion_consumer;
 mod call_back;
 mod sign_out;
 mod start;
+mod test_sign_in;
 
 use std::sync::Arc;
 
-use http::Method;
+use http::{HeaderValue, Method, StatusCode, header};
 use pingora::proxy::Session;
 
 use super::Gateway;
@@ -19,8 +21,10 @@ use crate::ids::ProviderName;
 use crate::pages::{self, ASSETS, Language, LocalHref, ProviderSession};
 use crate::portal::CanonicalRequest;
 use crate::refusal::{Reason, Refusal};
-use crate::session::cookie::Presented;
-use crate::sign_in::{At, NextUrl};
+use crate::reply::Reply;
+use crate::saml::metadata::published;
+use crate::session::cookie::SignInKey;
+use crate::sign_in::{At, NextUrl, Ties, trial};
 use crate::telemetry::Outcome;
 
 impl Gateway {
@@ -37,6 +41,9 @@ impl Gateway {
         let path = request.path();
         let get = matches!(*request.method(), Method::GET | Method::HEAD);
         let post = *request.method() == Method::POST;
+        if let Some(provider) = assertion_consumer(path).filter(|_| post) {
+            return self.consume(http, &provider, request, site, visitor, ctx).await;
+        }
         if post && !is_same_origin(&http.req_header().headers, &site.settings.public_origin) {
             return Err(Reason::CrossOrigin.into());
         }
@@ -64,11 +71,27 @@ impl Gateway {
                 let asset = pages::asset(path, &http.req_header().headers).ok_or(Reason::NoSuchEndpoint)?;
                 Ok(Verdict::Reply(Outcome::Answered, asset))
             }
-            _ => match callback_provider(path).filter(|_| get) {
-                Some(provider) => self.call_back(&provider, request, site, visitor, ctx).await,
-                None => Err(Reason::NoSuchEndpoint.into()),
+            trial::OVER if get => Ok(Verdict::Reply(Outcome::Answered, pages::tried(&page_site(site)))),
+            // Not by HEAD: whoever only looks at a link does not use it up.
+            _ if *request.method() == Method::GET && path.starts_with(trial::TICKETS) => {
+                self.begin_trial(path, site, visitor, ctx).await
+            }
+            _ if get => match (callback_provider(path), metadata_provider(path)) {
+                (Some(provider), _) => self.call_back(&provider, request, site, visitor, ctx).await,
+                (None, Some(provider)) => self.tell_metadata(&provider, site),
+                (None, None) => Err(Reason::NoSuchEndpoint.into()),
             },
+            _ => Err(Reason::NoSuchEndpoint.into()),
         }
+    }
+
+    /// Our metadata at this portal, for whoever asks: it holds nothing but what the provider's operator needs.
+    fn tell_metadata(&self, provider: &ProviderName, site: &Site) -> Result<Verdict, Refusal> {
+        let document = self.own_metadata.document(&site.settings.host, provider).ok_or(Reason::NoSuchEndpoint)?;
+        let document = document.map_err(|error| Refusal::with_detail(Reason::Internal, error.to_string()))?;
+        let media_type = HeaderValue::from_static(published::MEDIA_TYPE);
+        let reply = Reply::text(StatusCode::OK, document).with_header(header::CONTENT_TYPE, media_type);
+        Ok(Verdict::Reply(Outcome::Answered, reply))
     }
 }
 
@@ -81,9 +104,14 @@ fn page_site(site: &Site) -> pages::Site<'_> {
 }
 
 fn browser_of(visitor: &Visitor) -> Option<&str> {
-    match &visitor.cookies.sign_in {
-        Presented::One(key) => Some(key.reveal()),
-        Presented::None | Presented::Ambiguous | Presented::Malformed => None,
+    visitor.cookies.sign_in.one().map(SignInKey::reveal)
+}
+
+fn ties_of(visitor: &Visitor) -> Ties<'_> {
+    Ties {
+        sign_in: browser_of(visitor),
+        posted: visitor.cookies.posted_sign_in.one().map(SignInKey::reveal),
+        session: visitor.session.as_ref().map(|session| *session.hash()),
     }
 }
 
@@ -101,6 +129,24 @@ fn next_of(request: &CanonicalRequest) -> Option<NextUrl> {
     let mut values = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "next");
     let next = NextUrl::parse(&values.next()?.1).ok()?;
     values.next().is_none().then_some(next)
+}
+
+/// Whether this is a POST that other sites send browsers here with, by the exact path of it. Nothing but its own cookie is
+/// looked at then, and it is not asked where it comes from (security case C1).
+pub(super) fn takes_foreign_posts(request: &CanonicalRequest) -> bool {
+    *request.method() == Method::POST && assertion_consumer(request.path()).is_some()
+}
+
+/// `/.vestibule/saml/{provider}/acs`.
+fn assertion_consumer(path: &str) -> Option<ProviderName> {
+    let name = path.strip_prefix("/.vestibule/saml/")?.strip_suffix("/acs")?;
+    ProviderName::parse(name).ok()
+}
+
+/// `/.vestibule/saml/{provider}/metadata`.
+fn metadata_provider(path: &str) -> Option<ProviderName> {
+    let name = path.strip_prefix("/.vestibule/saml/")?.strip_suffix("/metadata")?;
+    ProviderName::parse(name).ok()
 }
 
 /// `/.vestibule/oidc/{provider}/callback`.

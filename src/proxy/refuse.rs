@@ -7,10 +7,11 @@ use crate::clock::Timestamp;
 use crate::customer::{BrokerFailed, CustomerFailed, DirectoryFailed, UpstreamFailed};
 use crate::limits::NotCounted;
 use crate::pages::{self, Actions, Explanation, Form, FormTargets, Language, LocalHref, Notice, Retry, Wants};
-use crate::refusal::{Blame, Later, Offer, Reason, Refusal};
+use crate::refusal::{Again, Blame, Later, Offer, Reason, Refusal};
 use crate::reply::Reply;
-use crate::sign_in::OidcRejected;
 use crate::sign_in::oidc::rejected::ProviderFault;
+use crate::sign_in::saml::SamlSignInRejected;
+use crate::sign_in::{OidcRejected, SignInRejected};
 use crate::telemetry::Exchange;
 
 /// Writes the refusal into the record.
@@ -124,15 +125,35 @@ pub fn visitor_is_gone(error: &Error) -> bool {
 }
 
 /// Why a sign-in was refused, and whose fault that was.
-pub fn sign_in_refusal(rejected: &OidcRejected) -> Refusal {
-    let blame = match rejected {
+pub fn sign_in_refusal(rejected: &SignInRejected) -> Refusal {
+    let (blame, again) = match rejected {
+        SignInRejected::Oidc(rejected) => (oidc_blame(rejected), Again::ByThisAddress),
+        // Whatever a response lacks is told to the log alone: the page is the same for all (security cases, section 1).
+        SignInRejected::Saml(SamlSignInRejected::NotRemembered(fault)) => {
+            return Refusal::with_detail(Reason::SessionStore { label: fault.label }, fault.to_string());
+        }
+        SignInRejected::Saml(rejected) => (saml_blame(rejected), Again::FromTheStart),
+    };
+    Refusal::with_detail(Reason::SignIn { label: rejected.reason(), blame, again }, rejected.to_string())
+}
+
+fn saml_blame(rejected: &SamlSignInRejected) -> Blame {
+    match rejected {
+        SamlSignInRejected::EmailMissing => Blame::Account,
+        SamlSignInRejected::EmailOutsideDomains(_) => Blame::Organization,
+        SamlSignInRejected::Metadata(_) | SamlSignInRejected::Busy => Blame::ProviderUnavailable,
+        _ => Blame::ProviderMisbehaved,
+    }
+}
+
+fn oidc_blame(rejected: &OidcRejected) -> Blame {
+    match rejected {
         OidcRejected::VisitorCancelled => Blame::Visitor,
         OidcRejected::EmailMissing | OidcRejected::EmailMalformed | OidcRejected::EmailNotVerified => Blame::Account,
         OidcRejected::EmailOutsideDomains(_) => Blame::Organization,
         OidcRejected::Provider(ProviderFault::Unreachable(_)) => Blame::ProviderUnavailable,
         _ => Blame::ProviderMisbehaved,
-    };
-    Refusal::with_detail(Reason::SignIn { label: rejected.reason(), blame }, rejected.to_string())
+    }
 }
 
 /// What a failure of the customer part tells the visitor.

@@ -1,5 +1,7 @@
 //! Who an identity provider says somebody is (SAML Core 2.2.3).
 
+use serde::{Deserialize, Serialize};
+
 use crate::saml::names::{NAMEID_TRANSIENT, NAMEID_UNSPECIFIED, SAML};
 use crate::saml::rejected::SamlRejected;
 use crate::saml::write::Element;
@@ -9,7 +11,7 @@ use crate::saml::xml::Node;
 const LONGEST: usize = 1024;
 
 /// A NameID, exactly as it was signed: white space is kept, for an account key must not be trimmed into another's.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NameId {
     /// The identifier.
     pub value: String,

@@ -88,6 +88,9 @@ pub enum SamlRejected {
     /// What is encrypted cannot be had.
     #[error(transparent)]
     Encryption(#[from] EncryptionRefused),
+    /// Too much that came unsigned did not decrypt: nothing unsigned is decrypted for a while.
+    #[error("Too many messages of this provider did not decrypt; unsigned responses are not decrypted for a minute.")]
+    DecryptionPaused,
     /// Another version of SAML.
     #[error("The {0} is not of SAML version 2.0.")]
     Version(Part),
@@ -283,6 +286,7 @@ impl SamlRejected {
             Self::Signature(refused) => refused.reason(),
             Self::Unsigned => "saml_unsigned",
             Self::Encryption(refused) => refused.reason(),
+            Self::DecryptionPaused => "saml_decryption_paused",
             Self::Status { .. } => "saml_status",
             Self::NoDestination | Self::Destination { .. } => "saml_destination",
             Self::Issuer { .. } => "saml_issuer",
@@ -310,6 +314,7 @@ impl SamlRejected {
         "saml_authn_context",
         "saml_confirmation",
         "saml_decryption_failed",
+        "saml_decryption_paused",
         "saml_destination",
         "saml_duplicate_id",
         "saml_encryption_malformed",

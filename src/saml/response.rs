@@ -44,8 +44,8 @@ pub struct VerifiedResponse {
     pub in_response_to: Option<String>,
     /// Who.
     pub name_id: NameId,
-    /// The provider's own session (`SessionIndex`), for single logout.
-    pub session_indexes: Option<String>,
+    /// The provider's own sessions (`SessionIndex` of each AuthnStatement), for single logout.
+    pub session_indexes: Vec<String>,
     /// When the person proved who they are.
     pub authn_instant: Timestamp,
     /// How (`AuthnContextClassRef`).
@@ -133,6 +133,7 @@ pub fn verify_xml(octets: &[u8], expected: &Expected<'_>) -> Result<VerifiedResp
     let envelope = envelope::check(root, envelope::Standing::Unsigned, expected)?;
     let decryptor = Decryptor::new(expected.decryption_keys);
     match inside {
+        Inside::Encrypted(_) if !expected.decrypts_uncovered => Err(SamlRejected::DecryptionPaused),
         Inside::Encrypted(node) => decrypted(node, envelope, false, &decryptor, expected),
         Inside::Clear(_) => {
             let signed = assertion_signature.ok_or(SamlRejected::Unsigned)?.parse(limits(expected.largest_message))?;

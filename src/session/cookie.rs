@@ -21,9 +21,15 @@ pub const SESSION_COOKIE: &str = "__Host-vestibule";
 /// The cookie that binds sign-ins under way to the browser that began them.
 pub const SIGN_IN_COOKIE: &str = "__Host-vestibule-sign-in";
 
+/// The cookie that binds sign-ins under way to the browser when the answer is posted by another site, as SAML has it.
+pub const POSTED_SIGN_IN_COOKIE: &str = "__Host-vestibule-posted-sign-in";
+
 /// `__Host-` makes browsers insist on `Secure`, `Path=/` and no `Domain`; `Lax` lets a link from elsewhere arrive signed
 /// in, and no foreign form.
 const ATTRIBUTES: &str = "; Path=/; Secure; HttpOnly; SameSite=Lax";
+/// Browsers send it along with what another site posts, too. It opens nothing: it only lets a browser go on with a sign-in
+/// that it began itself (security case C1).
+const POSTED_ATTRIBUTES: &str = "; Path=/; Secure; HttpOnly; SameSite=None";
 
 /// Names a browser in which sign-ins are under way: 256 random bits, 43 characters of base64url.
 #[derive(Clone)]
@@ -108,12 +114,24 @@ pub struct PresentedCookies {
     pub session: Presented<SessionId>,
     /// The one that binds sign-ins under way.
     pub sign_in: Presented<SignInKey>,
+    /// Its sister, for answers that another site posts.
+    pub posted_sign_in: Presented<SignInKey>,
 }
 
 impl PresentedCookies {
+    /// None at all.
+    pub const fn none() -> Self {
+        Self { session: Presented::None, sign_in: Presented::None, posted_sign_in: Presented::None }
+    }
+
+    /// Of all, the one that another site's post may bring, and no other.
+    pub fn read_posted(headers: &HeaderMap) -> Self {
+        Self { posted_sign_in: Self::read(headers).posted_sign_in, ..Self::none() }
+    }
+
     /// Reads all `Cookie` headers: HTTP/2 may split them (RFC 9113, 8.2.3).
     pub fn read(headers: &HeaderMap) -> Self {
-        let mut presented = Self { session: Presented::None, sign_in: Presented::None };
+        let mut presented = Self::none();
         for pair in headers.get_all(COOKIE).iter().flat_map(|value| pairs(value.as_bytes())) {
             let Some((name, value)) = split(pair) else { continue };
             let text = || std::str::from_utf8(value).ok();
@@ -121,6 +139,8 @@ impl PresentedCookies {
                 presented.session.add(text().and_then(SessionId::parse));
             } else if name == SIGN_IN_COOKIE.as_bytes() {
                 presented.sign_in.add(text().and_then(SignInKey::parse));
+            } else if name == POSTED_SIGN_IN_COOKIE.as_bytes() {
+                presented.posted_sign_in.add(text().and_then(SignInKey::parse));
             }
         }
         presented
@@ -177,14 +197,23 @@ pub fn set_sign_in(key: &SignInKey, max_age: Duration) -> HeaderValue {
     set(SIGN_IN_COOKIE, key.reveal(), Some(max_age))
 }
 
+/// `Set-Cookie` that binds sign-ins whose answer is posted to the browser for `max_age`.
+pub fn set_posted_sign_in(key: &SignInKey, max_age: Duration) -> HeaderValue {
+    with_attributes(POSTED_SIGN_IN_COOKIE, key.reveal(), POSTED_ATTRIBUTES, Some(max_age))
+}
+
 /// `Set-Cookie` that takes the sign-in cookie from the browser.
 pub fn clear_sign_in() -> HeaderValue {
     set(SIGN_IN_COOKIE, "", Some(Duration::ZERO))
 }
 
 fn set(name: &str, value: &str, max_age: Option<Duration>) -> HeaderValue {
+    with_attributes(name, value, ATTRIBUTES, max_age)
+}
+
+fn with_attributes(name: &str, value: &str, attributes: &str, max_age: Option<Duration>) -> HeaderValue {
     let age = max_age.map(|age| format!("; Max-Age={}", age.as_secs())).unwrap_or_default();
-    let text = format!("{name}={value}{ATTRIBUTES}{age}");
+    let text = format!("{name}={value}{attributes}{age}");
     // Names, base64url and attributes are plain ASCII; were they not, a value that says nothing would be right.
     let mut value = HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""));
     value.set_sensitive(true);
@@ -250,6 +279,14 @@ mod tests {
         let value = set_session(&id);
         assert_eq!(value, format!("__Host-vestibule={}; Path=/; Secure; HttpOnly; SameSite=Lax", id.reveal()).as_str());
         assert!(value.is_sensitive());
+        let key = SignInKey::generate(&Random::default()).unwrap();
+        let posted = set_posted_sign_in(&key, Duration::from_secs(900));
+        let expected = format!(
+            "__Host-vestibule-posted-sign-in={}; Path=/; Secure; HttpOnly; SameSite=None; Max-Age=900",
+            key.reveal()
+        );
+        assert_eq!(posted, expected.as_str());
+        assert!(posted.is_sensitive());
         assert_eq!(clear_session(), "__Host-vestibule=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0");
 
         let key = SignInKey::generate(&Random::default()).unwrap();
@@ -280,6 +317,20 @@ mod tests {
         let presented = PresentedCookies::read(&headers(&[line.as_bytes()]));
         assert_eq!(presented.session, Presented::One(id));
         assert_eq!(presented.sign_in, Presented::One(key));
+    }
+
+    #[test]
+    fn c1_what_another_site_posts_brings_one_cookie_alone() {
+        let (id, key) = (id(), SignInKey::generate(&Random::default()).unwrap());
+        let line = format!(
+            "__Host-vestibule={}; __Host-vestibule-sign-in={1}; __Host-vestibule-posted-sign-in={1}",
+            id.reveal(),
+            key.reveal()
+        );
+        let presented = PresentedCookies::read_posted(&headers(&[line.as_bytes()]));
+        assert_eq!((presented.session, presented.sign_in), (Presented::None, Presented::None));
+        assert_eq!(presented.posted_sign_in, Presented::One(key));
+        let Forwardable::Nothing = forwardable(&headers(&[line.as_bytes()])) else { panic!("all of them are ours") };
     }
 
     #[test]

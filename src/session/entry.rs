@@ -24,6 +24,10 @@ pub struct SessionEntry {
     pub email: Option<EmailAddress>,
     /// The provider's own session (`sid`, SessionIndex).
     pub provider_session: Option<String>,
+    /// The SAML NameID with its format and qualifiers ([`NameId::account_key`](crate::saml::name_id::NameId::account_key)):
+    /// what a logout request names, whatever attribute names the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name_id: Option<String>,
     /// The portal that the session is for.
     pub portal: HostName,
     /// When the person signed in.
@@ -40,7 +44,8 @@ impl SessionEntry {
         let by_session =
             self.provider_session.clone().map(|sid| Selector::ProviderSession { issuer: self.issuer.clone(), sid });
         let by_subject = Selector::Subject { issuer: self.issuer.clone(), subject: self.subject.clone() };
-        std::iter::once(by_subject).chain(by_session)
+        let by_name_id = self.name_id.clone().map(|name_id| Selector::NameId { issuer: self.issuer.clone(), name_id });
+        std::iter::once(by_subject).chain(by_session).chain(by_name_id)
     }
 
     /// Whether `selector` means this session.
@@ -50,6 +55,7 @@ impl SessionEntry {
                 *issuer == self.issuer && Some(sid) == self.provider_session.as_ref()
             }
             Selector::Subject { issuer, subject } => *issuer == self.issuer && *subject == self.subject,
+            Selector::NameId { issuer, name_id } => *issuer == self.issuer && Some(name_id) == self.name_id.as_ref(),
             Selector::Hash(hash) => *hash == self.hash,
         }
     }
@@ -71,6 +77,13 @@ pub enum Selector {
         issuer: String,
         /// OpenID Connect `sub`, or the SAML NameID.
         subject: String,
+    },
+    /// All sessions of one SAML NameID.
+    NameId {
+        /// The SAML entity id.
+        issuer: String,
+        /// The NameID with its format and qualifiers.
+        name_id: String,
     },
     /// One session.
     Hash(SessionHash),

@@ -133,6 +133,7 @@ impl RingKey {
         let (kind, issuer, value) = match selector {
             Selector::ProviderSession { issuer, sid } => (1_u8, issuer, sid),
             Selector::Subject { issuer, subject } => (2, issuer, subject),
+            Selector::NameId { issuer, name_id } => (3, issuer, name_id),
             Selector::Hash(_) => return None,
         };
         let mut context = hmac::Context::with_key(&self.tag);

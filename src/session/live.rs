@@ -18,8 +18,7 @@ use crate::clock::Timestamp;
 use crate::ids::SessionHash;
 use crate::portal::host::HostName;
 use crate::random::Random;
-use crate::secret::Secret;
-use crate::sign_in::VerifiedIdentity;
+use crate::sign_in::{SignOutHint, VerifiedIdentity};
 
 /// How long sessions last, and how coarsely their use is written.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +47,7 @@ impl Lifetimes {
 pub struct LiveSession {
     hash: SessionHash,
     identity: VerifiedIdentity,
-    id_token: Option<Secret>,
+    hint: Option<SignOutHint>,
     portal: HostName,
     client: IpAddr,
     opened: Timestamp,
@@ -88,12 +87,12 @@ impl LiveSession {
         lifetimes: Lifetimes,
         record_key: SealingKey,
     ) -> Self {
-        let Record { identity, id_token, portal, client, opened, customer_session } = record;
+        let Record { identity, hint, portal, client, opened, customer_session } = record;
         Self {
             hash,
             ends_at: lifetimes.ends_at(opened, identity.not_after()),
             identity,
-            id_token,
+            hint,
             portal,
             client,
             opened,
@@ -114,10 +113,10 @@ impl LiveSession {
     #[cfg(test)]
     pub(crate) fn for_test(identity: VerifiedIdentity, portal: &HostName, opened: Timestamp) -> Arc<Self> {
         let id = crate::ids::SessionId::generate(&Random::default()).unwrap();
-        let keys = super::keys::KeyRing::new(&[Secret::generated("k".repeat(43))]).unwrap();
+        let keys = super::keys::KeyRing::new(&[crate::secret::Secret::generated("k".repeat(43))]).unwrap();
         let record = Record {
             identity,
-            id_token: None,
+            hint: None,
             portal: portal.clone(),
             client: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
             opened,
@@ -138,9 +137,9 @@ impl LiveSession {
         &self.identity
     }
 
-    /// The ID token, to tell the provider at sign-out whose session ends (`id_token_hint`).
-    pub fn id_token(&self) -> Option<&Secret> {
-        self.id_token.as_ref()
+    /// What the provider is told at sign-out, so that it knows whose session ends.
+    pub fn sign_out_hint(&self) -> Option<&SignOutHint> {
+        self.hint.as_ref()
     }
 
     /// The portal that the session is for.
@@ -282,6 +281,7 @@ impl LiveSession {
             subject: self.identity.subject().to_owned(),
             email: self.identity.email().cloned(),
             provider_session: self.identity.provider_session().map(str::to_owned),
+            name_id: self.hint.as_ref().and_then(SignOutHint::name_id),
             portal: self.portal.clone(),
             opened: self.opened,
             last_seen: self.last_seen(),
@@ -293,7 +293,7 @@ impl LiveSession {
     pub(super) fn sealed_record(&self, random: &Random) -> Result<Sealed, NotSealed> {
         let parts = RecordParts {
             identity: &self.identity,
-            id_token: self.id_token.as_ref(),
+            hint: self.hint.as_ref(),
             portal: &self.portal,
             client: self.client,
             opened: self.opened,

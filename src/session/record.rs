@@ -1,5 +1,6 @@
 //! What is written of a session: the plain content of the two sealed parts, as JSON.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -11,12 +12,12 @@ use super::sealed::NotSealed;
 use crate::clock::Timestamp;
 use crate::portal::host::HostName;
 use crate::secret::Secret;
-use crate::sign_in::VerifiedIdentity;
+use crate::sign_in::{SamlSession, SignOutHint, VerifiedIdentity};
 
 /// The secrets of a session, which only its cookie opens.
 pub(super) struct Record {
     pub identity: VerifiedIdentity,
-    pub id_token: Option<Secret>,
+    pub hint: Option<SignOutHint>,
     pub portal: HostName,
     pub client: IpAddr,
     pub opened: Timestamp,
@@ -26,7 +27,8 @@ pub(super) struct Record {
 #[derive(Serialize)]
 struct RecordText<'a> {
     identity: &'a VerifiedIdentity,
-    id_token: Option<&'a str>,
+    #[serde(flatten)]
+    hint: HintText<'a>,
     portal: &'a HostName,
     client: IpAddr,
     opened: Timestamp,
@@ -36,17 +38,41 @@ struct RecordText<'a> {
 #[derive(Deserialize)]
 struct ReadRecord {
     identity: VerifiedIdentity,
-    id_token: Option<String>,
+    #[serde(flatten)]
+    hint: HintText<'static>,
     portal: HostName,
     client: IpAddr,
     opened: Timestamp,
     customer_session: Option<CustomerSessionText<'static>>,
 }
 
+/// What the provider is told at sign-out, in the form in which it is written: one of both, or none.
+#[derive(Default, Serialize, Deserialize)]
+struct HintText<'a> {
+    id_token: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    saml: Option<Cow<'a, SamlSession>>,
+}
+
+impl<'a> HintText<'a> {
+    fn of(hint: Option<&'a SignOutHint>) -> Self {
+        match hint {
+            Some(SignOutHint::IdToken(token)) => Self { id_token: Some(token.reveal().into()), saml: None },
+            Some(SignOutHint::Saml(session)) => Self { id_token: None, saml: Some(Cow::Borrowed(session)) },
+            None => Self::default(),
+        }
+    }
+
+    fn into_hint(self) -> Option<SignOutHint> {
+        let token = self.id_token.map(|token| SignOutHint::IdToken(Secret::generated(token)));
+        token.or(self.saml.map(|session| SignOutHint::Saml(session.into_owned())))
+    }
+}
+
 /// A session's lasting parts, to be written together with a customer session.
 pub(super) struct RecordParts<'a> {
     pub identity: &'a VerifiedIdentity,
-    pub id_token: Option<&'a Secret>,
+    pub hint: Option<&'a SignOutHint>,
     pub portal: &'a HostName,
     pub client: IpAddr,
     pub opened: Timestamp,
@@ -57,7 +83,7 @@ impl RecordParts<'_> {
     pub fn plain(&self, customer_session: Option<&CustomerSession>) -> Result<Zeroizing<Vec<u8>>, NotSealed> {
         plain(&RecordText {
             identity: self.identity,
-            id_token: self.id_token.map(Secret::reveal),
+            hint: HintText::of(self.hint),
             portal: self.portal,
             client: self.client,
             opened: self.opened,
@@ -72,7 +98,7 @@ impl Record {
         let read: ReadRecord = serde_json::from_slice(plain).ok()?;
         Some(Self {
             identity: read.identity,
-            id_token: read.id_token.map(Secret::generated),
+            hint: read.hint.into_hint(),
             portal: read.portal,
             client: read.client,
             opened: read.opened,

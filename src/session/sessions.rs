@@ -21,13 +21,12 @@ use super::registry::{Registry, Whereabouts};
 use super::sealed::NotSealed;
 use super::settings::{SessionSettings, StoreSettings};
 use super::store::embedded::EmbeddedStore;
-use super::store::{SessionStore, StoreError, StoredSession};
+use super::store::{Mark, SessionStore, StoreError, StoredSession};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{SessionHash, SessionId};
 use crate::portal::host::HostName;
 use crate::random::{NoRandomness, Random};
-use crate::secret::Secret;
-use crate::sign_in::VerifiedIdentity;
+use crate::sign_in::{SignOutHint, VerifiedIdentity};
 
 /// All sessions. Clones share them.
 #[derive(Clone)]
@@ -146,7 +145,7 @@ impl Sessions {
     pub async fn open(
         &self,
         identity: VerifiedIdentity,
-        id_token: Option<Secret>,
+        hint: Option<SignOutHint>,
         portal: HostName,
         client: IpAddr,
     ) -> Result<(SessionId, Arc<LiveSession>), OpenError> {
@@ -154,7 +153,7 @@ impl Sessions {
         let opened = inner.clock.now();
         let id = SessionId::generate(&inner.random)?;
         let (hash, record_key) = (id.hash(), inner.keys.first().record_key(&id));
-        let record = Record { identity, id_token, portal, client, opened, customer_session: None };
+        let record = Record { identity, hint, portal, client, opened, customer_session: None };
         let live = Arc::new(LiveSession::new(hash, record, opened, inner.lifetimes, record_key));
         if live.is_over(opened) {
             return Err(OpenError::Over);
@@ -233,6 +232,15 @@ impl Sessions {
     /// one is held already. The disk keeps the dead one until the next is kept; after a restart it is found dead again.
     pub fn drop_customer_session(&self, session: &LiveSession, generation: u64) -> bool {
         session.drop_customer_session(generation)
+    }
+
+    /// Whether this is the first use of something that may be used once, until after `until`: true for one call alone,
+    /// whichever process it is in. `what` names it in parts.
+    ///
+    /// # Errors
+    /// When that could not be written: then it must not be used.
+    pub async fn first_use(&self, what: &[&str], until: Timestamp) -> Result<bool, StoreError> {
+        self.inner.store.mark_once(&Mark::of(what), until).await
     }
 
     /// Up to `limit` sessions, for operators.

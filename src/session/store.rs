@@ -1,8 +1,8 @@
 //! Where session records are kept: bytes by hash, behind one narrow trait.
 //!
-//! A store sees hashes, sealed bytes, blind tags and a time after which it may sweep. Every implementation passes the
-//! one shared suite (`suite`). The same store keeps records that outlive sessions, behind a trait of its own
-//! ([`RecordStore`], with `record_suite`).
+//! A store sees hashes, sealed bytes, blind tags and a time after which it may sweep; besides sessions it keeps marks of what
+//! may be used once. Every implementation passes the one shared suite (`suite`). The same store keeps records that outlive
+//! sessions, behind a trait of its own ([`RecordStore`], with `record_suite`).
 
 pub mod embedded;
 mod lasting;
@@ -46,6 +46,36 @@ impl Tag {
 impl fmt::Debug for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tag(..)")
+    }
+}
+
+/// Stands for something that may be used once: SHA-256 of what it is. It says nothing to whoever does not know that.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mark([u8; 32]);
+
+impl Mark {
+    /// The mark of these parts, in this order. Under no configured key: it is the same after the keys were changed.
+    pub fn of(parts: &[&str]) -> Self {
+        let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+        context.update(b"vestibule mark 1");
+        for part in parts {
+            context.update(&(part.len() as u64).to_be_bytes()); // so that no two lists spell the same bytes
+            context.update(part.as_bytes());
+        }
+        let mut mark = [0; 32];
+        mark.copy_from_slice(context.finish().as_ref());
+        Self(mark)
+    }
+
+    /// The bytes to store.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Mark(..)")
     }
 }
 
@@ -101,7 +131,11 @@ pub trait SessionStore: RecordStore {
     /// How many sessions are kept, swept or not.
     async fn count(&self) -> Result<u64, StoreError>;
 
-    /// Forgets up to `limit` of the sessions whose time is over, and tells which.
+    /// Keeps a mark until after `until`. True for the one call that brought it; false for every other while it is kept,
+    /// at the same time or later, in this process or after it.
+    async fn mark_once(&self, mark: &Mark, until: Timestamp) -> Result<bool, StoreError>;
+
+    /// Forgets up to `limit` of the sessions whose time is over, and tells which; and up to `limit` of such marks.
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionHash>, StoreError>;
 
     /// Waits until everything given to the store before is lasting.

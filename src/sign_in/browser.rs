@@ -8,9 +8,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use zeroize::Zeroizing;
 
+use crate::ids::SessionHash;
 use crate::random::{NoRandomness, Random};
 
-/// The value of the `__Host-vestibule-sign-in` cookie: 256 random bits as 43 characters. Only its hash is kept here.
+/// The value of a cookie that ties sign-ins to a browser: 256 random bits as 43 characters. Only its hash is kept here.
 pub struct BrowserKey(Zeroizing<String>);
 
 /// SHA-256 of a [`BrowserKey`].
@@ -39,6 +40,34 @@ impl BrowserKey {
     /// The cookie value.
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+}
+
+/// What ties a request to the browser that sent it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ties<'a> {
+    /// The value of the sign-in cookie, which browsers send along with links and redirects.
+    pub sign_in: Option<&'a str>,
+    /// The value of its sister, which they also send along with what another site posts.
+    pub posted: Option<&'a str>,
+    /// The session that the visitor has.
+    pub session: Option<SessionHash>,
+}
+
+/// A cookie for a browser to keep while a sign-in is under way.
+pub enum TieCookie {
+    /// The sign-in cookie, for a browser that has none.
+    SignIn(String),
+    /// Its sister for answers that are posted, new or once more.
+    Posted(String),
+}
+
+impl fmt::Debug for TieCookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SignIn(_) => "SignIn(..)",
+            Self::Posted(_) => "Posted(..)",
+        })
     }
 }
 

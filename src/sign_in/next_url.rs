@@ -41,6 +41,11 @@ impl NextUrl {
         same.then(|| Self(raw.into())).ok_or(InvalidNextUrl)
     }
 
+    /// Where a browser goes that has walked a test sign-in.
+    pub(in crate::sign_in) fn after_trial() -> Self {
+        Self(super::trial::OVER.into())
+    }
+
     /// `/`.
     pub fn root() -> Self {
         Self("/".into())

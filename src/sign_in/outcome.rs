@@ -4,14 +4,20 @@ use std::fmt;
 
 use url::Url;
 
+use super::browser::TieCookie;
+use super::hint::SignOutHint;
 use super::identity::VerifiedIdentity;
 use super::next_url::NextUrl;
 use super::oidc::UnusableClientKey;
-use super::oidc::rejected::{OidcRejected, ProviderFault};
-use crate::ids::ProviderName;
+use super::oidc::rejected::ProviderFault;
+use super::rejected::SignInRejected;
+use super::saml::SamlStartFailed;
+use super::trial::{Report, TrialId};
+use crate::ids::{ProviderName, SessionHash};
 use crate::portal::{HostName, PublicOrigin};
 use crate::random::NoRandomness;
-use crate::secret::Secret;
+use crate::saml::binding::post::PostForm;
+use crate::saml::keys::KeyRefused;
 
 /// At which portal somebody signs in.
 #[derive(Clone, Copy, Debug)]
@@ -24,10 +30,18 @@ pub struct At<'a> {
 
 /// A sign-in has begun.
 pub struct Started {
-    /// Where to send the browser. Holds `state` and `nonce`: not for the log.
-    pub location: Url,
-    /// The value for the sign-in cookie, when the browser has none yet.
-    pub browser_key_to_set: Option<String>,
+    /// How the browser gets to the provider.
+    pub departure: Departure,
+    /// The cookie that the browser is to keep, when it has none yet that will do.
+    pub cookie: Option<TieCookie>,
+}
+
+/// How the browser gets to the provider. Holds `state`, `nonce`, RelayState: not for the log.
+pub enum Departure {
+    /// It is sent there.
+    Redirect(Url),
+    /// It posts a form there.
+    Post(PostForm),
 }
 
 /// A sign-in whose provider is still to be chosen.
@@ -46,8 +60,23 @@ pub enum Callback {
     SignedIn {
         /// Who.
         identity: VerifiedIdentity,
-        /// The ID token, for signing out at the provider.
-        id_token: Secret,
+        /// What the provider is told when they sign out.
+        hint: SignOutHint,
+        /// Where they wanted to go.
+        next: NextUrl,
+        /// The session that they had when the sign-in began: it ends.
+        before: Option<SessionHash>,
+    },
+    /// A test sign-in came to its end. Nobody is signed in.
+    Tried {
+        /// Which.
+        trial: TrialId,
+        /// What came of it.
+        report: Report,
+    },
+    /// Somebody signed in at the provider longer ago than `max_age`: [`SignIn::start_again`](super::SignIn::start_again)
+    /// makes it ask them.
+    TooOld {
         /// Where they wanted to go.
         next: NextUrl,
     },
@@ -64,7 +93,7 @@ pub enum Callback {
     /// The provider said no, or we do not believe it.
     Refused {
         /// Why.
-        rejected: OidcRejected,
+        rejected: SignInRejected,
         /// Where they wanted to go, for the retry.
         next: NextUrl,
     },
@@ -76,6 +105,9 @@ pub enum UnusableProvider {
     /// The client's private key cannot sign.
     #[error("provider {0}: {1}")]
     ClientKey(ProviderName, #[source] UnusableClientKey),
+    /// No certificate that its metadata has to be signed by can be used.
+    #[error("provider {0}: the certificate to verify its metadata with: {1}")]
+    MetadataCertificate(ProviderName, #[source] KeyRefused),
 }
 
 /// A sign-in could not begin.
@@ -87,6 +119,9 @@ pub enum StartFailed {
     /// The provider's metadata could not be had.
     #[error(transparent)]
     Provider(#[from] ProviderFault),
+    /// The SAML provider cannot be asked.
+    #[error(transparent)]
+    Saml(#[from] SamlStartFailed),
     /// No randomness: nothing may go on.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
@@ -98,6 +133,7 @@ impl StartFailed {
         match self {
             Self::UnknownProvider => "provider_unknown",
             Self::Provider(fault) => fault.reason(),
+            Self::Saml(failed) => failed.reason(),
             Self::NoRandomness(_) => "cryptography_failed",
         }
     }
@@ -106,7 +142,10 @@ impl StartFailed {
 /// Where to, without the parameters.
 impl fmt::Debug for Started {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Started({}{})", self.location.origin().ascii_serialization(), self.location.path())
+        match &self.departure {
+            Departure::Redirect(to) => write!(f, "Started({}{})", to.origin().ascii_serialization(), to.path()),
+            Departure::Post(form) => write!(f, "Started(by a form to {})", form.action),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sign-ins that have begun and not ended: what the visitor's browser must bring back, and where they wanted to go.
 //!
-//! Owns the only copy of nonce and PKCE verifier. Keys are hashes of what travels (`state`, handles, the browser's
-//! key), so this table could be read out without helping anyone. Strangers fill it: it is bounded, the oldest goes
+//! Owns the only copy of nonce, PKCE verifier and SAML request id. Keys are hashes of what travels (`state`, RelayState,
+//! handles, the browser's key), so this table could be read out without helping anyone. Strangers fill it: it is bounded, the oldest goes
 //! first, one browser has a handful, and those who came without our cookie are in a pool of their own, so that hits
 //! without cookies cannot push out those who keep cookies. Whoever is pushed out begins again, and has the cookie then.
 //!
@@ -14,8 +14,10 @@ use std::time::Duration;
 use super::bounded::Bounded;
 use super::browser::{BrowserHash, sha256};
 use super::next_url::NextUrl;
+use super::saml::AuthnAsked;
+use super::trial::TrialId;
 use crate::clock::Timestamp;
-use crate::ids::ProviderName;
+use crate::ids::{ProviderName, SessionHash};
 use crate::portal::HostName;
 use crate::secret::Secret;
 
@@ -47,9 +49,26 @@ pub(super) struct Pending {
     pub(super) provider: ProviderName,
     pub(super) portal: HostName,
     pub(super) browser: BrowserHash,
-    pub(super) nonce: String,
-    pub(super) pkce_verifier: Secret,
+    /// The session that the visitor had when it began, and that the new one takes the place of.
+    pub(super) session: Option<SessionHash>,
     pub(super) next: NextUrl,
+    /// The test sign-in that it is; none for a visitor's own.
+    pub(super) trial: Option<TrialId>,
+    pub(super) asked: Asked,
+}
+
+/// What the protocol has to find again in the answer.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// OpenID Connect.
+    Oidc {
+        /// Goes into the ID token.
+        nonce: String,
+        /// Redeems the code (RFC 7636).
+        pkce_verifier: Secret,
+    },
+    /// SAML.
+    Saml(AuthnAsked),
 }
 
 /// Whether a browser brought our cookie.
@@ -297,9 +316,10 @@ mod tests {
             provider: name("acme"),
             portal: host("our.test"),
             browser,
-            nonce: "nonce".into(),
-            pkce_verifier: Secret::generated("verifier"),
+            session: None,
             next: next.clone(),
+            trial: None,
+            asked: Asked::Oidc { nonce: "nonce".into(), pkce_verifier: Secret::generated("verifier") },
         }
     }
 
@@ -317,9 +337,7 @@ mod tests {
         let (provider, portal) = (name("acme"), host("our.test"));
         for hit in 0..hits {
             let (provider, portal) = (provider.clone(), portal.clone());
-            let (browser, next) = (browser(), next.clone());
-            let (nonce, pkce_verifier) = (String::new(), Secret::generated(""));
-            let pending = Pending { provider, portal, browser, nonce, pkce_verifier, next };
+            let pending = Pending { provider, portal, ..pending(browser(), next) };
             table.hold(&format!("flood {hit}"), pending, Came::Without, at(seconds));
         }
     }

@@ -1,9 +1,12 @@
 //! Settings of the identity providers.
 
+mod saml;
+
 use std::time::Duration;
 
 use url::Url;
 
+pub use self::saml::{RequestSettings, SamlSettings, Unsolicited};
 use crate::email::EmailDomain;
 use crate::ids::ProviderName;
 use crate::secret::Secret;
@@ -26,6 +29,8 @@ pub struct ProviderSettings {
 pub enum Protocol {
     /// OpenID Connect Core 1.0, authorization code flow.
     Oidc(OidcSettings),
+    /// SAML 2.0, Web Browser SSO profile.
+    Saml(SamlSettings),
 }
 
 /// An OpenID provider, and us as its relying party.

@@ -4,17 +4,25 @@ mod attacks;
 mod journeys;
 mod modes;
 mod outages;
+mod saml;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::settings::{ClaimNames, ClientAuthentication, EmailTrust, OidcSettings, ProviderSettings, SigningAlgorithm};
+use super::once::OnceOnly;
+use super::settings::{
+    ClaimNames, ClientAuthentication, EmailTrust, OidcSettings, Protocol, ProviderSettings, SigningAlgorithm,
+};
 use super::*;
 use crate::clock::Timestamp;
 use crate::demo::openid_provider as op;
 use crate::demo::openid_provider::{Endpoint, Mode, OpenIdProvider};
 use crate::http_client::{Call, HttpClientSettings, Roots};
 use crate::portal::PublicOrigin;
+use crate::secret::Secret;
+use crate::session::Sessions;
+use crate::session::settings::{SessionSettings, StoreSettings};
+use crate::session::store::memory::MemoryStore;
 
 /// A secret that shows whether it is form-encoded before Basic.
 const SECRET: &str = "p:a%2 ss+é";
@@ -45,6 +53,27 @@ fn op_settings() -> op::Settings {
     op::Settings { algorithm: SigningAlgorithm::Es256, ..op::Settings::default() }.approve_automatically("ana")
 }
 
+/// Remembers what was used, as the gateway does, for as long as the test lasts.
+fn once(clock: &Clock) -> Arc<dyn OnceOnly> {
+    let settings = SessionSettings {
+        idle_timeout: Duration::from_secs(1800),
+        absolute_timeout: Duration::from_secs(3600),
+        cache_entries: 100,
+        store: StoreSettings::Embedded { path: "unused".into() },
+        keys: vec![Secret::generated("k".repeat(43))],
+    };
+    let store = Arc::new(MemoryStore::default());
+    Arc::new(Sessions::with_store(&settings, store, clock.clone(), Random::default()).unwrap())
+}
+
+/// Where the browser is sent.
+fn location(started: Started) -> Url {
+    match started.departure {
+        Departure::Redirect(location) => location,
+        Departure::Post(form) => panic!("a form to {}", form.action),
+    }
+}
+
 /// Settings of a provider with that issuer, as an operator would write them.
 fn provider(provider: &str, issuer: &str) -> ProviderSettings {
     let oidc = OidcSettings {
@@ -70,7 +99,7 @@ fn provider(provider: &str, issuer: &str) -> ProviderSettings {
 }
 
 fn oidc(settings: &mut ProviderSettings) -> &mut OidcSettings {
-    let Protocol::Oidc(oidc) = &mut settings.protocol;
+    let Protocol::Oidc(oidc) = &mut settings.protocol else { panic!("it speaks OpenID Connect") };
     oidc
 }
 
@@ -103,7 +132,7 @@ impl World {
     }
 
     fn gateway(providers: Vec<ProviderSettings>, clock: &Clock) -> Arc<SignIn> {
-        Arc::new(SignIn::new(providers, web(), clock.clone(), Random::default()).unwrap())
+        Arc::new(SignIn::new(providers, once(clock), web(), clock.clone(), Random::default()).unwrap())
     }
 
     fn at(&self) -> At<'_> {
@@ -132,11 +161,12 @@ impl Browser<'_> {
 
     async fn start_at(&mut self, provider: &str, path: &str) -> Url {
         let (sign_in, at) = (&self.world.sign_in, self.world.at());
-        let started = sign_in.start(at, &name(provider), next(path), self.key.as_deref(), None).await.unwrap();
-        if let Some(key) = started.browser_key_to_set {
-            assert!(self.key.replace(key).is_none(), "a key is set once");
+        let ties = Ties { sign_in: self.key.as_deref(), ..Ties::default() };
+        let started = sign_in.start(at, &name(provider), next(path), ties, None).await.unwrap();
+        if let Some(TieCookie::SignIn(key)) = &started.cookie {
+            assert!(self.key.replace(key.clone()).is_none(), "a key is set once");
         }
-        started.location
+        location(started)
     }
 
     /// Goes to the provider; gives the query of the callback.
@@ -166,6 +196,8 @@ fn told(callback: &Callback) -> (&'static str, &str) {
     match callback {
         Callback::SignedIn { next, .. } => ("signed_in", next.as_str()),
         Callback::Stale { next, .. } => ("stale", next.as_str()),
+        Callback::Tried { .. } => ("tried", ""),
+        Callback::TooOld { next } => ("too_old", next.as_str()),
         Callback::LoopBroken => ("loop_broken", ""),
         Callback::Refused { rejected, next } => (rejected.reason(), next.as_str()),
     }

@@ -8,7 +8,9 @@ use prometheus::{
 };
 
 use crate::customer::{CustomerEvent, CustomerObserver};
+use crate::ids::ProviderName;
 use crate::portal::HostName;
+use crate::sign_in::saml::metadata_source::{MetadataEvent, MetadataObserver};
 
 /// The metrics could not be set up or written: a name was registered twice, or a value is not valid text.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +36,9 @@ struct Families {
     in_flight: IntGauge,
     upstream_retries: IntCounterVec,
     provider_up: IntGaugeVec,
+    metadata_looks: IntCounterVec,
+    metadata_confirmed: IntGaugeVec,
+    metadata_ends: IntGaugeVec,
     panics: IntCounter,
 }
 
@@ -70,6 +75,19 @@ impl Metrics {
             &["provider"],
         )?;
         registry.register(Box::new(provider_up.clone()))?;
+        let metadata_confirmed = IntGaugeVec::new(
+            Opts::new("saml_metadata_confirmed_timestamp_seconds", "When a provider's metadata was last found good"),
+            &["provider"],
+        )?;
+        registry.register(Box::new(metadata_confirmed.clone()))?;
+        let metadata_ends = IntGaugeVec::new(
+            Opts::new(
+                "saml_metadata_valid_until_timestamp_seconds",
+                "When the metadata in use ends; absent without an end",
+            ),
+            &["provider"],
+        )?;
+        registry.register(Box::new(metadata_ends.clone()))?;
         let panics = IntCounter::new("panics_total", "Panics caught; each cost one request. Alert on any")?;
         registry.register(Box::new(panics.clone()))?;
         let families = Families {
@@ -92,7 +110,14 @@ impl Metrics {
                 "Requests sent again after the customer session was reopened, or refused to be, by result",
                 &["portal", "result"],
             )?,
+            metadata_looks: counters(
+                "saml_metadata_looks_total",
+                "Looks at the metadata of SAML providers, by result",
+                &["provider", "result"],
+            )?,
             provider_up,
+            metadata_confirmed,
+            metadata_ends,
             panics,
             registry,
         };
@@ -157,6 +182,11 @@ impl Metrics {
         Arc::new(CustomersOf { portal: portal.clone(), metrics: self.clone() })
     }
 
+    /// What happens to the metadata of `provider`, counted.
+    pub fn watch_metadata(&self, provider: &ProviderName) -> Arc<dyn MetadataObserver> {
+        Arc::new(MetadataOf { provider: provider.clone(), metrics: self.clone() })
+    }
+
     /// A request met a dead customer session: "repeated" or "not_sent".
     pub fn repeated(&self, portal: &str, result: &str) {
         self.0.upstream_retries.with_label_values(&[portal, result]).inc();
@@ -191,9 +221,40 @@ impl CustomerObserver for CustomersOf {
     }
 }
 
+/// Counts for one SAML provider.
+#[derive(Debug)]
+struct MetadataOf {
+    provider: ProviderName,
+    metrics: Metrics,
+}
+
+impl MetadataObserver for MetadataOf {
+    fn note(&self, event: &MetadataEvent) {
+        let (families, provider) = (&self.metrics.0, [self.provider.as_str()]);
+        let result = match event {
+            MetadataEvent::Good { new: true, .. } => "read",
+            MetadataEvent::Good { new: false, .. } => "unchanged",
+            MetadataEvent::Failed(fault) => fault.reason(),
+        };
+        families.metadata_looks.with_label_values(&[self.provider.as_str(), result]).inc();
+        if let MetadataEvent::Good { at, valid_until, .. } = event {
+            families.metadata_confirmed.with_label_values(&provider).set(at.seconds());
+            match valid_until {
+                Some(end) => families.metadata_ends.with_label_values(&provider).set(end.seconds()),
+                // It may never have had one.
+                None => drop(families.metadata_ends.remove_label_values(&provider)),
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
+    use crate::sign_in::saml::metadata_source::MetadataFault;
+
+    const END: Timestamp = Timestamp::from_seconds(1_790_000_000);
 
     #[test]
     fn metrics_are_written_with_their_labels() {
@@ -204,6 +265,25 @@ mod tests {
         assert!(text.contains("vestibule_sign_ins_total{provider=\"acme-okta\",result=\"signed_in\"} 1"), "{text}");
         assert!(text.contains("vestibule_panics_total 1"));
         assert!(text.contains("vestibule_build_info"));
+    }
+
+    #[test]
+    fn metadata_tells_its_age_and_its_end() {
+        let metrics = Metrics::new().unwrap();
+        let (observer, text) = (metrics.watch_metadata(&ProviderName::parse("adfs").unwrap()), || {
+            String::from_utf8(metrics.encode().unwrap()).unwrap()
+        });
+        observer.note(&MetadataEvent::Good { at: END, new: true, valid_until: Some(END) });
+        for name in ["saml_metadata_confirmed_timestamp_seconds", "saml_metadata_valid_until_timestamp_seconds"] {
+            assert!(text().contains(&format!("vestibule_{name}{{provider=\"adfs\"}} 1790000000")), "{}", text());
+        }
+        observer.note(&MetadataEvent::Good { at: END, new: false, valid_until: None });
+        observer.note(&MetadataEvent::Failed(MetadataFault::Expired));
+        assert!(!text().contains("valid_until_timestamp_seconds{"), "it has no end any more");
+        for result in ["read", "unchanged", "saml_metadata_expired"] {
+            let counted = format!("vestibule_saml_metadata_looks_total{{provider=\"adfs\",result=\"{result}\"}} 1");
+            assert!(text().contains(&counted), "{}", text());
+        }
     }
 
     /// `docs/metrics.md` has a row for every metric, with its type and labels, and for no other.
@@ -235,6 +315,8 @@ mod tests {
         written.provider_is_up("acme", true);
         written.repeated("none", "repeated");
         written.watch_customers(&HostName::parse("acme.com").unwrap()).note(&CustomerEvent::Ended { confirmed: true });
+        let good = MetadataEvent::Good { at: END, new: true, valid_until: Some(END) };
+        written.watch_metadata(&ProviderName::parse("adfs").unwrap()).note(&good);
         assert_eq!(rows.len(), written.0.registry.gather().len(), "{rows:#?}");
         for row in &rows {
             assert!(DOCUMENT.lines().any(|line| line.starts_with(row)), "docs/metrics.md lacks {row}");

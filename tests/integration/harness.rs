@@ -27,6 +27,12 @@ pub struct Options {
     pub listen: String,
     /// Lines at the top level.
     pub top: String,
+    /// More identity providers: lines below `identity_providers`, each indented by two blanks.
+    pub more_providers: String,
+    /// The portal's providers.
+    pub providers: &'static str,
+    /// The mail domains that the portal lets in.
+    pub admitted: &'static str,
     /// More of the portal's `admission`, from a comma on.
     pub admission: String,
     /// More of `tls`, from a comma on.
@@ -44,6 +50,9 @@ impl Options {
             portal: "    customer_session: none\n    rules:\n      - { path: \"/public/**\", access: public }\n      - { path: \"/denied/**\", access: deny }\n".into(),
             listen: String::new(),
             top: String::new(),
+            more_providers: String::new(),
+            providers: "acme",
+            admitted: "acme.com",
             admission: String::new(),
             tls: String::new(),
             upstream: format!("http://{upstream}"),
@@ -97,16 +106,20 @@ impl TestGateway {
              session: {{ store: {{ embedded: {{ path: sessions.redb }} }} }}\n\
              identity_providers:\n  acme:\n    oidc: {{ issuer: \"{issuer}\", client_id: vestibule, client_secret: secret }}\n    \
              label: Acme\n    email_domains: [acme.com, evil.test]\n\
-             {top}\
-             portals:\n  - host: localhost\n    upstream: \"{upstream}\"\n    sign_in: {{ providers: [acme] }}\n    \
-             admission: {{ email_domains: {{ allow: [acme.com] }}{admission} }}\n{portal}",
+             {more_providers}{top}\
+             portals:\n  - host: localhost\n    upstream: \"{upstream}\"\n    sign_in: {{ providers: [{providers}] }}\n    \
+             admission: {{ email_domains: {{ allow: [{admitted}] }}{admission} }}\n{portal}",
             listen = options.listen,
+            more_providers = options.more_providers,
+            providers = options.providers,
+            admitted = options.admitted,
             top = options.top,
             admission = options.admission,
             tls = options.tls,
             upstream = options.upstream,
             portal = options.portal,
         );
+        std::fs::write(folder.path().join("gateway.yaml"), &config).unwrap();
         let parsed = config::parse(&config, folder.path(), &config::ProcessEnvironment)
             .unwrap_or_else(|faults| panic!("{faults}"));
         let app = App::start(parsed, options.clock, Random::default()).await.unwrap();

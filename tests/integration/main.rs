@@ -23,6 +23,7 @@ mod http2;
 mod kill;
 mod process;
 mod public_clients;
+mod saml_sign_in;
 mod saml_verify;
 mod secrecy;
 mod smuggling;

@@ -3,15 +3,18 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{DurationText, RawSecret};
+use super::{DurationText, RawSaml, RawSecret};
 
-/// One identity provider.
+/// One identity provider: `oidc` or `saml`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct RawProvider {
     /// OpenID Connect, authorization code flow with PKCE. The redirect address to register at the provider is
     /// `https://HOST/.vestibule/oidc/NAME/callback`, for each portal that uses it.
-    pub oidc: RawOidc,
+    pub oidc: Option<RawOidc>,
+    /// SAML 2.0, Web Browser SSO. What to register at the provider is in our metadata at
+    /// `https://HOST/.vestibule/saml/NAME/metadata`; the assertion consumer URL is `https://HOST/.vestibule/saml/NAME/acs`.
+    pub saml: Option<RawSaml>,
     /// What people read on the sign-in page. Without it, the name.
     pub label: Option<String>,
     /// The only mail domains that this provider may speak for, exactly as listed, without subdomains; also the way to it

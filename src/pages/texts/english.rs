@@ -2,7 +2,7 @@
 
 use super::{
     ChooseTexts, EmailTexts, Explanation, GoOnTexts, RefusalFrameTexts, RefusalTexts, SignOutTexts, SignedOutTexts,
-    Texts,
+    Texts, TriedTexts,
 };
 
 pub(super) static TEXTS: Texts = Texts {
@@ -35,6 +35,11 @@ pub(super) static TEXTS: Texts = Texts {
         may_continue: "Your session here has ended. You may still be signed in at your organisation: \
                        on a shared computer, sign out there too, or close the browser.",
         link: "Sign in again",
+    },
+    tried: TriedTexts {
+        title: "The test is over",
+        sentence: "This was a test of the sign-in. You were not signed in, and you may close this window.",
+        advice: "Whoever asked you to test can see the result on their own page.",
     },
     refusal: RefusalFrameTexts {
         contact: "Whom to ask",

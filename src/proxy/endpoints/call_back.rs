@@ -16,9 +16,8 @@ use crate::proxy::refuse;
 use crate::proxy::site::Site;
 use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
-use crate::secret::Secret;
 use crate::session::cookie;
-use crate::sign_in::{Callback, NextUrl, VerifiedIdentity};
+use crate::sign_in::{Callback, NextUrl, SignOutHint, VerifiedIdentity, trial};
 use crate::telemetry::{Outcome, Step};
 
 /// Tabs of one browser whose sign-ins end within this time share the session of the first.
@@ -41,6 +40,19 @@ impl Gateway {
         let query = request.query().unwrap_or_default();
         let outcome = self.sign_in.callback(at(site), provider, query, browser_of(visitor)).await;
         ctx.exchange.took(Step::SignIn, watch.elapsed());
+        self.came_back(outcome, How::LINK, provider, site, visitor, ctx).await
+    }
+
+    /// Goes on after an answer of the provider. `how` tells in which way the answer came.
+    pub(super) async fn came_back(
+        &self,
+        outcome: Callback,
+        how: How<'_>,
+        provider: &ProviderName,
+        site: &Arc<Site>,
+        visitor: &Visitor,
+        ctx: &mut RequestCtx,
+    ) -> Result<Verdict, Refusal> {
         if !matches!(outcome, Callback::SignedIn { .. }) {
             self.count_attempt(site, ctx)?;
         }
@@ -49,17 +61,28 @@ impl Gateway {
             Callback::SignedIn { identity, next, .. } if self.was_faster(visitor, &identity) => {
                 Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(next.as_str())))
             }
-            Callback::SignedIn { identity, id_token, next } => {
-                self.signed_in(identity, id_token, &next, site, visitor, ctx).await
+            Callback::SignedIn { identity, hint, next, before } => {
+                // Nobody asked for it, so that nobody said where to: the start page.
+                let next = if how.by_form && next == NextUrl::root() { start_of(site) } else { next };
+                let before = before.filter(|before| visitor.session.as_ref().is_none_or(|now| now.hash() != before));
+                let verdict = self.signed_in(identity, hint, &next, site, visitor, ctx).await?;
+                if let Some(before) = before {
+                    self.end_unseen(before, site).await;
+                }
+                Ok(verdict)
             }
-            // Already signed in by another tab: go on. Else once more, from the start.
-            Callback::Stale { next, .. } if visitor.session.is_some() => {
+            Callback::Tried { trial, report } => Ok(self.end_trial(trial, report, site, ctx)),
+            Callback::TooOld { next } => {
+                self.start(site, provider, next, visitor, How { again: true, ..how }, ctx).await
+            }
+            // Already signed in by another tab, or a test that is over: go on. Else once more, from the start.
+            Callback::Stale { next, .. } if visitor.session.is_some() || next.as_str() == trial::OVER => {
                 Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(next.as_str())))
             }
             // Nobody knows any more where to: the start page.
             Callback::Stale { next, restarts } => {
                 let next = if next == NextUrl::root() { start_of(site) } else { next };
-                self.start(site, provider, next, visitor, How { restarts, ..How::LINK }, ctx).await
+                self.start(site, provider, next, visitor, How { restarts, ..how }, ctx).await
             }
             Callback::LoopBroken => {
                 self.metrics.sign_in_ended(provider.as_str(), "sign_in_loop");
@@ -87,7 +110,7 @@ impl Gateway {
     async fn signed_in(
         &self,
         identity: VerifiedIdentity,
-        id_token: Secret,
+        hint: SignOutHint,
         next: &NextUrl,
         site: &Arc<Site>,
         visitor: &Visitor,
@@ -100,7 +123,7 @@ impl Gateway {
         }
         let client = ctx.exchange.client().unwrap_or(IpAddr::from([0, 0, 0, 0]));
         let watch = Stopwatch::start();
-        let opened = self.sessions.open(identity, Some(id_token), site.settings.host.clone(), client).await;
+        let opened = self.sessions.open(identity, Some(hint), site.settings.host.clone(), client).await;
         ctx.exchange.took(Step::Store, watch.elapsed());
         self.metrics.session_store_is_up(opened.is_ok());
         let (id, session) = opened.map_err(|error| {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::start::{How, go_to};
 use super::{page_site, start_href, start_of};
+use crate::ids::SessionHash;
 use crate::pages::{self, FormTargets, ProviderSession};
 use crate::proxy::Gateway;
 use crate::proxy::admit::{Verdict, Visitor};
@@ -12,7 +13,7 @@ use crate::proxy::context::RequestCtx;
 use crate::proxy::site::Site;
 use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
-use crate::session::{Ended, LiveSession, cookie};
+use crate::session::{Ended, LiveSession, Selector, cookie};
 use crate::telemetry::Outcome;
 
 impl Gateway {
@@ -39,7 +40,7 @@ impl Gateway {
         let mut at_provider = None;
         if let Some(session) = &visitor.session {
             let return_to = format!("{}/.vestibule/signed-out", site.settings.public_origin);
-            at_provider = self.sign_in.sign_out_location(session.identity(), session.id_token(), &return_to).await;
+            at_provider = self.sign_in.sign_out_location(session.identity(), session.sign_out_hint(), &return_to).await;
             if !self.end(session, site).await {
                 return Err(Reason::SessionStore { label: "session_store_unavailable" }.into());
             }
@@ -61,6 +62,24 @@ impl Gateway {
             None => Reply::see_other("/.vestibule/signed-out"),
         };
         Ok(clear_session(Verdict::Reply(Outcome::Answered, reply)))
+    }
+
+    /// Ends a session that this request did not bring, here and upstream.
+    pub(super) async fn end_unseen(&self, hash: SessionHash, site: &Site) {
+        let ended = match self.sessions.end_matching(&Selector::Hash(hash)).await {
+            Ok(ended) => ended,
+            Err(partly) => {
+                tracing::error!(error = %partly.cause, session = %hash, "a session could not be ended in the store");
+                self.metrics.session_store_is_up(false);
+                partly.ended
+            }
+        };
+        for session in ended {
+            self.metrics.sessions_changed("ended", 1);
+            if let Some(customer_session) = session.customer_session {
+                site.customers.end(&customer_session).await;
+            }
+        }
     }
 
     /// Ends one session, here and upstream. `false` when the store did not take it: then the visitor is told.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{at, browser_of, page_site, start_of};
+use super::{at, browser_of, page_site, start_of, ties_of};
 use crate::clock::Stopwatch;
 use crate::email::EmailAddress;
 use crate::ids::ProviderName;
@@ -16,10 +16,12 @@ use crate::proxy::admit::{Verdict, Visitor};
 use crate::proxy::answer::Form;
 use crate::proxy::context::RequestCtx;
 use crate::proxy::site::Site;
-use crate::refusal::{Blame, Reason, Refusal};
+use crate::refusal::{Again, Blame, Reason, Refusal};
 use crate::reply::Reply;
+use crate::saml::binding::post::PostForm;
 use crate::session::cookie::{self, SignInKey};
-use crate::sign_in::{NextUrl, StartFailed};
+use crate::sign_in::pending::LIFETIME;
+use crate::sign_in::{Departure, NextUrl, StartFailed, Started, TieCookie};
 use crate::telemetry::{Outcome, Step};
 
 /// How long a browser keeps the cookie that binds its pending sign-ins.
@@ -38,8 +40,10 @@ impl Gateway {
         if let (Choose::Single, Some(provider)) = (sign_in.choose, sign_in.providers.first()) {
             return self.start(site, provider, next, visitor, How::LINK, ctx).await;
         }
-        let remembered =
-            self.sign_in.remember(at(site), next, browser_of(visitor)).map_err(|error| start_refusal(&error))?;
+        let remembered = self
+            .sign_in
+            .remember(at(site), next, browser_of(visitor))
+            .map_err(|error| start_refusal(&error, Again::ByThisAddress))?;
         let page = match sign_in.choose {
             Choose::ByEmail => pages::ask_email(&page_site(site), &remembered.handle, "", None, &FormTargets::ours()),
             Choose::List | Choose::Single => self.provider_list(site, &remembered.handle),
@@ -104,22 +108,37 @@ impl Gateway {
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
         let watch = Stopwatch::start();
-        let browser = browser_of(visitor);
+        let ties = ties_of(visitor);
         let started = if how.again {
-            self.sign_in.start_again(at(site), provider, next, browser).await
+            self.sign_in.start_again(at(site), provider, next, ties).await
         } else if how.restarts > 0 {
-            self.sign_in.restart(at(site), provider, next, browser, how.restarts).await
+            self.sign_in.restart(at(site), provider, next, ties, how.restarts).await
         } else {
-            self.sign_in.start(at(site), provider, next, browser, how.hint).await
+            self.sign_in.start(at(site), provider, next, ties, how.hint).await
         };
         ctx.exchange.took(Step::SignIn, watch.elapsed());
         self.metrics.provider_is_up(provider.as_str(), started.is_ok());
         let started = started.map_err(|error| {
             self.metrics.sign_in_ended(provider.as_str(), error.reason());
-            start_refusal(&error)
+            start_refusal(&error, if how.by_form { Again::FromTheStart } else { Again::ByThisAddress })
         })?;
-        let reply = go_to(&started.location, how.by_form, site);
-        let reply = with_browser_key(reply, started.browser_key_to_set.as_deref());
+        self.depart(&started, how, site)
+    }
+
+    /// Sends the browser off.
+    pub(super) fn depart(&self, started: &Started, how: How<'_>, site: &Site) -> Result<Verdict, Refusal> {
+        let reply = match &started.departure {
+            Departure::Redirect(location) => go_to(location, how.by_form, site),
+            Departure::Post(form) => post_to(form, site)?,
+        };
+        let reply = match &started.cookie {
+            Some(TieCookie::SignIn(key)) => with_browser_key(reply, Some(key)),
+            Some(TieCookie::Posted(key)) => match SignInKey::parse(key) {
+                Some(key) => reply.with_cookie(cookie::set_posted_sign_in(&key, LIFETIME)),
+                None => reply,
+            },
+            None => reply,
+        };
         Ok(Verdict::Reply(Outcome::SentToSignIn, reply))
     }
 }
@@ -148,6 +167,14 @@ pub(super) fn go_to(location: &Url, by_form: bool, site: &Site) -> Reply {
     if by_form { pages::go_on(&page_site(site), location) } else { Reply::see_other(location.as_str()) }
 }
 
+/// On to a provider by a form.
+fn post_to(form: &PostForm, site: &Site) -> Result<Reply, Refusal> {
+    let broken = |_| Refusal::with_detail(Reason::Internal, "the provider's address is no URL");
+    let destination = Url::parse(&form.action).map_err(broken)?;
+    let fields: Vec<(&str, &str)> = form.fields().collect();
+    Ok(pages::post_on(&page_site(site), &destination, &fields))
+}
+
 fn with_browser_key(reply: Reply, key: Option<&str>) -> Reply {
     match key.and_then(SignInKey::parse) {
         Some(key) => reply.with_cookie(cookie::set_sign_in(&key, SIGN_IN_LASTS)),
@@ -155,7 +182,7 @@ fn with_browser_key(reply: Reply, key: Option<&str>) -> Reply {
     }
 }
 
-fn start_refusal(error: &StartFailed) -> Refusal {
-    let reason = Reason::SignIn { label: error.reason(), blame: Blame::ProviderUnavailable };
+pub(super) fn start_refusal(error: &StartFailed, again: Again) -> Refusal {
+    let reason = Reason::SignIn { label: error.reason(), blame: Blame::ProviderUnavailable, again };
     Refusal::with_detail(reason, error.to_string())
 }

@@ -9,9 +9,14 @@ use crate::limits::Limit;
 use crate::policy::NotAdmitted;
 use crate::portal::Malformed;
 use crate::random::NoRandomness;
+use crate::saml::mapping::NoSubject;
+use crate::saml::rejected::SamlRejected;
 use crate::session::{InvalidKeys, OpenError, StoreError};
 use crate::sign_in::StartFailed;
 use crate::sign_in::oidc::rejected::{ErrorCode, IdTokenRejected, UserInfoRejected};
+use crate::sign_in::once::NotRemembered;
+use crate::sign_in::saml::SamlStartFailed;
+use crate::sign_in::saml::metadata_source::MetadataFault;
 
 const DOCUMENT: &str = include_str!("../../../docs/errors.md");
 
@@ -113,11 +118,42 @@ fn of_sign_in() -> Vec<Refusal> {
         StartFailed::Provider(fault(true)),
         StartFailed::NoRandomness(NoRandomness),
     ];
-    let at_the_start = at_the_start
-        .iter()
-        .map(|failed| Reason::SignIn { label: failed.reason(), blame: Blame::ProviderUnavailable }.into());
+    let at_the_start = at_the_start.iter().map(|failed| {
+        Reason::SignIn { label: failed.reason(), blame: Blame::ProviderUnavailable, again: Again::ByThisAddress }.into()
+    });
     let id_token = id_token.into_iter().map(O::IdToken);
-    on_the_way_back.into_iter().chain(id_token).map(|rejected| sign_in_refusal(&rejected)).chain(at_the_start).collect()
+    on_the_way_back
+        .into_iter()
+        .chain(id_token)
+        .map(|rejected| sign_in_refusal(&rejected.into()))
+        .chain(at_the_start)
+        .chain(by_saml())
+        .collect()
+}
+
+fn by_saml() -> Vec<Refusal> {
+    use crate::sign_in::saml::SamlSignInRejected as S;
+    let rejected = [
+        S::Form(""),
+        S::Unsolicited,
+        S::MixedUp,
+        S::Metadata(MetadataFault::Expired),
+        S::Replayed,
+        S::NotRemembered(NotRemembered { label: "session_store_full", what: String::new() }),
+        S::NoSubject(NoSubject::Transient),
+        S::EmailMissing,
+        S::EmailOutsideDomains(EmailDomain::parse("acme.com").unwrap()),
+        S::Busy,
+        S::Broken,
+    ];
+    let rejected = rejected.into_iter().map(|rejected| sign_in_refusal(&rejected.into()));
+    let (blame, again) = (Blame::ProviderMisbehaved, Again::FromTheStart);
+    let responses = SamlRejected::REASONS.iter().map(|label| Reason::SignIn { label, blame, again }.into());
+    let failed = [SamlStartFailed::NoKey, SamlStartFailed::BindingNotOffered, SamlStartFailed::NotSigned];
+    let blame = Blame::ProviderUnavailable;
+    let failed = failed.into_iter().map(|failed| failed.reason()).chain(MetadataFault::REASONS);
+    let failed = failed.map(|label| Reason::SignIn { label, blame, again }.into());
+    rejected.chain(responses).chain(failed).collect()
 }
 
 fn of_the_store() -> Vec<Refusal> {
@@ -228,6 +264,8 @@ fn no_label_is_forgotten_here() {
         include_str!("../../policy/admission.rs"),
         include_str!("../../sign_in/oidc/rejected.rs"),
         include_str!("../../sign_in/outcome.rs"),
+        include_str!("../../sign_in/saml/rejected.rs"),
+        include_str!("../../saml/rejected.rs"),
         include_str!("../../session/store.rs"),
         include_str!("../../session/sessions.rs"),
         include_str!("../../customer/failure.rs"),

@@ -33,7 +33,7 @@ pub(super) fn check(
         assertion_id,
         in_response_to,
         name_id: subject.name_id,
-        session_indexes: statement.session_index,
+        session_indexes: statement.session_indexes,
         authn_instant: statement.authn_instant,
         authn_context: statement.authn_context,
         session_not_on_or_after: statement.session_not_on_or_after,

@@ -9,22 +9,23 @@ use crate::saml::xml::Node;
 
 /// What is kept of it.
 pub(super) struct Statement {
-    pub session_index: Option<String>,
+    pub session_indexes: Vec<String>,
     pub authn_instant: Timestamp,
     pub authn_context: Option<String>,
     pub session_not_on_or_after: Option<Timestamp>,
 }
 
-/// Holds every AuthnStatement against what was asked for; there is at least one. The first is kept, with the earliest end
-/// of all.
+/// Holds every AuthnStatement against what was asked for; there is at least one. The first is kept, with the sessions and the
+/// earliest end of all.
 pub(super) fn check(assertion: Node<'_, '_>, expected: &Expected<'_>) -> Result<Statement, SamlRejected> {
     let mut kept: Option<Statement> = None;
     for node in assertion.all(SAML, "AuthnStatement") {
         let statement = read(node, expected)?;
         kept = Some(match kept {
             None => statement,
-            Some(first) => {
+            Some(mut first) => {
                 let ends = [first.session_not_on_or_after, statement.session_not_on_or_after];
+                first.session_indexes.extend(statement.session_indexes);
                 Statement { session_not_on_or_after: ends.into_iter().flatten().min(), ..first }
             }
         });
@@ -57,6 +58,6 @@ fn read(node: Node<'_, '_>, expected: &Expected<'_>) -> Result<Statement, SamlRe
     if !wanted.is_empty() && !authn_context.as_ref().is_some_and(|class| wanted.contains(class)) {
         return Err(SamlRejected::AuthnContext(Quoted::new(authn_context.as_deref().unwrap_or_default())));
     }
-    let session_index = node.attribute("SessionIndex").map(str::to_owned);
-    Ok(Statement { session_index, authn_instant, authn_context, session_not_on_or_after })
+    let session_indexes = node.attribute("SessionIndex").map(str::to_owned).into_iter().collect();
+    Ok(Statement { session_indexes, authn_instant, authn_context, session_not_on_or_after })
 }

@@ -16,7 +16,7 @@ use super::super::store::StoreError;
 use super::{Inner, Sessions};
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
-use crate::secret::Secret;
+use crate::sign_in::SignOutHint;
 
 /// Most sessions that one transaction sweeps.
 const SWEPT_AT_ONCE: usize = 1000;
@@ -37,8 +37,8 @@ pub struct EndedSession {
     /// The customer session, to be ended upstream. Only known for a session that is in memory: nobody can open a stored
     /// one without the visitor's cookie, so that what the upstream holds for it ends by the upstream's own timeout.
     pub customer_session: Option<Arc<CustomerSession>>,
-    /// The ID token, known under the same condition.
-    pub id_token: Option<Secret>,
+    /// What its provider is told at sign-out, known under the same condition.
+    pub hint: Option<SignOutHint>,
 }
 
 impl fmt::Debug for EndedSession {
@@ -159,13 +159,13 @@ impl Inner {
                 first.then(|| EndedSession {
                     entry: live.entry(),
                     customer_session,
-                    id_token: live.id_token().cloned(),
+                    hint: live.sign_out_hint().cloned(),
                 })
             }
             None => match self.store.load(hash).await {
                 Ok(stored) => stored
                     .and_then(|stored| self.entry(hash, &stored.index.sealed))
-                    .map(|entry| EndedSession { entry, customer_session: None, id_token: None }),
+                    .map(|entry| EndedSession { entry, customer_session: None, hint: None }),
                 Err(_) => None, // the forgetting below will say what is wrong
             },
         };

@@ -9,6 +9,7 @@ use super::super::sealed::Kind;
 use super::super::store::faulty::FaultyStore;
 use super::super::store::memory::MemoryStore;
 use super::*;
+use crate::secret::Secret;
 
 const START: Timestamp = Timestamp::from_seconds(1_700_000_000);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -69,7 +70,10 @@ impl Process {
     }
 
     async fn open(&self, identity: VerifiedIdentity) -> (SessionId, Arc<LiveSession>) {
-        self.sessions.open(identity, Some(Secret::generated("id-token")), portal(), CLIENT).await.unwrap()
+        self.sessions
+            .open(identity, Some(SignOutHint::IdToken(Secret::generated("id-token"))), portal(), CLIENT)
+            .await
+            .unwrap()
     }
 
     async fn find(&self, id: &SessionId) -> Option<Arc<LiveSession>> {
@@ -110,7 +114,8 @@ async fn an_opened_session_is_found_in_memory_and_after_a_restart() {
     assert!(matches!(after.sessions.cached(&id, &portal(), START), Lookup::NotCached));
     let found = after.find(&id).await.unwrap();
     assert_eq!(found.identity().subject(), "ana");
-    assert_eq!(found.id_token().unwrap().reveal(), "id-token");
+    let Some(SignOutHint::IdToken(token)) = found.sign_out_hint() else { panic!() };
+    assert_eq!(token.reveal(), "id-token");
     assert_eq!((found.portal(), found.client(), found.opened()), (&portal(), CLIENT, START));
     assert_eq!(found.customer_session().unwrap().cookie_header("/").unwrap(), "JSESSIONID=jsm-cookie-1");
     assert_eq!(found.next_generation(), 2);
@@ -591,7 +596,7 @@ async fn a_stolen_file_opens_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sessions.redb");
     let sessions = embedded(&path, &[key("a")]);
-    let token = Secret::generated("the-id-token");
+    let token = SignOutHint::IdToken(Secret::generated("the-id-token"));
     let (id, live) = sessions.open(ana(), Some(token), portal(), CLIENT).await.unwrap();
     sessions.keep_customer_session(&live, customer_session(1)).await.unwrap();
     sessions.close().await.unwrap();

@@ -20,7 +20,9 @@ use tokio::sync::{Semaphore, oneshot};
 
 use self::file::OpenFile;
 use self::writer::{Answer, Op, Queued, Writer};
-use super::{RecordChange, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag};
+use super::{
+    Mark, RecordChange, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag,
+};
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
 
@@ -149,6 +151,10 @@ impl SessionStore for EmbeddedStore {
 
     async fn count(&self) -> Result<u64, StoreError> {
         self.read(tables::count).await
+    }
+
+    async fn mark_once(&self, mark: &Mark, until: Timestamp) -> Result<bool, StoreError> {
+        self.write(Op::Mark(*mark, until)).await.map(|answer| matches!(answer, Answer::Was(false)))
     }
 
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionHash>, StoreError> {

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
-use super::{RecordChange, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag};
+use super::{
+    Mark, RecordChange, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag,
+};
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
 
@@ -90,6 +92,11 @@ impl SessionStore for FaultyStore {
     async fn count(&self) -> Result<u64, StoreError> {
         self.readable()?;
         self.inner.count().await
+    }
+
+    async fn mark_once(&self, mark: &Mark, until: Timestamp) -> Result<bool, StoreError> {
+        self.writable()?;
+        self.inner.mark_once(mark, until).await
     }
 
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionHash>, StoreError> {

@@ -1,12 +1,15 @@
 //! Sessions in this process's memory: for tests and for a demonstration. Nothing outlives the process.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{RecordChange, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag};
+use super::{
+    Mark, RecordChange, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag,
+};
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
 
@@ -21,6 +24,7 @@ pub struct MemoryStore {
 struct Everything {
     sessions: HashMap<SessionHash, StoredSession>,
     records: BTreeMap<(Shelf, Tag), Sealed>,
+    marks: HashMap<Mark, Timestamp>,
 }
 
 impl Default for MemoryStore {
@@ -83,8 +87,24 @@ impl SessionStore for MemoryStore {
         self.with(|sessions| sessions.len() as u64)
     }
 
+    async fn mark_once(&self, mark: &Mark, until: Timestamp) -> Result<bool, StoreError> {
+        self.with_all(|kept| match kept.marks.entry(*mark) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(free) => {
+                free.insert(until);
+                true
+            }
+        })
+    }
+
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionHash>, StoreError> {
-        self.with(|sessions| {
+        self.with_all(|Everything { sessions, marks, .. }| {
+            let mut left = limit;
+            marks.retain(|_, until| {
+                let over = *until < now && left > 0;
+                left = left.saturating_sub(usize::from(over));
+                !over
+            });
             let over = sessions.iter().filter(|(_, session)| session.index.swept_after < now);
             let over: Vec<SessionHash> = over.map(|(hash, _)| *hash).take(limit).collect();
             for hash in &over {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Sealed, SessionStore, StoreError, StoredIndex, StoredSession, Tag};
+use super::{Mark, Sealed, SessionStore, StoreError, StoredIndex, StoredSession, Tag};
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
 
@@ -20,6 +20,9 @@ macro_rules! store_suite {
             a_scan_is_bounded,
             a_sweep_takes_what_is_over,
             a_sweep_is_bounded,
+            a50_a_mark_is_taken_once,
+            a50_of_fifty_at_once_one_has_the_mark,
+            marks_are_kept_until_their_time_and_swept,
             many_at_once,
             a_closed_store_says_so,
         );
@@ -161,6 +164,45 @@ pub(super) async fn a_sweep_is_bounded(store: Store) {
         sizes.push(store.sweep(Timestamp::from_seconds(1), 4).await.unwrap().len());
     }
     assert_eq!(sizes, [4, 4, 2, 0]);
+}
+
+pub(super) async fn a50_a_mark_is_taken_once(store: Store) {
+    let (one, other) = (Mark::of(&["a", "bc"]), Mark::of(&["ab", "c"]));
+    assert_eq!(store.mark_once(&one, Timestamp::from_seconds(10)).await, Ok(true));
+    assert_eq!(store.mark_once(&one, Timestamp::from_seconds(99)).await, Ok(false));
+    assert_eq!(store.mark_once(&other, Timestamp::from_seconds(10)).await, Ok(true));
+    assert_eq!(store.count().await, Ok(0), "a mark is no session");
+    assert_eq!(store.scan(10).await, Ok(Vec::new()));
+}
+
+pub(super) async fn a50_of_fifty_at_once_one_has_the_mark(store: Store) {
+    let mark = Mark::of(&["assertion"]);
+    let tasks = (0..50).map(|_| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.mark_once(&mark, Timestamp::from_seconds(10)).await.unwrap() })
+    });
+    let mut taken = 0;
+    for task in tasks.collect::<Vec<_>>() {
+        taken += usize::from(task.await.unwrap());
+    }
+    assert_eq!(taken, 1);
+}
+
+pub(super) async fn marks_are_kept_until_their_time_and_swept(store: Store) {
+    let mark = |n: i64| Mark::of(&[&n.to_string()]);
+    for n in 0..10 {
+        store.mark_once(&mark(n), Timestamp::from_seconds(n)).await.unwrap();
+    }
+    assert_eq!(store.sweep(Timestamp::from_seconds(4), 3).await, Ok(Vec::new()), "no session was over");
+    let mut kept = Vec::new();
+    for n in 0..10 {
+        kept.push(!store.mark_once(&mark(n), Timestamp::from_seconds(n)).await.unwrap());
+    }
+    assert_eq!(kept.iter().filter(|kept| **kept).count(), 7, "a sweep is bounded");
+    store.sweep(Timestamp::from_seconds(4), 100).await.unwrap();
+    for n in 0..10 {
+        assert_eq!(store.mark_once(&mark(n), Timestamp::from_seconds(n)).await, Ok(n < 4), "{n}");
+    }
 }
 
 pub(super) async fn many_at_once(store: Store) {

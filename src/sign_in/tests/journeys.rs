@@ -5,16 +5,19 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 
 use super::*;
+use crate::email::EmailDomain;
+use crate::sign_in::pending::{Asked, Taken};
 
 #[tokio::test]
 async fn a_visitor_signs_in_and_goes_where_they_wanted_to() {
     let world = World::start().await;
     let mut browser = world.browser();
-    let Callback::SignedIn { identity, id_token, next } = browser.sign_in("/portal/7?a=b").await else { panic!() };
+    let Callback::SignedIn { identity, hint, next, .. } = browser.sign_in("/portal/7?a=b").await else { panic!() };
     assert_eq!(next.as_str(), "/portal/7?a=b");
     assert_eq!((identity.provider().as_str(), identity.subject()), ("acme", "ana"));
     assert_eq!(identity.issuer(), world.op.issuer());
     assert!(identity.email().is_some() && identity.email_verified());
+    let SignOutHint::IdToken(id_token) = hint else { panic!("it is OpenID Connect") };
     assert_eq!(id_token.reveal().split('.').count(), 3);
     // The second time the browser has its key already.
     assert_eq!(told(&browser.sign_in("/again").await), ("signed_in", "/again"));
@@ -29,9 +32,12 @@ async fn b14_b24_the_request_asks_for_what_it_has_to() {
     })
     .await;
     let hint = EmailAddress::parse("ana@acme.com").unwrap();
-    let started = world.sign_in.start(world.at(), &name("acme"), next("/a?secret"), None, Some(&hint)).await.unwrap();
-    let sent: HashMap<_, _> = started.location.query_pairs().into_owned().collect();
-    assert_eq!(sent.len(), started.location.query_pairs().count(), "nothing twice");
+    let started =
+        world.sign_in.start(world.at(), &name("acme"), next("/a?secret"), Ties::default(), Some(&hint)).await.unwrap();
+    let shown = format!("{started:?}");
+    let location = location(started);
+    let sent: HashMap<_, _> = location.query_pairs().into_owned().collect();
+    assert_eq!(sent.len(), location.query_pairs().count(), "nothing twice");
     for (name, value) in [
         ("response_type", "code"),
         ("client_id", "portal"),
@@ -46,8 +52,8 @@ async fn b14_b24_the_request_asks_for_what_it_has_to() {
     }
     assert!(!sent.contains_key("response_mode"));
     assert!(["state", "nonce", "code_challenge"].iter().all(|name| sent[*name].len() == 43));
-    assert!(!started.location.as_str().contains("secret"), "where to go stays here");
-    assert!(!format!("{started:?}").contains(&sent["state"]));
+    assert!(!location.as_str().contains("secret"), "where to go stays here");
+    assert!(!shown.contains(&sent["state"]));
 }
 
 #[tokio::test]
@@ -182,8 +188,9 @@ async fn b20_every_way_to_prove_who_we_are() {
 #[tokio::test]
 async fn signing_out_at_the_provider_too() {
     let world = World::start().await;
-    let Callback::SignedIn { identity, id_token, .. } = world.browser().sign_in("/").await else { panic!() };
-    let url = world.sign_in.sign_out_location(&identity, Some(&id_token), "https://our.test/").await.unwrap();
+    let Callback::SignedIn { identity, hint, .. } = world.browser().sign_in("/").await else { panic!() };
+    let url = world.sign_in.sign_out_location(&identity, Some(&hint), "https://our.test/").await.unwrap();
+    let SignOutHint::IdToken(id_token) = hint else { panic!("it is OpenID Connect") };
     let sent: HashMap<_, _> = url.query_pairs().into_owned().collect();
     assert_eq!(sent["client_id"], "portal");
     assert_eq!(sent["post_logout_redirect_uri"], "https://our.test/");
@@ -225,7 +232,8 @@ async fn b14_the_verifier_is_what_was_hashed() {
     else {
         panic!()
     };
-    let verifier = pending.pkce_verifier.reveal();
+    let Asked::Oidc { pkce_verifier, .. } = &pending.asked else { panic!("it is OpenID Connect") };
+    let verifier = pkce_verifier.reveal();
     assert_eq!(verifier.len(), 43);
     assert_eq!(challenge, URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes())));
 }

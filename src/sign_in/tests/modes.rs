@@ -7,7 +7,7 @@ use crate::demo::openid_provider::Expected;
 async fn meet(world: &World, mode: Mode) -> (&'static str, String) {
     let mut acme = provider("acme", &world.op.issuer_of(mode));
     oidc(&mut acme).algorithms = vec![mode.algorithm().unwrap_or(SigningAlgorithm::Es256)];
-    let sign_in = SignIn::new(vec![acme], web(), world.clock.clone(), Random::default()).unwrap();
+    let sign_in = SignIn::new(vec![acme], once(&world.clock), web(), world.clock.clone(), Random::default()).unwrap();
     let sign_in = if mode.stalls() {
         let (short, usual) = (Duration::from_secs(2), CallLimits::default());
         let token_time = if mode == Mode::TokenNever { short } else { usual.token_time };
@@ -15,12 +15,13 @@ async fn meet(world: &World, mode: Mode) -> (&'static str, String) {
     } else {
         sign_in
     };
-    let started = match sign_in.start(world.at(), &name("acme"), next("/a"), None, None).await {
+    let started = match sign_in.start(world.at(), &name("acme"), next("/a"), Ties::default(), None).await {
         Ok(started) => started,
         Err(failed) => return (failed.reason(), failed.to_string()),
     };
-    let browser = Browser { world, key: started.browser_key_to_set };
-    let query = browser.visit(started.location).await;
+    let Some(TieCookie::SignIn(key)) = &started.cookie else { panic!("a new browser gets a key") };
+    let browser = Browser { world, key: Some(key.clone()) };
+    let query = browser.visit(location(started)).await;
     let callback = sign_in.callback(world.at(), &name("acme"), &query, browser.key.as_deref()).await;
     let detail = match &callback {
         Callback::Refused { rejected, .. } => rejected.to_string(),

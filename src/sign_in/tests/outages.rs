@@ -5,7 +5,7 @@ async fn a_provider_that_is_down_stops_nothing_but_its_own_sign_ins() {
     let world = World::start().await;
     world.op.set_down(true);
     let acme = name("acme");
-    let start = || world.sign_in.start(world.at(), &acme, NextUrl::root(), None, None);
+    let start = || world.sign_in.start(world.at(), &acme, NextUrl::root(), Ties::default(), None);
     let failed = start().await.unwrap_err();
     assert_eq!(failed.reason(), "provider_unreachable");
     assert_eq!(world.sign_in.pending(), 0, "nothing is held that nobody can answer");
@@ -37,9 +37,11 @@ async fn nobody_listens_is_unreachable() {
     let issuer = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let world = World::with(op_settings(), |providers| providers[0] = provider("acme", &issuer)).await;
-    let failed = world.sign_in.start(world.at(), &name("acme"), NextUrl::root(), None, None).await.unwrap_err();
+    let failed =
+        world.sign_in.start(world.at(), &name("acme"), NextUrl::root(), Ties::default(), None).await.unwrap_err();
     assert_eq!(failed.reason(), "provider_unreachable");
-    let unknown = world.sign_in.start(world.at(), &name("nobody"), NextUrl::root(), None, None).await.unwrap_err();
+    let unknown =
+        world.sign_in.start(world.at(), &name("nobody"), NextUrl::root(), Ties::default(), None).await.unwrap_err();
     assert_eq!(unknown.reason(), "provider_unknown");
 }
 
@@ -47,7 +49,7 @@ async fn nobody_listens_is_unreachable() {
 async fn many_begin_at_once_and_the_provider_is_asked_once() {
     let world = World::start().await;
     let acme = name("acme");
-    let all = (0..50).map(|_| world.sign_in.start(world.at(), &acme, NextUrl::root(), None, None));
+    let all = (0..50).map(|_| world.sign_in.start(world.at(), &acme, NextUrl::root(), Ties::default(), None));
     let started = futures_util::future::join_all(all).await;
     assert!(started.iter().all(Result::is_ok));
     assert_eq!(world.requests(Endpoint::Discovery), 1);
@@ -96,7 +98,7 @@ async fn b5_a_key_that_vanished_is_dropped() {
     let mut browser = world.browser();
     let location = browser.start("/").await;
     let query = browser.visit(location).await;
-    if let Callback::SignedIn { id_token, .. } = browser.callback(&query).await {
+    if let Callback::SignedIn { hint: SignOutHint::IdToken(id_token), .. } = browser.callback(&query).await {
         old = Some(id_token);
     }
     let old = old.unwrap().reveal().to_owned();
@@ -116,6 +118,7 @@ async fn b22_an_issuer_that_changes_is_not_followed() {
     // The last good metadata stays in use, so the way is still the old one.
     assert!(world.browser().start("/").await.as_str().starts_with(&world.op.issuer()));
     world.clock.advance(Duration::from_secs(24 * 3600));
-    let failed = world.sign_in.start(world.at(), &name("acme"), NextUrl::root(), None, None).await.unwrap_err();
+    let failed =
+        world.sign_in.start(world.at(), &name("acme"), NextUrl::root(), Ties::default(), None).await.unwrap_err();
     assert_eq!(failed.reason(), "provider_misbehaved");
 }

@@ -120,5 +120,5 @@ fn a74_a_federation_of_5000_entities_is_read_in_time_and_memory() {
     let (elapsed, more) = (watch.elapsed(), resident_kib("VmHWM").saturating_sub(before));
     println!("{} octets: verified in {verified:?}, read in {elapsed:?}, {more} KiB more", text.len());
     assert_eq!(found.unwrap().entity_id, "idp");
-    assert!(elapsed.as_secs() < 60 && more < 1024 * 1024, "{elapsed:?}, {more} KiB");
+    assert!(elapsed.as_secs() < 60 && more < 256 * 1024, "{elapsed:?}, {more} KiB");
 }

@@ -25,7 +25,7 @@ fn either_part_or_both_may_be_signed() {
         let response = verify(&text).unwrap();
         assert_eq!((response.name_id.value.as_str(), response.signed), (GOOD, signed));
         assert_eq!((response.response_id.as_str(), response.assertion_id.as_str()), ("_response", "_assertion"));
-        assert_eq!(response.session_indexes.as_deref(), Some("_session"));
+        assert_eq!(response.session_indexes, ["_session"]);
         assert_eq!(response.authn_instant, NOW);
         assert_eq!(response.not_on_or_after.seconds(), NOW.seconds() + 300 + 60);
         assert!(!response.encrypted && !response.one_time_use);

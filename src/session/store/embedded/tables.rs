@@ -5,7 +5,7 @@ use redb::{
     ReadableTableMetadata as _, Table, TableDefinition, WriteTransaction,
 };
 
-use super::super::{Sealed, StoredIndex, StoredSession, Tag};
+use super::super::{Mark, Sealed, StoredIndex, StoredSession, Tag};
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
 
@@ -23,6 +23,11 @@ const INDEX: TableDefinition<'_, Hash, &[u8]> = TableDefinition::new("index");
 const TAGS: MultimapTableDefinition<'_, Hash, Hash> = MultimapTableDefinition::new("tags");
 /// When the store may forget a session, in order.
 const TIMES: TableDefinition<'_, (i64, Hash), ()> = TableDefinition::new("times");
+
+/// Mark to the moment until which it is kept.
+const MARKS: TableDefinition<'_, Hash, i64> = TableDefinition::new("marks");
+/// When marks may be forgotten, in order.
+const MARK_TIMES: TableDefinition<'_, (i64, Hash), ()> = TableDefinition::new("mark times");
 
 /// The format that the file tells; `None` when it is not one of ours.
 pub(super) fn format(reading: &ReadTransaction, names: &[String]) -> Result<Option<u64>, redb::Error> {
@@ -92,6 +97,8 @@ pub(super) struct Tables<'t> {
     index: Table<'t, Hash, &'static [u8]>,
     tags: MultimapTable<'t, Hash, Hash>,
     times: Table<'t, (i64, Hash), ()>,
+    marks: Table<'t, Hash, i64>,
+    mark_times: Table<'t, (i64, Hash), ()>,
 }
 
 impl<'t> Tables<'t> {
@@ -101,6 +108,8 @@ impl<'t> Tables<'t> {
             index: writing.open_table(INDEX)?,
             tags: writing.open_multimap_table(TAGS)?,
             times: writing.open_table(TIMES)?,
+            marks: writing.open_table(MARKS)?,
+            mark_times: writing.open_table(MARK_TIMES)?,
         })
     }
 
@@ -130,7 +139,32 @@ impl<'t> Tables<'t> {
         Ok(self.take_index(hash)? || known)
     }
 
+    /// Keeps a mark; true when it was kept already, and then nothing changes.
+    pub fn mark(&mut self, mark: &Mark, until: Timestamp) -> Result<bool, redb::Error> {
+        let known = self.marks.get(mark.as_bytes())?.is_some();
+        if !known {
+            self.marks.insert(mark.as_bytes(), until.millis())?;
+            self.mark_times.insert((until.millis(), mark.as_bytes()), ())?;
+        }
+        Ok(known)
+    }
+
+    fn sweep_marks(&mut self, now: Timestamp, limit: usize) -> Result<(), redb::Error> {
+        let mut over = Vec::new();
+        for row in self.mark_times.range(..(now.millis(), &[0; 32]))?.take(limit) {
+            let row = row?.0;
+            let (time, mark) = row.value();
+            over.push((time, *mark));
+        }
+        for (time, mark) in &over {
+            self.marks.remove(mark)?;
+            self.mark_times.remove((*time, mark))?;
+        }
+        Ok(())
+    }
+
     pub fn sweep(&mut self, now: Timestamp, limit: usize) -> Result<Vec<SessionHash>, redb::Error> {
+        self.sweep_marks(now, limit)?;
         let mut over = Vec::new();
         for row in self.times.range(..(now.millis(), &[0; 32]))?.take(limit) {
             let row = row?.0;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use redb::Database;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::super::{RecordChange, Sealed, StoreError, StoredIndex, StoredSession};
+use super::super::{Mark, RecordChange, Sealed, StoreError, StoredIndex, StoredSession};
 use super::tables::Tables;
 use super::{Shared, file, lasting, tables};
 use crate::clock::{Stopwatch, Timestamp};
@@ -30,6 +30,7 @@ pub(super) enum Op {
     Replace(SessionHash, Sealed),
     Touch(SessionHash, StoredIndex),
     Forget(SessionHash),
+    Mark(Mark, Timestamp),
     Sweep(Timestamp, usize),
     /// Change records that outlive sessions.
     Change(Vec<RecordChange>),
@@ -44,7 +45,7 @@ pub(super) enum Op {
 #[derive(Debug)]
 pub(super) enum Answer {
     Done,
-    /// Whether there was such a session.
+    /// Whether there was such a session, or such a mark.
     Was(bool),
     Swept(Vec<SessionHash>),
 }
@@ -217,6 +218,7 @@ impl Writer {
                     Op::Replace(hash, record) => Answer::Was(tables.replace(hash, record)?),
                     Op::Touch(hash, index) => tables.touch(hash, index).map(|()| Answer::Done)?,
                     Op::Forget(hash) => Answer::Was(tables.forget(hash)?),
+                    Op::Mark(mark, until) => Answer::Was(tables.mark(mark, *until)?),
                     Op::Sweep(now, limit) => Answer::Swept(tables.sweep(*now, *limit)?),
                     Op::Change(changes) => lasting::change(&writing, changes).map(|()| Answer::Done)?,
                     Op::Flush | Op::Probe | Op::Close => Answer::Done,

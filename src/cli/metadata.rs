@@ -1,0 +1,90 @@
+//! `vestibule metadata`: our SAML metadata, as the gateway serves it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::config::{self, Config};
+use crate::ids::ProviderName;
+use crate::portal::HostName;
+use crate::random::Random;
+use crate::sign_in::saml::OwnMetadata;
+
+/// Options of `vestibule metadata`.
+#[derive(Debug, clap::Args)]
+pub struct MetadataArguments {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = "gateway.yaml", env = "VESTIBULE_CONFIG")]
+    config: PathBuf,
+    /// The portal; may be left out when there is one alone.
+    #[arg(long, value_name = "HOST")]
+    portal: Option<String>,
+    /// The SAML provider, as it is called in the configuration; may be left out when there is one alone.
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
+}
+
+/// None, or several, fit to what was asked for.
+#[derive(Debug, thiserror::Error)]
+enum NotOne {
+    #[error("no portal has such a SAML provider; there are: {0}")]
+    None(String),
+    #[error("several fit; say which by --portal and --provider: {0}")]
+    Several(String),
+    #[error("no SAML provider is configured")]
+    NothingAtAll,
+}
+
+/// Prints it.
+pub fn metadata(arguments: &MetadataArguments) -> ExitCode {
+    let config = match config::load(&arguments.config, &config::ProcessEnvironment) {
+        Ok(config) => config,
+        Err(faults) => {
+            eprintln!("{faults}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let own = own_metadata(&config);
+    let (portal, provider) = match pick(&own, arguments) {
+        Ok(picked) => picked,
+        Err(error) => return super::fail(&error),
+    };
+    match own.document(&portal, &provider) {
+        Some(Ok(document)) => {
+            print!("{document}");
+            ExitCode::SUCCESS
+        }
+        Some(Err(error)) => super::fail(&error),
+        None => super::fail(&NotOne::NothingAtAll),
+    }
+}
+
+fn own_metadata(config: &Config) -> OwnMetadata {
+    let port = config.listen.public_port.unwrap_or(config.listen.https.port());
+    OwnMetadata::new(&config.providers, config.sign_in_portals(port), Random::default())
+}
+
+fn pick(own: &OwnMetadata, arguments: &MetadataArguments) -> Result<(HostName, ProviderName), NotOne> {
+    let wanted = |given: Option<&String>, found: &str| given.is_none_or(|given| given.eq_ignore_ascii_case(found));
+    let list = |pairs: &[(&HostName, &ProviderName)]| {
+        pairs
+            .iter()
+            .map(|(portal, provider)| format!("--portal {portal} --provider {provider}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let all: Vec<_> = own.all().collect();
+    let fitting: Vec<_> = (all.iter().copied())
+        .filter(|(portal, provider)| {
+            wanted(arguments.portal.as_ref(), portal.as_str()) && wanted(arguments.provider.as_ref(), provider.as_str())
+        })
+        .collect();
+    match fitting.as_slice() {
+        [(portal, provider)] => Ok(((*portal).clone(), (*provider).clone())),
+        [] if all.is_empty() => Err(NotOne::NothingAtAll),
+        [] => Err(NotOne::None(list(&all))),
+        several => Err(NotOne::Several(list(several))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! One identity provider, by whatever protocol.
+
+use std::sync::Arc;
+
+use super::oidc::RelyingParty;
+use super::once::OnceOnly;
+use super::outcome::UnusableProvider;
+use super::saml::{ServiceProvider, Workers};
+use super::settings::{Protocol, ProviderSettings};
+use crate::clock::Clock;
+use crate::email::EmailDomain;
+use crate::http_client::HttpClient;
+use crate::ids::ProviderName;
+use crate::random::Random;
+
+/// One identity provider.
+pub struct Provider {
+    name: ProviderName,
+    label: String,
+    email_domains: Vec<EmailDomain>,
+    pub(super) spoken: Spoken,
+}
+
+/// The protocol that it speaks, and us on the other side of it.
+#[expect(clippy::large_enum_variant, reason = "there are as many as providers in the configuration")]
+pub(super) enum Spoken {
+    Oidc(RelyingParty),
+    Saml(ServiceProvider),
+}
+
+impl Provider {
+    pub(super) fn new(
+        settings: ProviderSettings,
+        once: &Arc<dyn OnceOnly>,
+        workers: &Workers,
+        http: &HttpClient,
+        clock: &Clock,
+        random: &Random,
+    ) -> Result<Self, UnusableProvider> {
+        let ProviderSettings { name, label, email_domains, protocol } = settings;
+        let (http, clock, random) = (http.clone(), clock.clone(), random.clone());
+        let spoken = match protocol {
+            Protocol::Oidc(oidc) => {
+                let ours = RelyingParty::new(name.clone(), oidc, email_domains.clone(), http, clock, random);
+                Spoken::Oidc(ours.map_err(|unusable| UnusableProvider::ClientKey(name.clone(), unusable))?)
+            }
+            Protocol::Saml(saml) => {
+                let (once, workers) = (Arc::clone(once), workers.clone());
+                let ours = ServiceProvider::new(name.clone(), saml, email_domains.clone(), once, workers, http, clock);
+                Spoken::Saml(ours.map_err(|refused| UnusableProvider::MetadataCertificate(name.clone(), refused))?)
+            }
+        };
+        Ok(Self { name, label, email_domains, spoken })
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &ProviderName {
+        &self.name
+    }
+
+    /// What people read on the sign-in page.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The domains it speaks for; empty means any.
+    pub fn email_domains(&self) -> &[EmailDomain] {
+        &self.email_domains
+    }
+
+    /// Us as its service provider, when it speaks SAML.
+    pub fn service_provider(&self) -> Option<&ServiceProvider> {
+        match &self.spoken {
+            Spoken::Oidc(_) => None,
+            Spoken::Saml(ours) => Some(ours),
+        }
+    }
+}
