@@ -29,6 +29,7 @@ async fn a_visitor_signs_in_by_simplesamlphp_and_uses_the_portal() {
         certificates: folder.path().join("certificates"),
         state: folder.path().join("state"),
         provider: ProviderChoice::BuiltIn(Box::default()),
+        saml: None,
         portal_lines: String::new(),
         datacenter_lines: String::new(),
         recorded: 64 * 1024 * 1024,
