@@ -95,12 +95,12 @@ async fn a_sign_in_by_openid_connect_is_tested_the_same_way() {
     let (place, link) = prepare(&gateway, "acme").await;
     let client = gateway.client();
     let there = location(&navigate(&client, &link).await);
-    let back = location(&navigate(&client, &format!("{there}&login_hint=ana")).await);
+    let back = location(&navigate(&client, &format!("{there}&login_hint=mallory")).await);
     is_over(&gateway, &client, navigate(&client, &back).await).await;
     let result = shown(&gateway, &place).await;
-    // The portal of this test is for globex.com.
+    // The provider speaks for evil.test, and the portal does not admit it.
     assert!(result.contains("This person would not be admitted") && result.contains("not_admitted_domain"), "{result}");
-    assert!(result.contains("ana@acme.com") && result.contains("<dt>email_verified</dt>"), "{result}");
+    assert!(result.contains("mallory@evil.test") && result.contains("<dt>email_verified</dt>"), "{result}");
     assert!(!result.contains("nonce"), "{result}");
 }
 
