@@ -9,4 +9,5 @@ pub mod visitor;
 mod node_provider;
 mod pysaml2;
 mod sign_in_by_simplesamlphp;
+mod sign_out_at_simplesamlphp;
 mod signatures_of_ours;

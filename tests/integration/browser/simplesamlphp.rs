@@ -1,4 +1,4 @@
-//! A person signs in by SimpleSAMLphp, which is another site to the browser, and uses the portal.
+//! A person signs in by SimpleSAMLphp, which is another site to the browser, uses the portal, and signs out here and there.
 
 use serde_json::json;
 use vestibule::app::App;
@@ -8,21 +8,23 @@ use vestibule::random::Random;
 
 use super::chromium::{Browser, Thing};
 use super::looks::beside;
+use crate::harness::eventually;
 use crate::saml_peers::gateway::{Provider, identity_providers};
 use crate::saml_peers::keys::Pair;
 use crate::saml_peers::simplesamlphp::{SimpleSamlPhp, names_by, with};
 use crate::saml_peers::visitor::Visitor;
 
 const DEEP_LINK: &str = "/servicedesk/customer/portal/1";
+const MY_REQUESTS: &str = "/servicedesk/customer/user/requests";
 const ANA: &str = "ana@acme.example";
 const EMAIL: &str = "urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_visitor_signs_in_by_simplesamlphp_and_uses_the_portal() {
+async fn a_visitor_signs_in_by_simplesamlphp_uses_the_portal_and_signs_out_everywhere() {
     let folder = tempfile::tempdir().unwrap();
     let peer = SimpleSamlPhp::start("A").await;
-    let settings = json!({"assertion.encryption": true, "validate.authnrequest": true});
-    peer.set(&with(names_by("mail", EMAIL), settings));
+    let signed = json!({"validate.authnrequest": true, "validate.logout": true, "sign.logout": true});
+    peer.set(&with(with(names_by("mail", EMAIL), json!({"assertion.encryption": true})), signed));
     let settings = WorldSettings {
         port: 0,
         admin_port: 0,
@@ -47,6 +49,8 @@ async fn a_visitor_signs_in_by_simplesamlphp_and_uses_the_portal() {
     walk.ana_comes_in_by_a_deep_link().await;
     walk.ana_raises_a_request().await;
     walk.the_browser_holds_nothing_but_cookies_of_ours().await;
+    walk.ana_signs_out_everywhere().await;
+    walk.ana_signs_out_at_the_provider().await;
 
     browser.stop().await;
     app.drain().await;
@@ -58,7 +62,8 @@ async fn gateway_by_saml(world: &World, peer: &SimpleSamlPhp, folder: &std::path
     Pair::rsa().write(folder, "saml");
     let (before, rest) = world.config.split_once("identity_providers:\n").unwrap();
     let (_, after) = rest.split_once("portals:\n").unwrap();
-    let provider = identity_providers(&[Provider { name: PROVIDER, metadata: &peer.metadata(), lines: "" }]);
+    let lines = "      sign_out_at_provider: true\n";
+    let provider = identity_providers(&[Provider { name: PROVIDER, metadata: &peer.metadata(), lines }]);
     let text = format!("{before}identity_providers:\n{provider}portals:\n{after}");
     beside(world, &text, folder, "saml").await
 }
@@ -125,5 +130,40 @@ impl Walk<'_> {
         for secret in [&b"__Host-vestibule"[..], b"SAMLResponse", b"SimpleSAML"] {
             assert!(!recorder.saw(secret), "{} is not for the upstream", String::from_utf8_lossy(secret));
         }
+    }
+
+    async fn ana_is_asked_who_she_is(&mut self) {
+        self.browser.open(&self.url(MY_REQUESTS)).await;
+        self.browser.at(&self.peer.base).await;
+        self.browser.sees(Thing::Field("Username")).await;
+        self.browser.lacks(Thing::Text("By SAML")).await;
+    }
+
+    /// Our sign-out ends the provider's session too.
+    async fn ana_signs_out_everywhere(&mut self) {
+        self.browser.open(&self.url("/.vestibule/sign-out")).await;
+        self.browser.click(Thing::Button("Sign out")).await;
+        self.browser.sees(Thing::Heading("You are signed out")).await;
+        assert!(self.browser.at(self.origin).await.starts_with(self.origin));
+        let cookies = self.browser.cookies().await;
+        assert!(!cookies.contains(&"__Host-vestibule".to_owned()), "{cookies:?}");
+        assert!(self.world.jsm.sessions_of(ANA).is_empty());
+        self.ana_is_asked_who_she_is().await;
+        self.all_is_well().await;
+    }
+
+    /// The provider's sign-out ends ours, and with it the customer session.
+    async fn ana_signs_out_at_the_provider(&mut self) {
+        self.proves_to_be_ana().await;
+        self.browser.sees(Thing::Text("By SAML")).await;
+        let end =
+            format!("{}/saml2/idp/SingleLogoutService.php?ReturnTo={}/logout.php", self.peer.base, self.peer.base);
+        self.browser.open(&end).await;
+        self.browser.at(&format!("{}/logout.php", self.peer.base)).await;
+        let (jsm, log) = (&self.world.jsm, self.peer.log());
+        eventually("the customer session ends", || jsm.sessions_of(ANA).is_empty()).await;
+        assert!(!log.contains("Unable to log out"), "{log}");
+        self.ana_is_asked_who_she_is().await;
+        self.all_is_well().await;
     }
 }
