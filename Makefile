@@ -28,6 +28,15 @@ release: system-packages ## Build the binary that goes into production: target/r
 certificates: build ## Make development certificates in certs/demo
 	@certs/generate
 
+BENCH ?=
+BENCH_PROGRAMS = $(or $(CARGO_TARGET_DIR),target)
+bench-compare: ## Measure Vestibule beside nginx, Apache and bare Pingora (BENCH="--help" tells the options)
+	@scripts/install-packages bench
+	@echo "== building optimised programs (a first build takes about 20 minutes on 2 cores)"
+	@$(CARGO) build --locked --release --features bench --bin vestibule --bin bare_pingora --bin pace
+	@$(CARGO) build --locked --features bench --bin bench_world
+	@python3 benches/compare/compare.py --binaries $(BENCH_PROGRAMS)/release --world $(BENCH_PROGRAMS)/debug/bench_world $(BENCH)
+
 deny: ## Licences, bans and advisories of all dependencies (needs cargo-deny)
 	@cargo deny check
 
@@ -36,4 +45,4 @@ system-packages:
 
 DEBUG_BINARY = $(or $(CARGO_TARGET_DIR),target)/debug/vestibule
 
-.PHONY: help demo demo-check test check build release certificates deny system-packages
+.PHONY: bench-compare help demo demo-check test check build release certificates deny system-packages

@@ -1,4 +1,5 @@
-//! The second listener: metrics, health and test sign-ins, for the operator's network only.
+//! The second listener: metrics, health and test sign-ins, for the operator's network only, and orders of operators who
+//! prove that they have the configured keys.
 
 pub mod test_sign_in;
 
@@ -9,14 +10,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Method, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
 use self::test_sign_in::{LONGEST_FORM, TestSignIns};
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::listener::head_guard;
+use crate::operator::{Operator, OperatorKeys, Order};
 use crate::pages;
 use crate::reply::Reply;
 use crate::session::Sessions;
@@ -58,21 +60,52 @@ impl fmt::Debug for Readiness {
     }
 }
 
+/// Orders of operators, and whom to believe them.
+#[derive(Debug)]
+pub struct Orders {
+    operator: Operator,
+    keys: OperatorKeys,
+    clock: Clock,
+}
+
+impl Orders {
+    /// Has `operator` carry out what is proved by `keys`.
+    pub fn new(operator: Operator, keys: OperatorKeys, clock: Clock) -> Self {
+        Self { operator, keys, clock }
+    }
+
+    async fn answer(&self, target: &str, authorization: &str) -> (StatusCode, &'static str, Vec<u8>) {
+        const JSON: &str = "application/json";
+        // Who proves nothing learns nothing either, not even which orders there are.
+        if !self.keys.believe(authorization, target, self.clock.now()) {
+            return (StatusCode::FORBIDDEN, JSON, Vec::new());
+        }
+        let Some(order) = Order::read(target) else { return (StatusCode::NOT_FOUND, JSON, Vec::new()) };
+        tracing::info!(?order, "an operator's order");
+        let report = self.operator.carry_out(&order).await;
+        match serde_json::to_vec(&report) {
+            Ok(body) => (StatusCode::OK, JSON, body),
+            Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, JSON, Vec::new()),
+        }
+    }
+}
+
 /// How long a form may take to arrive.
 const FORM_TIME: Duration = Duration::from_secs(10);
 
-/// Answers `/metrics`, `/healthz`, `/readyz` and `/test-sign-in`.
+/// Answers `/metrics`, `/healthz`, `/readyz` and `/test-sign-in`, and carries out orders below `/customers/`.
 #[derive(Debug)]
 pub struct Admin {
     metrics: Metrics,
     readiness: Readiness,
     test_sign_ins: TestSignIns,
+    orders: Orders,
 }
 
 impl Admin {
-    /// Tells about `metrics` and `readiness`, and lets the operator walk `test_sign_ins`.
-    pub fn new(metrics: Metrics, readiness: Readiness, test_sign_ins: TestSignIns) -> Self {
-        Self { metrics, readiness, test_sign_ins }
+    /// Tells about `metrics` and `readiness`, and lets the operator walk `test_sign_ins`, and takes `orders`.
+    pub fn new(metrics: Metrics, readiness: Readiness, test_sign_ins: TestSignIns, orders: Orders) -> Self {
+        Self { metrics, readiness, test_sign_ins, orders }
     }
 
     /// A page of the test sign-ins, or what they are shown with.
@@ -123,7 +156,13 @@ impl ServeHttp for Admin {
             return Response::<Bytes>::from(reply).map(|body| body.to_vec());
         }
         let header = session.req_header();
-        let (status, content_type, body) = self.answer(&header.method, header.uri.path());
+        let (status, content_type, body) = match header.uri.path_and_query() {
+            Some(target) if header.method == Method::POST && target.path().starts_with("/customers/") => {
+                let authorization = header.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+                self.orders.answer(target.as_str(), authorization.unwrap_or_default()).await
+            }
+            _ => self.answer(&header.method, header.uri.path()),
+        };
         let response = Response::builder()
             .status(status)
             .header(CONTENT_TYPE, content_type)

@@ -1,5 +1,7 @@
 //! The composition root: picks the concrete back ends, puts the parts together, opens the doors, and closes them again.
 
+mod customers;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,20 +12,21 @@ use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
 use tokio::task::JoinHandle;
 
+use self::customers::CustomerParts;
 use crate::admin::test_sign_in::{TestSignIns, TestedPortal};
-use crate::admin::{Admin, Readiness};
+use crate::admin::{Admin, Orders, Readiness};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::customer::datacenter::DataCenter;
-use crate::customer::{CustomerSessions, People};
+use crate::customer::ledger::Ledger;
 use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient};
 use crate::ids::ProviderName;
 use crate::limits::{CreationLog, StoredCreations};
 use crate::listener::certificates::{self, CertificateUnusable};
 use crate::listener::redirect::RedirectToHttps;
 use crate::listener::{Bound, ListenFailed, Listening, Peers};
+use crate::operator::{Operator, OperatorKeys};
 use crate::portal::HostName;
-use crate::portal::settings::{CustomerSessionSettings, PortalSettings};
+use crate::portal::settings::PortalSettings;
 use crate::proxy::Gateway;
 use crate::proxy::site::{Site, SiteUnusable};
 use crate::proxy::tunnel::Tunnels;
@@ -99,7 +102,8 @@ impl App {
         let own_metadata = OwnMetadata::new(&config.providers, portals.clone(), random.clone());
         let trials = Arc::new(Trials::new(clock.clone(), random.clone()));
         let creations = StoredCreations::new(sessions.records());
-        let sites = sites(config.portals, public_port, &sessions, &metrics, &clock, &random)?;
+        let customers = CustomerParts::new(&sessions, &metrics, &clock, &random);
+        let (sites, operator) = sites(config.portals, public_port, &customers)?;
         let origins = sites.iter().map(|(host, site)| (host.clone(), site.settings.public_origin.clone())).collect();
         let providers = HttpClient::new(HttpClientSettings::default())?;
         let sign_in = Arc::new(SignIn::new(
@@ -112,10 +116,12 @@ impl App {
         for (host, site) in &sites {
             tokio::spawn(check_service_user(host.clone(), Arc::clone(site)));
         }
+        tokio::spawn(customers::reseal_ledger(Ledger::new(sessions.records())));
         let readiness = Readiness::new(sessions.clone());
         let sweeping = tokio::spawn(sweep(sessions.clone(), creations, metrics.clone(), clock.clone()));
         let refreshing = keep_metadata_fresh(&sign_in, &metrics);
         let admin_pages = TestSignIns::new(Arc::clone(&trials), tested_portals(portals, &sign_in));
+        let orders = Orders::new(operator, OperatorKeys::new(&config.session.keys), clock.clone());
         let gateway = Gateway {
             sites,
             sign_in,
@@ -129,7 +135,7 @@ impl App {
             clock,
             random,
         };
-        let admin_side = Arc::new(Admin::new(metrics.clone(), readiness.clone(), admin_pages));
+        let admin_side = Arc::new(Admin::new(metrics.clone(), readiness.clone(), admin_pages, orders));
         let limits = listen.limits;
         let gateway = Arc::new(http_proxy(gateway));
         let load_balancers = Peers::Of(listen.trusted_proxies);
@@ -210,33 +216,39 @@ async fn drain<A: HttpServerApp + Send + Sync + 'static>(listening: Option<Liste
     }
 }
 
+/// The portals, ready to serve, and what operators can do to their customers.
 fn sites(
     portals: Vec<PortalSettings>,
     public_port: u16,
-    sessions: &Sessions,
-    metrics: &Metrics,
-    clock: &Clock,
-    random: &Random,
-) -> Result<HashMap<HostName, Arc<Site>>, StartFailed> {
-    let people = Arc::new(People::default());
-    let log: Arc<dyn CreationLog> = Arc::new(StoredCreations::new(sessions.records()));
-    let mut sites = HashMap::new();
+    customers: &CustomerParts<'_>,
+) -> Result<(HashMap<HostName, Arc<Site>>, Operator), StartFailed> {
+    let (mut sites, mut for_operators) = (HashMap::new(), Vec::new());
+    let log: Arc<dyn CreationLog> = Arc::new(StoredCreations::new(customers.sessions.records()));
     for settings in portals {
         let settings = settings.with_public_port(public_port);
-        let customers = match &settings.customer_session {
-            CustomerSessionSettings::None => CustomerSessions::none(),
-            CustomerSessionSettings::DataCenter(strategy) => {
-                let (limits, strategy) = (&settings.limits, strategy.clone());
-                let people = Arc::clone(&people);
-                let jsm = Arc::new(DataCenter::new(&settings.upstream, limits, strategy, people, random.clone())?);
-                let observer = metrics.watch_customers(&settings.host);
-                CustomerSessions::brokered(jsm.clone(), jsm, sessions.clone(), clock.clone(), observer)
-            }
-        };
+        let of_portal = customers.of(&settings)?;
+        for_operators.extend(of_portal.for_operators);
         let host = settings.host.clone();
-        sites.insert(host, Arc::new(Site::new(settings, customers, Arc::clone(&log), clock.clone())?));
+        let site = Site::new(settings, of_portal.sessions, Arc::clone(&log), customers.clock.clone())?;
+        sites.insert(host, Arc::new(site));
     }
-    Ok(sites)
+    Ok((sites, Operator::new(for_operators, customers.clock.clone())))
+}
+
+/// What operators can do to customers while no gateway runs, and the store that is to be closed afterwards.
+///
+/// # Errors
+/// What is in the way; a gateway that runs has the session store.
+pub fn operator(config: &Config, clock: Clock, random: Random) -> Result<(Operator, Sessions), StartFailed> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let metrics = Metrics::new()?;
+    let sessions = Sessions::start(&config.session, clock.clone(), random.clone())?;
+    let customers = CustomerParts::new(&sessions, &metrics, &clock, &random);
+    let mut for_operators = Vec::new();
+    for portal in &config.portals {
+        for_operators.extend(customers.of(portal)?.for_operators);
+    }
+    Ok((Operator::new(for_operators, clock.clone()), sessions))
 }
 
 /// The portals, with what people read of their providers.

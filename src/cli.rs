@@ -1,6 +1,7 @@
 //! The command line: arguments in, exit code out.
 
 mod check;
+mod customers;
 mod demo;
 mod keys;
 mod metadata;
@@ -46,6 +47,13 @@ enum Command {
     ///
     /// The same document is served at https://HOST/.vestibule/saml/NAME/metadata. Nothing is started and nothing is called.
     Metadata(metadata::MetadataArguments),
+    /// Look after the customers whom the ledger knows.
+    ///
+    /// A running gateway carries the order out itself; it is reached at listen.admin, which has to be on loopback.
+    Customers {
+        #[command(subcommand)]
+        command: CustomersCommand,
+    },
     /// Look into SAML.
     Saml {
         #[command(subcommand)]
@@ -69,6 +77,31 @@ struct ConfigArgument {
 enum KeysCommand {
     /// Print a new key for `keys` in gateway.yaml: 256 random bits. Keep it secret, and the same on all gateways.
     New,
+}
+
+#[derive(Debug, Subcommand)]
+enum CustomersCommand {
+    /// Hold everybody against the configuration: service desks, organizations, names, and on_leave for those who are not
+    /// admitted any more.
+    ///
+    /// Prints what changes for whom. Exit code 0, or 1 when something could not be done.
+    Sync {
+        /// Only print what would change; call nobody and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        config: ConfigArgument,
+    },
+    /// Give the account of an e-mail address to whoever next proves that address.
+    ///
+    /// For people whose sign-in has changed: another provider, or another subject at the same one. Until then the account
+    /// belongs to the identity that had it first. Exit code 0, or 1 when nobody is known by the address.
+    Release {
+        /// The e-mail address.
+        email: String,
+        #[command(flatten)]
+        config: ConfigArgument,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -127,6 +160,12 @@ impl Arguments {
             Command::Schema => check::schema(),
             Command::Keys { command: KeysCommand::New } => keys::new(),
             Command::Metadata(arguments) => metadata::metadata(&arguments),
+            Command::Customers { command: CustomersCommand::Sync { dry_run, config } } => {
+                customers::sync(&config.config, dry_run)
+            }
+            Command::Customers { command: CustomersCommand::Release { email, config } } => {
+                customers::release(&config.config, &email)
+            }
             Command::Saml { command: SamlCommand::Verify(arguments) } => saml::verify(&arguments),
             Command::Demo(arguments) => demo::demo(&arguments),
         }

@@ -2,7 +2,8 @@
 //! that make JSM see it.
 //!
 //! Owns two narrow seams, [`CustomerDirectory`] (who is the customer?) and [`CustomerSessionBroker`] (log them in, watch
-//! over it, log them out), and [`CustomerSessions`], which the proxy asks. Trusts a [`VerifiedIdentity`] and the service
+//! over it, log them out), and [`CustomerSessions`], which the proxy asks. There is one [`Directory`]; what differs from
+//! product to product are the calls to accounts, behind a seam of their own ([`accounts::CustomerAccounts`]). Trusts a [`VerifiedIdentity`] and the service
 //! credentials of the configuration. Refuses to act for anybody whom the upstream lets do more than a customer may.
 //!
 //! ## Who holds which cookie
@@ -13,16 +14,22 @@
 //! a customer session was opened anew, a form that was on the screen carries the old token; the upstream answers that
 //! with its own "try again" page and a new token.
 
+pub mod accounts;
 mod attempts;
+pub mod cloud;
 pub mod datacenter;
 mod death;
+mod directory;
 mod failure;
+pub mod ledger;
 mod lifetime;
 #[cfg(test)]
 mod look_alike_tests;
 mod observer;
 mod people;
+mod places;
 mod sessions;
+mod upstream;
 
 use std::fmt;
 use std::time::Duration;
@@ -31,8 +38,9 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 pub use self::death::{AnswerHead, DeathSign};
+pub use self::directory::{Directory, DirectoryParts, Planned, Standing, SyncOutcome, Synced};
 pub use self::failure::{BrokerFailed, CustomerFailed, DirectoryFailed, REASONS, Unfit, UpstreamFailed};
-pub use self::observer::{CustomerEvent, CustomerObserver, NobodyWatches};
+pub use self::observer::{CustomerEvent, CustomerObserver, NobodyWatches, Provisioning};
 pub use self::people::People;
 pub use self::sessions::{CustomerSessions, Verdict};
 use crate::clock::Timestamp;
@@ -40,7 +48,7 @@ use crate::email::EmailAddress;
 use crate::session::CustomerSession;
 use crate::sign_in::VerifiedIdentity;
 
-/// A customer's account at the upstream: found or made there, and judged fit. Only a directory makes one.
+/// A customer's account at the upstream: found or made there, judged fit, and nobody else's. Only a directory makes one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Customer {
     account: String,
@@ -58,7 +66,7 @@ impl Customer {
         &self.account
     }
 
-    /// The address that binds the account to the identity.
+    /// The address that the person came with.
     pub fn email(&self) -> &EmailAddress {
         &self.email
     }
@@ -79,6 +87,12 @@ pub trait CustomerDirectory: fmt::Debug + Send + Sync {
     /// # Errors
     /// When the person may not be a customer, or the upstream does not do its part before the deadline.
     async fn ensure(&self, who: &VerifiedIdentity, deadline: Instant) -> Result<Customer, DirectoryFailed>;
+
+    /// `who` is no longer admitted: takes away what the settings say, once. Nothing happens where nothing was done before.
+    ///
+    /// # Errors
+    /// When something could not be taken away; the next call tries again.
+    async fn leave(&self, who: &VerifiedIdentity, deadline: Instant) -> Result<(), DirectoryFailed>;
 }
 
 /// Opens, checks and ends customer sessions, and knows the signs by which the upstream shows that one has died.

@@ -20,7 +20,7 @@ impl RequestId {
     /// # Errors
     /// When the system has no randomness to give.
     pub fn generate(random: &Random) -> Result<Self, NoRandomness> {
-        Ok(Self(random.bytes()?))
+        Ok(Self(random.name_bytes()?))
     }
 
     /// The id that stands for "none could be made".

@@ -31,6 +31,7 @@ pub mod refusal;
 pub mod telemetry;
 
 pub mod admin;
+pub mod operator;
 pub mod demo;
 
 pub mod saml;

@@ -65,6 +65,13 @@ pub enum Reason {
     },
     /// Sign-in went round and round.
     SignInLoop,
+    /// A logout message was refused; the label comes from the verifier.
+    Logout {
+        /// The verifier's label.
+        label: &'static str,
+        /// Whether trying again soon may help.
+        passing: bool,
+    },
     /// The customer session could not be obtained; the label comes from the customer part.
     CustomerSession {
         /// The customer part's label.
@@ -209,6 +216,8 @@ impl Reason {
             Self::SignIn { blame: Blame::ProviderUnavailable, .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::SignIn { blame: Blame::ProviderMisbehaved, .. } | Self::SignInLoop => StatusCode::BAD_REQUEST,
             Self::SignIn { blame: Blame::Visitor | Blame::Account | Blame::Organization, .. } => StatusCode::FORBIDDEN,
+            Self::Logout { passing: false, .. } => StatusCode::BAD_REQUEST,
+            Self::Logout { passing: true, .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::CustomerSession { passing: true, .. } | Self::NotSent => StatusCode::SERVICE_UNAVAILABLE,
             Self::CustomerSession { passing: false, .. } => StatusCode::FORBIDDEN,
             Self::UpstreamUnreachable | Self::UpstreamBroken => StatusCode::BAD_GATEWAY,
@@ -246,7 +255,10 @@ impl Reason {
             Self::TooManySignIns(_) => "sign_ins_per_address",
             Self::CrossOrigin => "cross_origin",
             Self::NotAdmitted(not_admitted) => not_admitted.reason(),
-            Self::SignIn { label, .. } | Self::CustomerSession { label, .. } | Self::SessionStore { label } => label,
+            Self::SignIn { label, .. }
+            | Self::Logout { label, .. }
+            | Self::CustomerSession { label, .. }
+            | Self::SessionStore { label } => label,
             Self::SignInLoop => "sign_in_loop",
             Self::NotSent => "not_sent",
             Self::UpstreamUnreachable => "upstream_unreachable",
@@ -285,6 +297,7 @@ impl Reason {
             Self::SignIn { blame: Blame::Account, .. } => Explanation::EmailUnusable,
             Self::SignIn { blame: Blame::Organization, .. } => Explanation::NotAdmitted,
             Self::SignInLoop => Explanation::SignInLoop,
+            Self::Logout { .. } => Explanation::LogoutNotDone,
             Self::CustomerSession { explanation, .. } => explanation,
             Self::NotSent => Explanation::RequestNotSent,
             Self::UpstreamUnreachable => Explanation::UpstreamUnreachable,
@@ -318,7 +331,7 @@ impl Reason {
     /// What the page offers.
     pub fn offer(self) -> Offer {
         match self {
-            Self::Malformed(_) | Self::NoSuchEndpoint | Self::CrossOrigin => Offer::Start,
+            Self::Malformed(_) | Self::NoSuchEndpoint | Self::CrossOrigin | Self::Logout { .. } => Offer::Start,
             Self::PathDenied | Self::PathClosed | Self::AccountPage => Offer::Start,
             Self::TooManyRequests { .. } => Offer::Nothing,
             Self::HeadTooLarge | Self::BodyTooLarge | Self::UnknownHost | Self::NotSent => Offer::Nothing,

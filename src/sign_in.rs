@@ -15,16 +15,16 @@ pub mod oidc;
 pub mod once;
 pub mod outcome;
 pub mod pending;
+mod pending_logouts;
 mod provider;
 pub mod rejected;
 pub mod saml;
 pub mod settings;
+mod signing_out;
 mod start;
 pub mod trial;
 
 use std::sync::Arc;
-
-use url::Url;
 
 use self::browser::BrowserKey;
 pub use self::browser::{TieCookie, Ties};
@@ -36,12 +36,14 @@ pub use self::oidc::rejected::OidcRejected;
 use self::once::OnceOnly;
 pub use self::outcome::{At, Callback, Departure, Remembered, StartFailed, Started, UnusableProvider};
 use self::pending::PendingSignIns;
+use self::pending_logouts::PendingLogouts;
 pub use self::provider::Provider;
 use self::provider::Spoken;
 pub use self::rejected::SignInRejected;
 use self::saml::Workers;
 pub use self::saml::{PostedResponse, ServiceProvider};
 use self::settings::ProviderSettings;
+pub use self::signing_out::{Leaving, LogoutMessage};
 use crate::clock::Clock;
 use crate::email::EmailAddress;
 use crate::http_client::HttpClient;
@@ -53,6 +55,7 @@ use crate::random::{NoRandomness, Random};
 pub struct SignIn {
     providers: Vec<Provider>,
     pending: PendingSignIns,
+    logouts: PendingLogouts,
     clock: Clock,
     random: Random,
 }
@@ -75,6 +78,7 @@ impl SignIn {
         Ok(Self {
             providers: providers.into_iter().map(ready).collect::<Result<_, _>>()?,
             pending: PendingSignIns::new(pending::DEFAULT_LIMIT),
+            logouts: PendingLogouts::default(),
             clock,
             random,
         })
@@ -144,26 +148,6 @@ impl SignIn {
     pub fn recall(&self, handle: &str, browser: Option<&str>, portal: &HostName) -> Option<NextUrl> {
         let browser = browser.and_then(BrowserKey::parse)?;
         self.pending.recall(handle, browser.hash(), portal, self.clock.now())
-    }
-
-    /// Where the browser goes to sign out at the provider too; `None` when the provider does not want that, cannot do
-    /// it or cannot be asked. `return_to` is a URL of the portal that the provider knows.
-    pub async fn sign_out_location(
-        &self,
-        identity: &VerifiedIdentity,
-        hint: Option<&SignOutHint>,
-        return_to: &str,
-    ) -> Option<Url> {
-        match &self.provider(identity.provider())?.spoken {
-            Spoken::Oidc(relying_party) => {
-                let id_token = match hint {
-                    Some(SignOutHint::IdToken(token)) => Some(token),
-                    Some(SignOutHint::Saml(_)) | None => None,
-                };
-                relying_party.sign_out_url(id_token, return_to).await
-            }
-            Spoken::Saml(_) => None,
-        }
     }
 
     fn provider(&self, name: &ProviderName) -> Option<&Provider> {

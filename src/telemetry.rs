@@ -7,4 +7,4 @@ pub mod metrics;
 pub mod settings;
 
 pub use exchange::{Exchange, Outcome, Step};
-pub use metrics::Metrics;
+pub use metrics::{LogoutBegun, Metrics};

@@ -52,7 +52,7 @@ fn plan() -> Result<Plan, Failed> {
     let mut next = || arguments.next().ok_or("an argument is missing");
     let (address, path) = (next()?, next()?);
     let (mut connections, mut rate, mut seconds, mut tls, mut reconnect) = (32, 1_000, 5, None, None);
-    let mut head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n");
+    let mut head = format!("GET {path} HTTP/1.1\r\nAccept: */*\r\n");
     while let Ok(option) = next() {
         match option.as_str() {
             "--connections" => connections = next()?.parse()?,

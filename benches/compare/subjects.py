@@ -25,6 +25,7 @@ class Subject:
     signs_in_by = ()
     headers = ()
     origin = "https://localhost"
+    host = "localhost"
 
     def __init__(self, name, process, plain, tls):
         self.name, self.process, self.ports = name, process, {False: plain, True: tls}
@@ -150,7 +151,7 @@ class World:
         self.logs.close()
 
     def program(self, name):
-        return self.options.binaries / ("examples/" + name if name != "vestibule" else name)
+        return self.options.binaries / name
 
     def launch(self, command, port, core=SUBJECT_CORE, env=None):
         process = start(command, core, self.logs, env)
@@ -340,13 +341,14 @@ def apache_openidc(world):
         "OIDCClientID apache\nOIDCClientSecret secret\n"
         f"OIDCRedirectURI http://127.0.0.1:{plain}/oidc/callback\n"
         f"OIDCCryptoPassphrase {secrets.token_hex(16)}\nOIDCSessionType server-cache\nOIDCCacheType shm\n"
-        "OIDCScope \"openid email profile\"\nOIDCSessionInactivityTimeout 86400\nOIDCCookieSameSite On\n"
+        "OIDCPKCEMethod S256\nOIDCScope \"openid email profile\"\nOIDCSessionInactivityTimeout 86400\nOIDCCookieSameSite On\n"
         "<Location />\nAuthType openid-connect\nRequire valid-user\n</Location>\n"
         f"ProxyPass /oidc !\nProxyPass / http://{world.backend}/ keepalive=On\n"
     )
     world.register("apache", f"http://127.0.0.1:{plain}/oidc/callback")
     process = apache(world, "apache_openidc", ["auth_openidc"], lines, plain, tls)
     subject = ApacheOpenidc("apache_openidc", process, plain, tls)
+    subject.host = f"127.0.0.1:{plain}"
     subject.headers = (cookie_header(subject.sign_in(world, "oidc")),)
     return subject
 

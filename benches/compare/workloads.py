@@ -22,7 +22,7 @@ class Get:
         return True
 
     def head(self, subject):
-        return [*subject.headers, *self.headers]
+        return [f"Host: {subject.host}", *subject.headers, *self.headers]
 
     def check(self, world, subject):
         """The answer is the right one, before anything is measured."""
@@ -116,7 +116,7 @@ class Refused(Get):
         return subject.guards
 
     def head(self, subject):
-        return ["Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"]
+        return [f"Host: {subject.host}", "Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"]
 
     def check(self, world, subject):
         status, _ = fetch(world, subject, self.path, False, self.head(subject))
@@ -153,7 +153,7 @@ def fetch(world, subject, path, tls, headers):
         connection = http.client.HTTPSConnection("localhost", int(port), context=context, timeout=30)
     else:
         connection = http.client.HTTPConnection(host, int(port), timeout=30)
-    fields = {"Host": "localhost"} | dict(header.split(": ", 1) for header in headers)
+    fields = dict(header.split(": ", 1) for header in headers)
     connection.request("GET", path, headers=fields)
     answer = connection.getresponse()
     body = answer.read()

@@ -27,7 +27,7 @@ use vestibule::random::Random;
 use vestibule::secret::Secret;
 use vestibule::session::Sessions;
 use vestibule::session::settings::{SessionSettings, StoreSettings};
-use vestibule::sign_in::VerifiedIdentity;
+use vestibule::sign_in::{SignOutHint, VerifiedIdentity};
 
 type Failed = Box<dyn std::error::Error>;
 
@@ -128,7 +128,7 @@ async fn fill(store: PathBuf, wanted: u64, key: &str) -> Result<(), Failed> {
         for number in opened..opened.saturating_add(batch) {
             let (sessions, portal, identity) = (sessions.clone(), portal.clone(), identity(number)?);
             tasks.spawn(async move {
-                let token = Secret::generated("x".repeat(900)); // as long as an ID token usually is
+                let token = SignOutHint::IdToken(Secret::generated("x".repeat(900))); // as long as an ID token usually is
                 sessions.open(identity, Some(token), portal, IpAddr::V4(Ipv4Addr::LOCALHOST)).await.map(drop)
             });
         }

@@ -7,7 +7,8 @@ use super::DemoArguments;
 use crate::clock::{Clock, Stopwatch};
 use crate::demo::certificates::DemoAuthority;
 use crate::demo::journey;
-use crate::demo::openid_provider::Settings;
+use crate::demo::openid_provider::{Person, Settings};
+use crate::demo::saml_provider;
 use crate::demo::world::{ProviderChoice, World, WorldFailed, WorldSettings};
 use crate::random::Random;
 use crate::telemetry::log;
@@ -19,7 +20,7 @@ pub fn demo(arguments: &DemoArguments) -> ExitCode {
         return make_certificates(arguments, hosts);
     }
     let level = if arguments.check { tracing::Level::ERROR } else { tracing::Level::INFO };
-    log::start(&LogSettings { format: LogFormat::Text, level });
+    let _flushed = log::start(&LogSettings { format: LogFormat::Text, level });
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(error) => return super::fail(&error),
@@ -28,7 +29,7 @@ pub fn demo(arguments: &DemoArguments) -> ExitCode {
 }
 
 async fn show(arguments: &DemoArguments) -> ExitCode {
-    progress("making certificates, and starting the gateway, an OpenID provider and a JSM look-alike");
+    progress("making certificates, and starting the gateway, an OpenID provider, a SAML provider and a JSM look-alike");
     let watch = Stopwatch::start();
     let random = Random::default();
     let Ok(token) = random.token() else { return ExitCode::FAILURE };
@@ -39,6 +40,7 @@ async fn show(arguments: &DemoArguments) -> ExitCode {
         certificates: arguments.certificates.clone(),
         state: state.clone(),
         provider: ProviderChoice::BuiltIn(Box::default()),
+        saml: Some(Box::default()),
         portal_lines: String::new(),
         datacenter_lines: String::new(),
         recorded: 0,
@@ -51,7 +53,7 @@ async fn show(arguments: &DemoArguments) -> ExitCode {
             return super::fail(&error);
         }
     };
-    log::report_panics(world.app.metrics());
+    log::report_to(world.app.metrics());
     progress(&format!("ready after {} ms", watch.elapsed().as_millis()));
     let code = if arguments.check { check(&world).await } else { serve(&world, arguments).await };
     world.stop().await;
@@ -78,12 +80,23 @@ async fn check(world: &World) -> ExitCode {
 }
 
 async fn serve(world: &World, arguments: &DemoArguments) -> ExitCode {
-    let people: Vec<String> =
-        Settings::default().people.iter().map(|person| format!("    {:<14} {}", person.name, person.note)).collect();
+    let (by_openid, by_saml) = (Settings::default().people, saml_provider::Settings::default().people);
+    let people = |company: &str, people: &[Person]| -> String {
+        let lines = people.iter().map(|person| format!("    {:<14} {}", person.name, person.note));
+        std::iter::once(format!("    {company}")).chain(lines).collect::<Vec<_>>().join("\n")
+    };
+    let people = [
+        people("Acme, by OpenID Connect:", &by_openid),
+        people("Globex, by SAML (sign out at its own page, too: see below):", &by_saml),
+    ];
+    let saml = world.saml.as_ref().map(|provider| provider.address()).unwrap_or_default();
     let admin = world.app.admin_address().map(|address| address.to_string()).unwrap_or_default();
     progress(&format!(
         "\n  open      {origin}/servicedesk/customer/portals\n  \
          be        (the sign-in page asks for no password)\n{people}\n  \
+         pages     {origin}/.vestibule/sign-out (signs out here, and at the provider)\n            \
+         {saml}/logout (signs out at Globex, and so here)\n            \
+         {saml}/metadata (what Globex says of itself)\n  \
          metrics   http://{admin}/metrics\n  \
          JSM       {jsm} (the look-alike of Data Center itself; its people log in with a password there)\n  \
          Cloud     {cloud} (the look-alike of JSM Cloud, with people of its own)\n  \

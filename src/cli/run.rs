@@ -20,7 +20,7 @@ pub fn run(path: &Path) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    log::start(&config.log);
+    let _flushed = log::start(&config.log);
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(error) => return super::fail(&error),
@@ -40,7 +40,7 @@ async fn serve(config: Config) -> ExitCode {
         Ok(app) => app,
         Err(error) => return super::fail(&error),
     };
-    log::report_panics(app.metrics());
+    log::report_to(app.metrics());
     tracing::info!(address = %app.https_address(), "listening for https");
     if let Some(address) = app.http_address() {
         tracing::info!(%address, "listening for http, redirecting to https");

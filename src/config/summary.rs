@@ -4,7 +4,10 @@ use std::fmt::{self, Write as _};
 
 use super::Config;
 use super::quantity::{show_duration, show_rate, show_size};
-use crate::portal::settings::{Choose, CustomerSessionSettings, PortalSettings, ServiceCredentials};
+use crate::portal::settings::{
+    Choose, CustomerSessionSettings, DirectorySettings, EachOf, OnEmailChange, OnLeave, OrganizationRule,
+    PortalSettings, ServiceCredentials, ValueSource,
+};
 use crate::session::settings::StoreSettings;
 use crate::sign_in::saml::metadata_source::MetadataFrom;
 use crate::sign_in::settings::{
@@ -141,11 +144,12 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
     match &portal.customer_session {
         CustomerSessionSettings::None => line(out, "customers", &"the upstream is told nothing")?,
         CustomerSessionSettings::DataCenter(settings) => {
-            let account = match &settings.credentials {
+            let account = match &settings.directory.credentials {
                 ServiceCredentials::Bearer(token) => format!("personal access token, {}", token.source()),
                 ServiceCredentials::Basic { user, token } => format!("user {user}, {}", token.source()),
             };
             line(out, "customers", &format!("datacenter, {account}"))?;
+            directory_lines(out, portal, &settings.directory)?;
         }
     }
     for rule in &portal.rules {
@@ -162,6 +166,46 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
         line(out, "sign-in limit", &format!("{} for each address", show_rate(rate.times, rate.per)))?;
     }
     line(out, "body limit", &show_size(limits.body))
+}
+
+fn directory_lines(out: &mut String, portal: &PortalSettings, directory: &DirectorySettings) -> fmt::Result {
+    line(out, "service desks", &list(&directory.service_desks, "none"))?;
+    for rule in &directory.organizations {
+        let told = match rule {
+            OrganizationRule::Everybody(name) => format!("{name}: every customer"),
+            OrganizationRule::OfDomain(domain, name) => format!("{name}: people at {domain}"),
+            OrganizationRule::EachOf(rule) => {
+                let of = match &rule.source {
+                    ValueSource::Groups => "groups".to_owned(),
+                    ValueSource::Claim(name) => format!("claims.{name}"),
+                };
+                format!("{}: each of {of} as told by {}", rule.organization, list(&rule.providers, "every provider"))
+            }
+        };
+        line(out, "organization", &told)?;
+        if let OrganizationRule::EachOf(EachOf { providers, .. }) = rule
+            && providers.is_empty()
+            && portal.sign_in.providers.len() > 1
+        {
+            line(
+                out,
+                "warning",
+                &"any of the providers can put its people into any organization but those of email_domain",
+            )?;
+        }
+    }
+    let leave = match directory.on_leave {
+        OnLeave::Keep => "keeps everything",
+        OnLeave::RemoveAddedOrganizations => "leaves the organizations that were added",
+        OnLeave::RevokePortalAccess => "loses access to the portal",
+    };
+    line(out, "who leaves", &leave)?;
+    let change = match directory.on_email_change {
+        OnEmailChange::Keep => "keeps the account",
+        OnEmailChange::Follow => "the account follows",
+        OnEmailChange::Refuse => "is refused",
+    };
+    line(out, "new e-mail", &change)
 }
 
 fn line(out: &mut String, name: &str, value: &dyn fmt::Display) -> fmt::Result {

@@ -124,7 +124,9 @@ fn the_shipped_file_loads() {
     assert_eq!(portal.sign_in.choose, Choose::Single);
     assert_eq!(portal.rules.len(), 1);
     let CustomerSessionSettings::DataCenter(data_center) = &portal.customer_session else { panic!() };
-    assert!(matches!(&data_center.credentials, ServiceCredentials::Bearer(token) if token.reveal() == "hunter2-jsm"));
+    assert!(
+        matches!(&data_center.directory.credentials, ServiceCredentials::Bearer(token) if token.reveal() == "hunter2-jsm")
+    );
     assert_eq!(data_center.logins[0], DataCenterLogin::RestSession);
     let Protocol::Oidc(oidc) = &config.providers[0].protocol else { panic!() };
     assert!(matches!(&oidc.client_authentication, ClientAuthentication::SecretBasic(_)));
@@ -309,8 +311,6 @@ fn the_designed_file_names_what_is_not_built() {
     let expected = [
         "identity_providers.github.oauth2: oauth2",
         "portals[0].customer_session.cloud_saml: cloud_saml",
-        "portals[0].directory.organizations: organizations",
-        "portals[0].directory.on_leave: on_leave",
         "portals[0].second_factor: second_factor",
         "telemetry.audit: audit",
         "telemetry.traces: traces",
@@ -341,8 +341,8 @@ gateway.yaml:3:3: listen.htps: there is no such setting (did you mean \"https\"?
 gateway.yaml:13:12: keys[0].env: the environment variable NOT_SET is not set (set it for the gateway's process, as in NOT_SET=... vestibule run)
 gateway.yaml:26:15: identity_providers.okta.oidc.issuer: plain http is for this machine only: localhost, 127.0.0.1 or [::1] (use https)
 gateway.yaml:44:25: portals[0].sign_in.providers[1]: no provider is named \"okta-eu\" (known: okta, staff)
-gateway.yaml:60:56: portals[0].rules[0].access: \"publc\" is not known here (did you mean \"public\"? known: public, signed_in, deny)
-gateway.yaml:61:17: portals[0].rules[1].path: a path pattern starts with \"/\" (such as \"/servicedesk/customer/kb/**\")";
+gateway.yaml:67:56: portals[0].rules[0].access: \"publc\" is not known here (did you mean \"public\"? known: public, signed_in, deny)
+gateway.yaml:68:17: portals[0].rules[1].path: a path pattern starts with \"/\" (such as \"/servicedesk/customer/kb/**\")";
     assert_eq!(faults, expected);
 }
 

@@ -32,7 +32,7 @@ const BROKER: &str = "use datacenter, or none";
 const LATER: &str = "remove it";
 
 /// All of them. `*` stands for a name of the operator's choice.
-pub(super) const UNAVAILABLE: [Unavailable; 12] = [
+pub(super) const UNAVAILABLE: [Unavailable; 10] = [
     entry("tls", "acme", Some("certificates"), "list the certificate files under tls.certificates"),
     entry("session.store", "redis", Some(""), "use embedded"),
     entry("identity_providers.*", "oauth2", Some("oidc"), "use oidc or saml"),
@@ -40,8 +40,6 @@ pub(super) const UNAVAILABLE: [Unavailable; 12] = [
     entry("portals[].customer_session", "cloud_password", Some(""), BROKER),
     entry("portals[].customer_session", "trusted_jwt", Some(""), BROKER),
     entry("portals[].customer_session", "redirect", Some(""), BROKER),
-    entry("portals[].directory", "organizations", None, LATER),
-    entry("portals[].directory", "on_leave", None, LATER),
     entry("portals[]", "second_factor", None, "ask the identity provider for it with oidc.acr_values"),
     entry("telemetry", "audit", None, LATER),
     entry("telemetry", "traces", None, LATER),

@@ -5,14 +5,13 @@
 //! and no cookie that an account call is answered with is kept. Refuses accounts that may do more than a customer, and
 //! any session whose name is not the one that was meant.
 
+mod accounts;
 mod answers;
 mod breaker;
 mod broker;
 mod death;
-mod directory;
 mod jar;
 mod login;
-mod upstream;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +21,7 @@ use http::Method;
 use tokio::time::Instant;
 
 use self::breaker::LoginBreaker;
-use self::upstream::Upstream;
+use super::upstream::{CallLimits, Upstream};
 use super::{People, Unfit, UpstreamFailed};
 use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient, Roots};
 use crate::portal::settings::{DataCenterSettings, PortalLimits, UpstreamSettings};
@@ -35,7 +34,7 @@ const REMEMBER_ME_COOKIE: &str = "seraph.rememberme.cookie";
 /// The browser's, not ours: see the module `customer`.
 const XSRF_COOKIE: &str = "atlassian.xsrf.token";
 
-/// One Data Center site: its directory and its broker.
+/// One Data Center site: its accounts and its broker.
 pub struct DataCenter {
     settings: DataCenterSettings,
     upstream: Upstream,
@@ -68,7 +67,8 @@ impl DataCenter {
             idle_per_host: settings.concurrency,
             ..HttpClientSettings::default()
         })?;
-        let upstream = Upstream::new(client, upstream.url.clone(), &settings, random);
+        let calls = CallLimits { concurrency: settings.concurrency, call_timeout: settings.call_timeout };
+        let upstream = Upstream::new(client, upstream.url.clone(), &settings.directory.credentials, calls, random);
         Ok(Self { settings, upstream, people, breaker: LoginBreaker::default(), worked: AtomicUsize::new(0) })
     }
 
@@ -106,7 +106,7 @@ impl DataCenter {
         if !self.service_may_administer(deadline).await? {
             return Err(Unfit::NotAdministrator(me));
         }
-        for desk in &self.settings.service_desks {
+        for desk in &self.settings.directory.service_desks {
             let url = upstream.url(&["rest", "servicedeskapi", "servicedesk", desk]);
             let answer = upstream.service(Method::GET, url, None, deadline).await?;
             if !answer.status.is_success() {

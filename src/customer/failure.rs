@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::random::NoRandomness;
+use crate::session::RecordError;
 
 /// The upstream did not do its part, whatever it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +20,9 @@ pub enum UpstreamFailed {
     /// It asks for fewer calls (429, or 503 with `Retry-After`).
     #[error("the upstream asks for fewer calls, for {0:?}")]
     RateLimited(Duration),
+    /// It has not answered the last calls: none is made for a while.
+    #[error("the upstream has not answered the last calls: none is made for {0:?}")]
+    Resting(Duration),
     /// It says that it is broken (5xx).
     #[error("the upstream answered {0}")]
     Failing(u16),
@@ -78,6 +82,24 @@ pub enum DirectoryFailed {
     /// A service desk of the configuration cannot be joined.
     #[error("the account cannot be added to the service desk {0}")]
     ServiceDesk(String),
+    /// An organization of the configuration can be neither found nor made, or not be joined.
+    #[error("the organization \"{0}\" is not available")]
+    Organization(String),
+    /// The address belongs to an Atlassian account, which signs in at Atlassian and not here.
+    #[error("{0} is an Atlassian account, not a portal-only one")]
+    AtlassianAccount(String),
+    /// The account belongs to another issuer and subject.
+    #[error("the account of this e-mail address belongs to another identity")]
+    BoundToAnother,
+    /// The identity has another address than before, and the settings refuse that.
+    #[error("the identity comes with another e-mail address than before")]
+    EmailChanged,
+    /// So many people come at once that this one's turn did not come in time.
+    #[error("too many people come at once: this one's turn did not come in time")]
+    Crowded,
+    /// The ledger cannot be read or written.
+    #[error("the customer ledger does not work: {0}")]
+    Ledger(#[from] RecordError),
     /// The upstream did not do its part.
     #[error(transparent)]
     Upstream(#[from] UpstreamFailed),
@@ -155,11 +177,12 @@ pub enum Unfit {
 }
 
 /// Every label that [`CustomerFailed::reason`] can give.
-pub const REASONS: [&str; 33] = [
+pub const REASONS: [&str; 40] = [
     "upstream_unreachable",
     "upstream_tls",
     "upstream_timed_out",
     "rate_limited",
+    "upstream_resting",
     "upstream_failing",
     "credentials_refused",
     "credentials_lack_permission",
@@ -178,6 +201,12 @@ pub const REASONS: [&str; 33] = [
     "customer_rejected",
     "managed_group_unavailable",
     "service_desk_unavailable",
+    "organization_unavailable",
+    "atlassian_account",
+    "account_bound_to_another",
+    "email_changed",
+    "directory_crowded",
+    "customer_ledger_unavailable",
     "read_only_directory",
     "password_rejected",
     "captcha_required",
@@ -199,6 +228,7 @@ impl UpstreamFailed {
             Self::Tls(_) => "upstream_tls",
             Self::TimedOut => "upstream_timed_out",
             Self::RateLimited(_) => "rate_limited",
+            Self::Resting(_) => "upstream_resting",
             Self::Failing(_) => "upstream_failing",
             Self::CredentialsRefused => "credentials_refused",
             Self::CredentialsLackPermission => "credentials_lack_permission",
@@ -225,6 +255,12 @@ impl DirectoryFailed {
             Self::Rejected(_) => "customer_rejected",
             Self::ManagedGroup(_) => "managed_group_unavailable",
             Self::ServiceDesk(_) => "service_desk_unavailable",
+            Self::Organization(_) => "organization_unavailable",
+            Self::AtlassianAccount(_) => "atlassian_account",
+            Self::BoundToAnother => "account_bound_to_another",
+            Self::EmailChanged => "email_changed",
+            Self::Crowded => "directory_crowded",
+            Self::Ledger(_) => "customer_ledger_unavailable",
             Self::Upstream(failed) => failed.reason(),
         }
     }
@@ -287,7 +323,17 @@ impl CustomerFailed {
         use DirectoryFailed as D;
         match self {
             Self::Directory(failed) => {
-                !matches!(failed, D::Upstream(_) | D::Rejected(_) | D::ManagedGroup(_) | D::ServiceDesk(_))
+                use D::{Crowded, Ledger, ManagedGroup, Organization, Rejected, ServiceDesk, Upstream};
+                !matches!(
+                    failed,
+                    Upstream(_)
+                        | Rejected(_)
+                        | ManagedGroup(_)
+                        | ServiceDesk(_)
+                        | Organization(_)
+                        | Ledger(_)
+                        | Crowded
+                )
             }
             Self::Broker(failed) => matches!(failed, B::ReadOnlyDirectory(_) | B::Administrator(_)),
             Self::KeepsDying | Self::SessionEnded | Self::Interrupted => false,
@@ -302,7 +348,7 @@ impl CustomerFailed {
             Self::Broker(BrokerFailed::CaptchaRequired(_) | BrokerFailed::TwoStepEnforced) => MOST,
             Self::KeepsDying => Duration::from_secs(30),
             _ => match self.upstream() {
-                Some(UpstreamFailed::RateLimited(rest)) => (*rest).min(MOST),
+                Some(UpstreamFailed::RateLimited(rest) | UpstreamFailed::Resting(rest)) => (*rest).min(MOST),
                 _ if self.is_about_the_account() => Duration::from_secs(30),
                 _ => Duration::from_secs(2),
             },
@@ -323,6 +369,7 @@ mod tests {
             U::Tls(text()),
             U::TimedOut,
             U::RateLimited(Duration::ZERO),
+            U::Resting(Duration::ZERO),
             U::Failing(500),
             U::CredentialsRefused,
             U::CredentialsLackPermission,
@@ -343,6 +390,12 @@ mod tests {
             D::Rejected(text()),
             D::ManagedGroup(text()),
             D::ServiceDesk(text()),
+            D::Organization(text()),
+            D::AtlassianAccount(text()),
+            D::BoundToAnother,
+            D::EmailChanged,
+            D::Crowded,
+            D::Ledger(RecordError::Unreadable),
         ];
         let broker = [
             B::ReadOnlyDirectory(text()),

@@ -10,6 +10,7 @@ use http::header::COOKIE;
 use super::datacenter::DataCenter;
 use super::*;
 use crate::clock::Clock;
+use crate::demo::contract::{Contract, Product};
 use crate::demo::jsm_datacenter::{Captcha, Fault, FaultKind, JsmDataCenter};
 use crate::demo::server::Server;
 use crate::http_client::{Answer, Call, HttpClient, HttpClientSettings, Roots};
@@ -42,15 +43,20 @@ impl Gateway {
     async fn with(credentials: impl FnOnce(&JsmDataCenter) -> ServiceCredentials) -> Self {
         let clock = Clock::manual(Timestamp::from_seconds(1_800_000_000));
         let jsm = JsmDataCenter::new(clock.clone(), Random::default()).unwrap();
-        let server = Server::start(jsm.router(), SocketAddr::from(([127, 0, 0, 1], 0)), None, None).await.unwrap();
+        let contract = Contract::load(Product::DataCenter);
+        let router = contract.map_or_else(|| jsm.router(), |contract| contract.hold(jsm.router()));
+        let server = Server::start(router, SocketAddr::from(([127, 0, 0, 1], 0)), None, None).await.unwrap();
         let base = format!("http://{}", server.addr());
         jsm.set_base_url(&base);
-        let settings = crate::portal::settings::DataCenterSettings {
+        let directory = crate::portal::settings::DirectorySettings {
             credentials: credentials(&jsm),
-            logins: vec![DataCenterLogin::RestSession, DataCenterLogin::PortalForm, DataCenterLogin::Tsv],
-            create_customers: true,
-            managed_group: Some("vestibule-managed".into()),
             service_desks: vec!["10".into()],
+            ..super::datacenter::tests::directory_settings()
+        };
+        let settings = crate::portal::settings::DataCenterSettings {
+            directory: directory.clone(),
+            logins: vec![DataCenterLogin::RestSession, DataCenterLogin::PortalForm, DataCenterLogin::Tsv],
+            managed_group: Some("vestibule-managed".into()),
             max_age: MINUTE * 240,
             concurrency: 8,
             call_timeout: Duration::from_secs(10),
@@ -58,7 +64,8 @@ impl Gateway {
         let upstream = UpstreamSettings { url: base.parse().unwrap(), ca: None };
         let limits = PortalLimits::default();
         let random = Random::default();
-        let jira = DataCenter::new(&upstream, &limits, settings, Arc::default(), random.clone()).unwrap();
+        let people = Arc::<People>::default();
+        let jira = DataCenter::new(&upstream, &limits, settings, Arc::clone(&people), random.clone()).unwrap();
         let session_settings = SessionSettings {
             idle_timeout: MINUTE * 600,
             absolute_timeout: MINUTE * 1200,
@@ -68,9 +75,17 @@ impl Gateway {
         };
         let store = Arc::new(MemoryStore::default());
         let sessions = Sessions::with_store(&session_settings, store, clock.clone(), random).unwrap();
-        let jira = Arc::new(jira);
-        let (directory, broker) = (Arc::<DataCenter>::clone(&jira), jira);
-        let watcher = Arc::new(NobodyWatches);
+        let (broker, watcher) = (Arc::new(jira), Arc::new(NobodyWatches));
+        let parts = DirectoryParts {
+            accounts: broker.clone(),
+            ledger: ledger::Ledger::new(sessions.records()),
+            people,
+            concurrency: 8,
+            observer: watcher.clone(),
+            clock: clock.clone(),
+        };
+        let portal = HostName::parse("support.example.com").unwrap();
+        let directory = Arc::new(Directory::new(portal, directory, parts));
         let customers = CustomerSessions::brokered(directory, broker, sessions.clone(), clock.clone(), watcher);
         let client = HttpClientSettings { roots: Roots::Only(Vec::new()), ..HttpClientSettings::default() };
         Self { jsm, base, clock, sessions, customers, client: HttpClient::new(client).unwrap(), _server: server }

@@ -34,6 +34,33 @@ pub enum CustomerEvent {
         /// Whether the upstream confirmed it.
         confirmed: bool,
     },
+    /// Something was done, or not, for a customer's account.
+    Provisioned(Provisioning),
+}
+
+/// What was done, or not, for a customer's account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provisioning {
+    /// An account was made.
+    Created,
+    /// An account was given to its person, for good.
+    Bound,
+    /// Somebody was added to a service desk or organization.
+    Added,
+    /// Somebody was taken out of one that the gateway had added them to.
+    Removed,
+    /// A name to show was changed.
+    Renamed,
+    /// An account has got its person's new address.
+    EmailFollowed,
+    /// An existing customer was let in although something is not in order.
+    Incomplete,
+    /// Somebody proved the address of an account that belongs to another identity, and was refused.
+    TakeoverRefused,
+    /// What `on_leave` says was done for a customer whose admission had ended.
+    Left,
+    /// It could not be done.
+    LeaveFailed,
 }
 
 /// Counts what happens. Called on the path of every request: must not block.

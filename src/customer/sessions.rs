@@ -9,15 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::SET_COOKIE;
+use moka::sync::Cache;
 
 use super::attempts::{AllAttempts, Attempts, Since};
 use super::lifetime::Age;
 use super::{
     AnswerHead, CustomerDirectory, CustomerEvent, CustomerFailed, CustomerObserver, CustomerSessionBroker, DeathSign,
-    Unfit,
+    Provisioning, Unfit,
 };
 use crate::clock::{Clock, Stopwatch, Timestamp, deadline};
 use crate::session::{CustomerSession, Kept, LiveSession, Sessions};
+use crate::sign_in::VerifiedIdentity;
 
 /// How often a newly opened session may find its number taken.
 const RENUMBERED: u32 = 8;
@@ -27,6 +29,10 @@ const PARTING: Duration = Duration::from_secs(5);
 const DOUBT: Duration = Duration::from_secs(5);
 /// A session that died younger than this was perhaps not dead: ask before opening another.
 const YOUNG: Duration = Duration::from_secs(10);
+/// Whose admission was found to have ended is not looked at again for so long, however many requests they make.
+const LEAVING: Duration = Duration::from_secs(60);
+/// People who are remembered so at most.
+const LEAVERS: u64 = 10_000;
 
 /// The customer sessions of one portal. Clones share them.
 #[derive(Clone)]
@@ -48,6 +54,7 @@ struct Brokered {
     clock: Clock,
     observer: Arc<dyn CustomerObserver>,
     attempts: AllAttempts,
+    leavers: Cache<(String, String), ()>,
 }
 
 /// What an answer says about the customer session that its request carried.
@@ -87,7 +94,8 @@ impl CustomerSessions {
         observer: Arc<dyn CustomerObserver>,
     ) -> Self {
         let attempts = AllAttempts::default();
-        let brokered = Brokered { directory, broker, sessions, clock, observer, attempts };
+        let leavers = Cache::builder().max_capacity(LEAVERS).time_to_live(LEAVING).build();
+        let brokered = Brokered { directory, broker, sessions, clock, observer, attempts, leavers };
         Self { strategy: Strategy::Brokered(Arc::new(brokered)) }
     }
 
@@ -180,6 +188,23 @@ impl CustomerSessions {
         if let Strategy::Brokered(brokered) = &self.strategy {
             brokered.end(customer_session).await;
         }
+    }
+
+    /// `who` is no longer admitted: has the directory take away what it has to, in a task of its own, and not again for
+    /// a while. Never waits.
+    pub fn leave(&self, who: &VerifiedIdentity) {
+        let Strategy::Brokered(brokered) = &self.strategy else { return };
+        let person = (who.issuer().to_owned(), who.subject().to_owned());
+        if !brokered.leavers.entry(person).or_insert(()).is_fresh() {
+            return;
+        }
+        let (brokered, who) = (Arc::clone(brokered), who.clone());
+        tokio::spawn(async move {
+            if let Err(failed) = brokered.directory.leave(&who, deadline(brokered.broker.patience())).await {
+                tracing::warn!(provider = %who.provider(), reason = failed.reason(), %failed, "a customer whose admission ended could not leave");
+                brokered.observer.note(&CustomerEvent::Provisioned(Provisioning::LeaveFailed));
+            }
+        });
     }
 
     /// Whether the service credentials work and suffice: whose they are, `None` where none are needed.

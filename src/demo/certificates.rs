@@ -298,7 +298,8 @@ fn set_validity(params: &mut CertificateParams, now: Timestamp, life: Duration) 
     Ok(())
 }
 
-fn save_pair(directory: &Path, name: &str, certificate: &str, key: &Secret) -> Result<(), CertificateError> {
+/// Keeps `NAME.pem` and `NAME.key` in `directory`; the key is for its owner's eyes alone.
+pub(super) fn save_pair(directory: &Path, name: &str, certificate: &str, key: &Secret) -> Result<(), CertificateError> {
     fs::create_dir_all(directory).map_err(|error| CertificateError::File { path: directory.to_owned(), error })?;
     write_file(&directory.join(format!("{name}.key")), key.reveal(), 0o600)?;
     write_file(&directory.join(format!("{name}.pem")), certificate, 0o644)

@@ -1,5 +1,7 @@
 //! The whole journey, walked without a browser, over real sockets and TLS: what `vestibule demo --check` does.
 
+mod by_saml;
+
 use std::time::Duration;
 
 use regex::Regex;
@@ -10,7 +12,7 @@ use reqwest::{Certificate, Client, Response};
 use serde_json::json;
 use url::Url;
 
-use super::world::World;
+use super::world::{PROVIDER, SAML_PROVIDER, World};
 use crate::clock::Stopwatch;
 
 /// What is attached to the request that the journey raises.
@@ -55,9 +57,9 @@ pub async fn walk(world: &World, mut tell: impl FnMut(&str, Duration, Option<&St
         }};
     }
     let ana = step!("start a browser", async { Visitor::new(world) });
-    let to_provider = step!("a stranger is stopped, and sent to sign in", ana.is_stopped());
+    let to_provider = step!("a stranger is stopped, and sent to sign in", ana.is_stopped(PROVIDER));
     let landed = step!("Ana signs in, and lands where she wanted to go", ana.sign_in(to_provider, "ana"));
-    step!("the portal opens as Ana, under the public name alone", ana.sees_the_portal(&landed));
+    step!("the portal opens as Ana, under the public name alone", ana.sees_the_portal(&landed, "Ana Almeida"));
     let key = step!("Ana raises a request with an attachment", ana.raises_a_request());
     step!("the attachment comes back byte for byte", ana.downloads_the_attachment(&key));
     step!("Ana comments on it", ana.comments(&key));
@@ -65,13 +67,27 @@ pub async fn walk(world: &World, mut tell: impl FnMut(&str, Duration, Option<&St
     world.jsm.kill_all("ana@acme.example");
     step!("her customer session dies at JSM, and she does not notice", ana.finds_it_in_her_list(&key));
     step!("Ana signs out", ana.signs_out());
-    step!("she is stopped again", ana.is_stopped());
+    step!("she is stopped again", ana.is_stopped(PROVIDER));
     for (person, name) in [("gus", "Gus, from another domain, is refused"), ("bob", "Bob, who is blocked, is refused")]
     {
         let visitor = step!("start another browser", async { Visitor::new(world) });
-        let to_provider = step!("a stranger is stopped, and sent to sign in", visitor.is_stopped());
+        let to_provider = step!("a stranger is stopped, and sent to sign in", visitor.is_stopped(PROVIDER));
         step!(name, visitor.is_refused(to_provider, person));
     }
+    let Some(saml) = &world.saml else { return true };
+    let gina = step!("start another browser", async { Visitor::new(world) });
+    let to_provider = step!("Gina is stopped, and sent to her company's SAML provider", gina.is_stopped(SAML_PROVIDER));
+    let landed =
+        step!("she signs in there, and lands where she wanted to go", gina.signs_in_by_saml(to_provider, "gina"));
+    step!("the portal opens as Gina", gina.sees_the_portal(&landed, "Gina Gomes"));
+    step!("Gina signs out, here and at her provider", gina.signs_out_everywhere(saml));
+    let to_provider = step!("she is stopped again, and her provider asks anew", gina.is_stopped(SAML_PROVIDER));
+    step!("she signs in once more", gina.signs_in_by_saml(to_provider, "gina"));
+    step!("Gina signs out at her provider, and so here", gina.signs_out_at_the_provider(saml));
+    step!("she is stopped again", gina.is_stopped(SAML_PROVIDER));
+    let eve = step!("start another browser", async { Visitor::new(world) });
+    let to_provider = step!("Eve is sent to the SAML provider", eve.is_stopped(SAML_PROVIDER));
+    step!("Eve, with an address of another company, is refused", eve.is_refused_by_saml(to_provider, "eve"));
     true
 }
 
@@ -115,11 +131,22 @@ impl Visitor {
         Ok(text)
     }
 
-    async fn is_stopped(&self) -> Result<String, StepFailed> {
+    /// A page of the portal leads to sign in; gives the way to `provider`.
+    async fn is_stopped(&self, provider: &str) -> Result<String, StepFailed> {
         let answer = self.navigate(DEEP_LINK).await?;
-        let location = location_of(&answer);
-        let stopped = answer.status() == 303 && location.contains("/authorize?");
-        expect(stopped, || format!("{DEEP_LINK} answered {} to {location:?}", answer.status()))?;
+        let (status, straight) = (answer.status(), location_of(&answer));
+        let location = if status == 303 {
+            straight
+        } else {
+            let list = answer.text().await?;
+            let transaction = first(&list, r#"name="transaction" value="([^"]+)""#)?;
+            let fields = [("transaction", transaction.as_str()), ("provider", provider)];
+            let address = format!("{}/.vestibule/sign-in", self.origin);
+            let chosen = self.client.post(address).header(ORIGIN, &self.origin).header(ACCEPT, "text/html");
+            on_the_way(&chosen.form(&fields).send().await?.text().await?)?
+        };
+        let right = location.contains(if provider == PROVIDER { "/authorize?" } else { "/sso?" });
+        expect(right, || format!("{DEEP_LINK} answered {status}, and leads to {location:?}"))?;
         Ok(location)
     }
 
@@ -145,13 +172,12 @@ impl Visitor {
     async fn is_refused(&self, to_provider: String, person: &str) -> Result<(), StepFailed> {
         let returned = self.choose(to_provider, person).await?;
         expect(returned.status() == 403, || format!("the callback answered {}", returned.status()))?;
-        let answer = self.navigate(DEEP_LINK).await?;
-        expect(answer.status() == 303, || format!("{DEEP_LINK} answered {}", answer.status()))
+        self.is_stopped(PROVIDER).await.map(drop)
     }
 
-    async fn sees_the_portal(&self, landed: &str) -> Result<(), StepFailed> {
+    async fn sees_the_portal(&self, landed: &str, name: &str) -> Result<(), StepFailed> {
         let page = self.page(landed).await?;
-        expect(page.contains("Ana Almeida"), || format!("the page does not greet Ana: {}", start_of(&page)))
+        expect(page.contains(name), || format!("the page does not greet {name}: {}", start_of(&page)))
     }
 
     /// Gives the key of the request.
@@ -203,6 +229,17 @@ impl Visitor {
         let status = answer.status();
         expect(status.is_success() || status.is_redirection(), || format!("signing out was answered {status}"))
     }
+}
+
+/// Where a page sends the browser on.
+fn on_the_way(page: &str) -> Result<String, StepFailed> {
+    Ok(unescape(&first(page, r#"content="0;url=([^"]+)""#)?))
+}
+
+/// The text behind the escapes of an attribute.
+fn unescape(value: &str) -> String {
+    let escapes = [("&#34;", "\""), ("&#39;", "'"), ("&#43;", "+"), ("&#47;", "/"), ("&#61;", "="), ("&#38;", "&")];
+    escapes.iter().fold(value.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 fn location_of(answer: &Response) -> String {

@@ -4,11 +4,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+mod saml;
+
+pub use self::saml::SAML_PROVIDER;
+
+use self::saml::SamlSide;
 use super::certificates::{CertificateError, DemoAuthority};
 use super::cloud_site::{CloudSite, NoCloudSite};
 use super::jsm_datacenter::JsmDataCenter;
 use super::openid_provider::{Client, ClientAuthentication, OpenIdProvider, Settings};
 use super::recorder::Recorder;
+use super::saml_provider::{self, SamlProvider};
 use super::server::Server;
 use crate::app::{App, StartFailed};
 use crate::clock::Clock;
@@ -21,6 +27,9 @@ pub const CLIENT_ID: &str = "vestibule-demo";
 
 /// The name of the identity provider in the demo's configuration.
 pub const PROVIDER: &str = "acme";
+
+/// Both providers of the demo, as a portal lists them.
+const BOTH: &str = "acme, globex";
 
 /// What the world is made of.
 #[derive(Debug)]
@@ -35,6 +44,8 @@ pub struct WorldSettings {
     pub state: PathBuf,
     /// The built-in provider, or one that runs elsewhere.
     pub provider: ProviderChoice,
+    /// The built-in SAML provider beside it, when there is one.
+    pub saml: Option<Box<saml_provider::Settings>>,
     /// More lines for the portal in `gateway.yaml`, indented by four blanks.
     pub portal_lines: String,
     /// More lines for `customer_session.datacenter`, indented by eight blanks.
@@ -83,6 +94,8 @@ pub struct World {
     pub app: App,
     /// The built-in provider, when it is used.
     pub provider: Option<OpenIdProvider>,
+    /// The built-in SAML provider, when it is used.
+    pub saml: Option<SamlProvider>,
     /// The look-alike of JSM Data Center.
     pub jsm: JsmDataCenter,
     /// The look-alike of JSM Cloud, furnished for the demo.
@@ -132,6 +145,13 @@ impl World {
             ProviderChoice::External { issuer, oidc_lines } => (None, issuer, oidc_lines),
         };
 
+        let saml = match settings.saml {
+            Some(of_saml) => {
+                Some(SamlSide::start(*of_saml, &settings.certificates, clock.clone(), random.clone()).await?)
+            }
+            None => None,
+        };
+        let saml_lines = saml.as_ref().map(|side| side.configuration(&settings.certificates)).transpose()?;
         let config = configuration(&Configuration {
             port: settings.port,
             admin_port: settings.admin_port,
@@ -140,6 +160,9 @@ impl World {
             key: &format!("vk1_{}", random.token()?),
             issuer: &issuer,
             oidc_lines: &oidc_lines,
+            saml_lines: saml_lines.as_deref().unwrap_or_default(),
+            providers: if saml.is_some() { BOTH } else { PROVIDER },
+            domains: if saml.is_some() { "acme.example, globex.com" } else { "acme.example" },
             jsm_url: &jsm_url,
             jsm_token: jsm.service_token().reveal(),
             portal_lines: &settings.portal_lines,
@@ -157,8 +180,13 @@ impl World {
             });
             provider
         });
+        let saml = saml.map(|side| {
+            side.introduce(&format!("https://localhost:{}", app.https_address().port()));
+            servers.push(side.server);
+            side.provider
+        });
         let authority_pem = authority.certificate_pem().to_owned();
-        Ok(Self { app, provider, jsm, cloud, recorder, authority_pem, config, servers })
+        Ok(Self { app, provider, saml, jsm, cloud, recorder, authority_pem, config, servers })
     }
 
     /// `https://localhost:PORT`.
@@ -193,6 +221,9 @@ struct Configuration<'a> {
     key: &'a str,
     issuer: &'a str,
     oidc_lines: &'a str,
+    saml_lines: &'a str,
+    providers: &'a str,
+    domains: &'a str,
     jsm_url: &'a str,
     jsm_token: &'a str,
     portal_lines: &'a str,
@@ -201,8 +232,8 @@ struct Configuration<'a> {
 
 /// The demo's `gateway.yaml`: the real one, with everything on loopback.
 fn configuration(with: &Configuration<'_>) -> String {
-    let Configuration { port, admin_port, certificates, state, key, issuer, oidc_lines, .. } = with;
-    let Configuration { jsm_url, jsm_token, portal_lines, datacenter_lines, .. } = with;
+    let Configuration { port, admin_port, certificates, state, key, issuer, oidc_lines, saml_lines, .. } = with;
+    let Configuration { providers, domains, jsm_url, jsm_token, portal_lines, datacenter_lines, .. } = with;
     format!(
         r#"version: 1
 listen:
@@ -222,13 +253,13 @@ identity_providers:
 {oidc_lines}      scopes: [openid, email, profile]
       sign_out_at_provider: true
     label: "Acme"
-portals:
+{saml_lines}portals:
   - host: localhost
     upstream: "{jsm_url}"
     upstream_ca: "{certificates}/demo-ca.pem"
-    sign_in: {{ providers: [{PROVIDER}] }}
+    sign_in: {{ providers: [{providers}] }}
     admission:
-      email_domains: {{ allow: [acme.example] }}
+      email_domains: {{ allow: [{domains}] }}
       blocked_people: [bob@acme.example]
       contact: "Ask the service desk: +1 555 0100"
     customer_session:

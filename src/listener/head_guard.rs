@@ -20,7 +20,7 @@ use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
     UniqueID, UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use tokio::time::Sleep;
 
 use crate::clock;
@@ -36,6 +36,9 @@ const PREFACE: u8 = 3;
 
 /// How many bytes the preface of HTTP/2 has.
 const PREFACE_BYTES: usize = 24;
+
+/// Octets that are written together: the head of an answer and a small body.
+const WRITTEN_TOGETHER: usize = 2 * 1024;
 
 tokio::task_local! {
     /// The guard of the HTTP/1 connection that this task serves.
@@ -108,7 +111,8 @@ impl RequestLine {
 
 /// A stream whose heads are limited.
 pub struct GuardedStream {
-    inner: Stream,
+    /// Head and body of a small answer leave in one piece. (Pingora's own buffers are for its own listeners.)
+    inner: BufWriter<Stream>,
     guard: Arc<HeadGuard>,
     time: Duration,
     bytes: usize,
@@ -120,6 +124,7 @@ pub struct GuardedStream {
 impl GuardedStream {
     /// Limits heads on `inner` to `bytes` and to `time` from their first byte.
     pub fn new(inner: Stream, guard: Arc<HeadGuard>, time: Duration, bytes: usize) -> Self {
+        let inner = BufWriter::with_capacity(WRITTEN_TOGETHER, inner);
         Self { inner, guard, time, bytes, counted: 0, line: RequestLine::default(), deadline: None }
     }
 
@@ -168,6 +173,12 @@ impl AsyncRead for GuardedStream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
+        // Whoever reads has nothing to write at the moment: what waits has to go, such as the head of an event stream.
+        if !this.inner.buffer().is_empty()
+            && let Poll::Ready(flushed) = Pin::new(&mut this.inner).poll_flush(context)
+        {
+            flushed?;
+        }
         match this.guard.state.load(Ordering::Acquire) {
             OPEN => {
                 this.deadline = None;
@@ -212,45 +223,46 @@ impl AsyncWrite for GuardedStream {
 #[async_trait]
 impl Shutdown for GuardedStream {
     async fn shutdown(&mut self) {
-        self.inner.shutdown().await;
+        let _ = AsyncWriteExt::flush(&mut self.inner).await;
+        Shutdown::shutdown(self.inner.get_mut().as_mut()).await;
     }
 }
 
 impl UniqueID for GuardedStream {
     fn id(&self) -> UniqueIDType {
-        self.inner.id()
+        self.inner.get_ref().id()
     }
 }
 
 impl Ssl for GuardedStream {
     fn get_ssl(&self) -> Option<&TlsRef> {
-        self.inner.get_ssl()
+        self.inner.get_ref().get_ssl()
     }
 
     fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.inner.get_ssl_digest()
+        self.inner.get_ref().get_ssl_digest()
     }
 
     fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.inner.selected_alpn_proto()
+        self.inner.get_ref().selected_alpn_proto()
     }
 }
 
 impl GetTimingDigest for GuardedStream {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.inner.get_timing_digest()
+        self.inner.get_ref().get_timing_digest()
     }
 }
 
 impl GetProxyDigest for GuardedStream {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.inner.get_proxy_digest()
+        self.inner.get_ref().get_proxy_digest()
     }
 }
 
 impl GetSocketDigest for GuardedStream {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.inner.get_socket_digest()
+        self.inner.get_ref().get_socket_digest()
     }
 }
 
@@ -273,6 +285,25 @@ mod tests {
         let guard = HeadGuard::new();
         let stream = GuardedStream::new(Box::new(server), Arc::clone(&guard), Duration::from_secs(10), bytes);
         (client, stream, guard)
+    }
+
+    #[tokio::test]
+    async fn head_and_small_body_leave_together_and_what_waits_leaves_when_reading() {
+        let (mut client, mut stream, _guard) = guarded(1000);
+        let mut read = [0; 100];
+        stream.write_all(b"head ").await.unwrap();
+        stream.write_all(b"body").await.unwrap();
+        let nothing = futures_util::poll!(std::pin::pin!(client.read(&mut read)));
+        assert!(nothing.is_pending());
+        stream.flush().await.unwrap();
+        assert_eq!(client.read(&mut read).await.unwrap(), 9);
+        stream.write_all(b"head of an event stream").await.unwrap();
+        let waiting = async { stream.read(&mut [0; 10]).await.unwrap() };
+        let told = async { client.read(&mut read).await.unwrap() };
+        tokio::select! {
+            read = told => assert_eq!(read, 23),
+            _ = waiting => panic!("nobody wrote"),
+        }
     }
 
     #[tokio::test(start_paused = true)]

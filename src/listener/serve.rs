@@ -156,7 +156,7 @@ async fn accept<A>(
         };
         match accepted {
             Ok((_, peer)) if !edge.peers.include(peer) => {
-                tracing::warn!(%peer, "a connection to listen.behind_tls_proxy from outside listen.trusted_proxies was closed");
+                tracing::debug!(%peer, "a connection to listen.behind_tls_proxy from outside listen.trusted_proxies was closed");
             }
             Ok((connection, peer)) => {
                 let edge = Arc::clone(&edge);

@@ -11,6 +11,8 @@ use crate::reply::Reply;
 pub enum ProviderSession {
     /// It ended as well.
     Ended,
+    /// It ended as well, but not everybody who was told of it has confirmed.
+    EndedPartly,
     /// Nobody ended it: the next sign-in may ask nothing.
     MayContinue,
 }
@@ -48,6 +50,7 @@ pub fn signed_out(site: &Site<'_>, provider_session: ProviderSession, sign_in: &
     let frame = Frame::of(site, |t| t.signed_out.title);
     let sentence = match provider_session {
         ProviderSession::Ended => frame.texts.signed_out.ended,
+        ProviderSession::EndedPartly => frame.texts.signed_out.ended_partly,
         ProviderSession::MayContinue => frame.texts.signed_out.may_continue,
     };
     render(StatusCode::OK, &SignedOut { frame, sentence, sign_in }, &FormTargets::ours())

@@ -53,6 +53,7 @@ fn all_pages(given: Given<'_>) -> Vec<(String, Reply)> {
         ("sign_out".to_owned(), sign_out(&site, Some(email), &[("token", token)], &targets)),
         ("sign_out_plain".to_owned(), sign_out(&site, None, &[], &targets)),
         ("signed_out".to_owned(), signed_out(&site, ProviderSession::Ended, &again)),
+        ("signed_out_partly".to_owned(), signed_out(&site, ProviderSession::EndedPartly, &again)),
         ("signed_out_here".to_owned(), signed_out(&site, ProviderSession::MayContinue, &again)),
     ];
     pages.push(("tried".to_owned(), tried(&site)));

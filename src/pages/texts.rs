@@ -92,6 +92,7 @@ pub struct SignOutTexts {
 pub struct SignedOutTexts {
     pub title: &'static str,
     pub ended: &'static str,
+    pub ended_partly: &'static str,
     pub may_continue: &'static str,
     pub link: &'static str,
 }
@@ -158,6 +159,8 @@ explanations! {
     SignInDeclined,
     /// Too many sign-ins in a row: stopped.
     SignInLoop,
+    /// A message about signing out cannot be used.
+    LogoutNotDone,
     /// The browser keeps no cookies.
     CookiesNeeded,
     /// Nobody is signed in, and the asker is a script.
@@ -174,6 +177,12 @@ explanations! {
     AccountIsInactive,
     /// The customer session: several accounts fit.
     AccountIsAmbiguous,
+    /// The customer session: the address belongs to an Atlassian account.
+    AccountIsAtlassian,
+    /// The customer session: the account of this address is somebody else's.
+    AccountBelongsToAnother,
+    /// The customer session: the identity has another address than before.
+    EmailChanged,
     /// The customer session: somebody else's was opened, and closed again.
     AccountMismatch,
     /// The customer session: the login was refused.

@@ -100,6 +100,13 @@ impl Admission {
         Ok(())
     }
 
+    /// Whether a refusal for that reason means that the person's admission has ended. A condition on where and when somebody
+    /// comes says nothing of that: tomorrow, or from the office, it holds again.
+    pub fn has_ended(&self, reason: NotAdmitted) -> bool {
+        let passing = |text: &str| text.contains("client_ip") || text.contains("time");
+        reason != NotAdmitted::Condition || !self.require.as_ref().is_some_and(|require| passing(require.text()))
+    }
+
     fn is_blocked_account(&self, who: &VerifiedIdentity) -> bool {
         // Copies names only where somebody is blocked in this way at all.
         !self.blocked_accounts.is_empty()

@@ -1,10 +1,16 @@
 //! Settings of a portal.
 
+mod directory;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use url::Url;
 
+pub use self::directory::{
+    CloudAccountsSettings, DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange, OnLeave,
+    OrganizationName, OrganizationRule, ValueSource,
+};
 use super::{HostName, PathPattern, PublicOrigin};
 use crate::condition::Condition;
 use crate::email::{EmailAddress, EmailDomain};
@@ -103,22 +109,18 @@ pub enum CustomerSessionSettings {
     /// Nothing is injected: the upstream knows nothing of the visitor.
     None,
     /// Data Center: a fresh random password for each sign-in, by documented calls.
-    DataCenter(DataCenterSettings),
+    DataCenter(Box<DataCenterSettings>),
 }
 
 /// Data Center: accounts and sessions.
 #[derive(Clone, Debug)]
 pub struct DataCenterSettings {
-    /// The administrator on whose behalf accounts are made.
-    pub credentials: ServiceCredentials,
+    /// Accounts, and where they belong; on behalf of an administrator.
+    pub directory: DirectorySettings,
     /// Ways to log in, tried in order; the one that worked is remembered.
     pub logins: Vec<DataCenterLogin>,
-    /// Whether a customer who does not exist yet is created.
-    pub create_customers: bool,
     /// The group that marks accounts whose password the gateway sets; `None` marks nothing.
     pub managed_group: Option<String>,
-    /// Service desks that every customer is added to.
-    pub service_desks: Vec<String>,
     /// How long a customer session is used at most, whatever the upstream's cookies say.
     pub max_age: Duration,
     /// How many logins and account calls may run at once.

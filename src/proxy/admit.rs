@@ -69,7 +69,12 @@ impl Gateway {
             Decision::Deny => return Err(Reason::PathDenied.into()),
             Decision::Closed => return Err(Reason::PathClosed.into()),
             Decision::RuleNotMet => return Err(Reason::RuleNotMet.into()),
-            Decision::NotAdmitted(reason) => return Err(Reason::NotAdmitted(reason).into()),
+            Decision::NotAdmitted(reason) => {
+                if let Some(session) = visitor.session.as_ref().filter(|_| site.admission.has_ended(reason)) {
+                    site.customers.leave(session.identity());
+                }
+                return Err(Reason::NotAdmitted(reason).into());
+            }
             Decision::Page(page) => return self.answer_for_jsm(page, &request, &site, &visitor, ctx).await,
             Decision::SignIn => return self.send_to_sign_in(&request, &site, &visitor, ctx).await,
         };

@@ -79,9 +79,7 @@ impl Form {
     /// # Errors
     /// When it is too long, too slow, or the visitor is gone.
     pub async fn read_up_to(session: &mut Session, time: Duration, longest: usize) -> Result<Self, Refusal> {
-        let slow = |_| Refusal::with_detail(Reason::VisitorGone, "the form took too long");
-        let body =
-            tokio::time::timeout_at(clock::deadline(time), read_body(session, longest)).await.map_err(slow)??;
+        let body = read_body(session, time, longest).await?;
         Ok(Self(url::form_urlencoded::parse(&body).into_owned().collect()))
     }
 
@@ -100,13 +98,27 @@ impl Form {
 
 /// Whether the request says that its body is `application/x-www-form-urlencoded`, and says it once.
 pub fn is_form(session: &Session) -> bool {
+    is_of_type(session, "application/x-www-form-urlencoded")
+}
+
+/// Whether the request says that its body is of that media type, and says it once.
+pub fn is_of_type(session: &Session, media_type: &str) -> bool {
     let mut types = session.req_header().headers.get_all(header::CONTENT_TYPE).iter();
     let named = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = named.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") && types.next().is_none()
+    essence.eq_ignore_ascii_case(media_type) && types.next().is_none()
 }
 
-async fn read_body(session: &mut Session, longest: usize) -> Result<BytesMut, Refusal> {
+/// Reads the whole request body, of at most `longest` bytes, within `time`.
+///
+/// # Errors
+/// When it is too long, too slow, or the visitor is gone.
+pub async fn read_body(session: &mut Session, time: Duration, longest: usize) -> Result<BytesMut, Refusal> {
+    let slow = |_| Refusal::with_detail(Reason::VisitorGone, "the form took too long");
+    tokio::time::timeout_at(clock::deadline(time), read_to_end(session, longest)).await.map_err(slow)?
+}
+
+async fn read_to_end(session: &mut Session, longest: usize) -> Result<BytesMut, Refusal> {
     let gone = |error: BError| Refusal::with_detail(Reason::VisitorGone, error.etype().as_str());
     invite_body(session).await.map_err(gone)?;
     let mut body = BytesMut::new();

@@ -3,6 +3,7 @@
 mod assertion_consumer;
 mod call_back;
 mod sign_out;
+mod single_logout;
 mod start;
 mod test_sign_in;
 
@@ -43,6 +44,9 @@ impl Gateway {
         let post = *request.method() == Method::POST;
         if let Some(provider) = assertion_consumer(path).filter(|_| post) {
             return self.consume(http, &provider, request, site, visitor, ctx).await;
+        }
+        if let Some(provider) = single_logout(path).filter(|_| post || *request.method() == Method::GET) {
+            return self.single_logout(http, &provider, request, site, visitor, ctx).await;
         }
         if post && !is_same_origin(&http.req_header().headers, &site.settings.public_origin) {
             return Err(Reason::CrossOrigin.into());
@@ -134,12 +138,19 @@ fn next_of(request: &CanonicalRequest) -> Option<NextUrl> {
 /// Whether this is a POST that other sites send browsers here with, by the exact path of it. Nothing but its own cookie is
 /// looked at then, and it is not asked where it comes from (security case C1).
 pub(super) fn takes_foreign_posts(request: &CanonicalRequest) -> bool {
-    *request.method() == Method::POST && assertion_consumer(request.path()).is_some()
+    let path = request.path();
+    *request.method() == Method::POST && (assertion_consumer(path).is_some() || single_logout(path).is_some())
 }
 
 /// `/.vestibule/saml/{provider}/acs`.
 fn assertion_consumer(path: &str) -> Option<ProviderName> {
     let name = path.strip_prefix("/.vestibule/saml/")?.strip_suffix("/acs")?;
+    ProviderName::parse(name).ok()
+}
+
+/// `/.vestibule/saml/{provider}/slo`.
+fn single_logout(path: &str) -> Option<ProviderName> {
+    let name = path.strip_prefix("/.vestibule/saml/")?.strip_suffix("/slo")?;
     ProviderName::parse(name).ok()
 }
 

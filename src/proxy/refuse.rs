@@ -10,7 +10,7 @@ use crate::pages::{self, Actions, Explanation, Form, FormTargets, Language, Loca
 use crate::refusal::{Again, Blame, Later, Offer, Reason, Refusal};
 use crate::reply::Reply;
 use crate::sign_in::oidc::rejected::ProviderFault;
-use crate::sign_in::saml::SamlSignInRejected;
+use crate::sign_in::saml::{LogoutRejected, SamlSignInRejected};
 use crate::sign_in::{OidcRejected, SignInRejected};
 use crate::telemetry::Exchange;
 
@@ -137,6 +137,15 @@ pub fn sign_in_refusal(rejected: &SignInRejected) -> Refusal {
     Refusal::with_detail(Reason::SignIn { label: rejected.reason(), blame, again }, rejected.to_string())
 }
 
+/// Why a logout message changed nothing.
+pub fn logout_refusal(rejected: &LogoutRejected) -> Refusal {
+    let reason = match rejected {
+        LogoutRejected::NotRemembered(fault) => Reason::SessionStore { label: fault.label },
+        _ => Reason::Logout { label: rejected.reason(), passing: rejected.is_passing() },
+    };
+    Refusal::with_detail(reason, rejected.to_string())
+}
+
 fn saml_blame(rejected: &SamlSignInRejected) -> Blame {
     match rejected {
         SamlSignInRejected::EmailMissing => Blame::Account,
@@ -174,7 +183,14 @@ fn explain_directory(failed: &DirectoryFailed) -> Explanation {
         DirectoryFailed::Deactivated(_) => Explanation::AccountIsInactive,
         DirectoryFailed::Unknown | DirectoryFailed::Rejected(_) => Explanation::CustomerUnknown,
         DirectoryFailed::Ambiguous(_) | DirectoryFailed::Taken => Explanation::AccountIsAmbiguous,
-        DirectoryFailed::ManagedGroup(_) | DirectoryFailed::ServiceDesk(_) => Explanation::ServiceAccessRefused,
+        DirectoryFailed::ManagedGroup(_) | DirectoryFailed::ServiceDesk(_) | DirectoryFailed::Organization(_) => {
+            Explanation::ServiceAccessRefused
+        }
+        DirectoryFailed::AtlassianAccount(_) => Explanation::AccountIsAtlassian,
+        DirectoryFailed::BoundToAnother => Explanation::AccountBelongsToAnother,
+        DirectoryFailed::EmailChanged => Explanation::EmailChanged,
+        DirectoryFailed::Crowded => Explanation::CustomerServiceBusy,
+        DirectoryFailed::Ledger(_) => Explanation::StoreUnavailable,
         DirectoryFailed::Upstream(failed) => explain_upstream(failed),
     }
 }

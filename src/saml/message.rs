@@ -77,25 +77,25 @@ pub enum MessageRefused {
 }
 
 impl MessageRefused {
-    /// The label for logs and metrics, of a closed set; where a sign-in can be refused for the same, it has the same.
+    /// The label for logs and metrics, of a closed set.
     pub fn reason(self) -> &'static str {
         match self {
-            Self::Xml(_) => "saml_xml",
-            Self::Parameters => "saml_parameters",
-            Self::Encoding => "saml_not_base64",
-            Self::DuplicateId => "saml_duplicate_id",
-            Self::Soap | Self::Shape(_) | Self::Attribute(_) => "saml_malformed",
-            Self::NotA(_) => "saml_not_a_logout",
-            Self::Issuer | Self::IssuerOfAnother => "saml_issuer",
-            Self::Destination => "saml_destination",
-            Self::IssueInstant => "saml_issue_instant",
-            Self::Expired => "saml_expired",
-            Self::InResponseTo => "saml_in_response_to",
-            Self::Unsigned => "saml_unsigned",
-            Self::Signature => "saml_signature_invalid",
-            Self::Algorithm => "saml_weak_algorithm",
-            Self::Decryption => "saml_decryption_failed",
-            Self::NameId => "saml_name_id",
+            Self::Xml(_) => "logout_xml",
+            Self::Parameters => "logout_parameters",
+            Self::Encoding => "logout_encoding",
+            Self::DuplicateId => "logout_duplicate_id",
+            Self::Soap | Self::Shape(_) | Self::Attribute(_) => "logout_malformed",
+            Self::NotA(_) => "logout_wrong_message",
+            Self::Issuer | Self::IssuerOfAnother => "logout_issuer",
+            Self::Destination => "logout_destination",
+            Self::IssueInstant => "logout_issue_instant",
+            Self::Expired => "logout_expired",
+            Self::InResponseTo => "logout_in_response_to",
+            Self::Unsigned => "logout_unsigned",
+            Self::Signature => "logout_signature_invalid",
+            Self::Algorithm => "logout_weak_algorithm",
+            Self::Decryption => "logout_decryption_failed",
+            Self::NameId => "logout_name_id",
         }
     }
 }

@@ -109,6 +109,10 @@ pub fn verify_xml(octets: &[u8], expected: &Expected<'_>) -> Result<VerifiedResp
     let xml = parse(octets, expected.largest_message)?;
     let root = response_root(&xml)?;
     unique_ids(&xml)?;
+    // Who was not signed in has no assertion, and the status says why. It refuses, signed or not.
+    if count_assertions(&xml) == 0 {
+        envelope::check_status(root)?;
+    }
     let inside = Inside::find(root)?;
     let mut places = vec![root];
     places.extend(inside.clear());

@@ -24,6 +24,9 @@ pub struct SessionEntry {
     pub email: Option<EmailAddress>,
     /// The provider's own session (`sid`, SessionIndex).
     pub provider_session: Option<String>,
+    /// Further sessions of the provider that it hangs on: SAML may name several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_provider_sessions: Vec<String>,
     /// The SAML NameID with its format and qualifiers ([`NameId::account_key`](crate::saml::name_id::NameId::account_key)):
     /// what a logout request names, whatever attribute names the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,6 +49,11 @@ impl SessionEntry {
         let by_subject = Selector::Subject { issuer: self.issuer.clone(), subject: self.subject.clone() };
         let by_name_id = self.name_id.clone().map(|name_id| Selector::NameId { issuer: self.issuer.clone(), name_id });
         std::iter::once(by_subject).chain(by_session).chain(by_name_id)
+    }
+
+    /// All sessions of the provider that it hangs on.
+    pub fn provider_sessions(&self) -> impl Iterator<Item = &str> {
+        self.provider_session.iter().chain(&self.more_provider_sessions).map(String::as_str)
     }
 
     /// Whether `selector` means this session.

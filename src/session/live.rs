@@ -281,6 +281,10 @@ impl LiveSession {
             subject: self.identity.subject().to_owned(),
             email: self.identity.email().cloned(),
             provider_session: self.identity.provider_session().map(str::to_owned),
+            more_provider_sessions: match &self.hint {
+                Some(SignOutHint::Saml(session)) => session.session_indexes.iter().skip(1).cloned().collect(),
+                Some(SignOutHint::IdToken(_)) | None => Vec::new(),
+            },
             name_id: self.hint.as_ref().and_then(SignOutHint::name_id),
             portal: self.portal.clone(),
             opened: self.opened,

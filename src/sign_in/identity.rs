@@ -99,6 +99,11 @@ impl VerifiedIdentity {
         self.0.display_name.as_deref().or(self.0.email.as_ref().map(EmailAddress::as_str)).unwrap_or(&self.0.subject)
     }
 
+    /// The name that the provider tells; `None` when it tells none.
+    pub fn told_display_name(&self) -> Option<&str> {
+        self.0.display_name.as_deref()
+    }
+
     /// Group names.
     pub fn groups(&self) -> &[String] {
         &self.0.groups

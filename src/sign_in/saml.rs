@@ -6,6 +6,7 @@
 
 mod arrival;
 mod decryptions;
+mod logout;
 pub mod metadata_source;
 mod own_keys;
 mod own_metadata;
@@ -20,6 +21,8 @@ use std::sync::Arc;
 pub(super) use self::arrival::Answers;
 pub use self::arrival::PostedResponse;
 use self::decryptions::FailedDecryptions;
+pub(super) use self::logout::Believed;
+pub use self::logout::{AtProvider, LogoutAnswer, LogoutRejected, Named, TheirLogout};
 use self::metadata_source::MetadataSource;
 pub use self::own_keys::OwnKeys;
 pub use self::own_metadata::{NotPublished, OwnMetadata, SignInPortal};

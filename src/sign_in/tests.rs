@@ -9,6 +9,8 @@ mod saml;
 use std::sync::Arc;
 use std::time::Duration;
 
+use url::Url;
+
 use super::once::OnceOnly;
 use super::settings::{
     ClaimNames, ClientAuthentication, EmailTrust, OidcSettings, Protocol, ProviderSettings, SigningAlgorithm,

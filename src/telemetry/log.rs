@@ -1,5 +1,9 @@
 //! Where log lines go, and how they look.
 
+mod sink;
+
+use std::sync::OnceLock;
+
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -13,18 +17,30 @@ const QUIET: [&str; 8] = ["pingora", "pingora_http", "h2", "hyper", "hyper_util"
 /// Crates that write an error for each head that they cannot read: strangers could fill the log with those.
 const SILENT: [&str; 2] = ["pingora_core", "pingora_proxy"];
 
-/// Starts to write log lines to standard output. Later calls in one process do nothing.
-pub fn start(settings: &LogSettings) {
+pub use self::sink::Flushed;
+use self::sink::Sink;
+
+/// The sink of this process, for the counters of [`report_to`].
+static SINK: OnceLock<Sink> = OnceLock::new();
+
+/// Starts to write log lines to standard output; what is left is written when the value is dropped. Later calls in one
+/// process change nothing.
+#[must_use = "dropped, it ends the log"]
+pub fn start(settings: &LogSettings) -> Flushed {
+    let (sink, flushed) = Sink::start(std::io::stdout());
+    let _ = SINK.set(sink.clone());
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
         LogFormat::Json => tracing_subscriber::fmt::layer()
             .json()
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(false)
+            .with_writer(sink)
             .boxed(),
-        LogFormat::Text => tracing_subscriber::fmt::layer().with_target(false).boxed(),
+        LogFormat::Text => tracing_subscriber::fmt::layer().with_target(false).with_writer(sink).boxed(),
     };
     let _ = tracing_subscriber::registry().with(layer.with_filter(filter(settings.level))).try_init();
+    flushed
 }
 
 /// What is written at `level`: ours at that level, the quiet crates only when something is wrong.
@@ -44,8 +60,12 @@ pub fn filter(level: tracing::Level) -> EnvFilter {
     filter
 }
 
-/// Counts panics and logs where they happened. The message stays out: it may quote what a visitor sent.
-pub fn report_panics(metrics: &super::Metrics) {
+/// Counts log lines that are left out, and panics, and logs where these happened. Their message stays out: it may quote
+/// what a visitor sent.
+pub fn report_to(metrics: &super::Metrics) {
+    if let Some(sink) = SINK.get() {
+        sink.count_dropped(metrics.log_lines_dropped());
+    }
     let metrics = metrics.clone();
     std::panic::set_hook(Box::new(move |panic| {
         metrics.panicked();
@@ -63,7 +83,7 @@ mod tests {
     fn a_panic_is_counted() {
         let metrics = Metrics::new().unwrap();
         let before = std::panic::take_hook();
-        report_panics(&metrics);
+        report_to(&metrics);
         let caught = std::thread::spawn(|| panic!("on purpose")).join();
         std::panic::set_hook(before);
         assert!(caught.is_err());

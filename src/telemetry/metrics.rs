@@ -7,7 +7,7 @@ use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::customer::{CustomerEvent, CustomerObserver};
+use crate::customer::{CustomerEvent, CustomerObserver, Provisioning};
 use crate::ids::ProviderName;
 use crate::portal::HostName;
 use crate::sign_in::saml::metadata_source::{MetadataEvent, MetadataObserver};
@@ -29,7 +29,9 @@ struct Families {
     step_seconds: HistogramVec,
     refusals: IntCounterVec,
     sign_ins: IntCounterVec,
+    logouts: IntCounterVec,
     customer_sessions: IntCounterVec,
+    provisioning: IntCounterVec,
     session_changes: IntCounterVec,
     sessions_stored: IntGauge,
     session_store_up: IntGauge,
@@ -40,10 +42,32 @@ struct Families {
     metadata_confirmed: IntGaugeVec,
     metadata_ends: IntGaugeVec,
     panics: IntCounter,
+    log_lines_dropped: IntCounter,
 }
 
 /// Seconds; from a cached page to a slow upload.
 const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+
+/// Who began a SAML single logout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogoutBegun {
+    /// A visitor who signed out here.
+    Here,
+    /// The provider.
+    AtProvider,
+    /// The message was not believed, so that nobody can tell.
+    Unknown,
+}
+
+impl LogoutBegun {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Here => "here",
+            Self::AtProvider => "provider",
+            Self::Unknown => "unknown",
+        }
+    }
+}
 
 impl Metrics {
     /// Fresh metrics, all zero.
@@ -90,15 +114,28 @@ impl Metrics {
         registry.register(Box::new(metadata_ends.clone()))?;
         let panics = IntCounter::new("panics_total", "Panics caught; each cost one request. Alert on any")?;
         registry.register(Box::new(panics.clone()))?;
+        let log_lines_dropped =
+            IntCounter::new("log_lines_dropped_total", "Log lines left out because nobody read them in time")?;
+        registry.register(Box::new(log_lines_dropped.clone()))?;
         let families = Families {
             exchanges: counters("exchanges_total", "Requests by how they ended", &["portal", "outcome", "status"])?,
             exchange_seconds: histogram("exchange_seconds", "Duration of requests", &["portal", "outcome"])?,
             step_seconds: histogram("step_seconds", "Duration of the steps of requests", &["step"])?,
             refusals: counters("refusals_total", "Requests refused, by reason", &["portal", "reason"])?,
             sign_ins: counters("sign_ins_total", "Sign-ins by provider and result", &["provider", "result"])?,
+            logouts: counters(
+                "single_logouts_total",
+                "SAML single logouts by provider, by where they began, and result",
+                &["provider", "begun", "result"],
+            )?,
             customer_sessions: counters(
                 "customer_sessions_total",
                 "Attempts to open, reopen or end customer sessions, by result",
+                &["portal", "result"],
+            )?,
+            provisioning: counters(
+                "customer_provisioning_total",
+                "What was done for customers' accounts, by result",
                 &["portal", "result"],
             )?,
             session_changes: counters("session_changes_total", "Sessions opened and ended", &["change"])?,
@@ -119,6 +156,7 @@ impl Metrics {
             metadata_confirmed,
             metadata_ends,
             panics,
+            log_lines_dropped,
             registry,
         };
         Ok(Self(Arc::new(families)))
@@ -157,6 +195,11 @@ impl Metrics {
         self.0.sign_ins.with_label_values(&[provider, result]).inc();
     }
 
+    /// A SAML single logout at `provider` came to `result`: what became of the sessions, or the reason of a refusal.
+    pub fn logout_ended(&self, provider: &str, begun: LogoutBegun, result: &str) {
+        self.0.logouts.with_label_values(&[provider, begun.label(), result]).inc();
+    }
+
     /// A session was "opened", "ended" or "expired", `count` times.
     pub fn sessions_changed(&self, change: &str, count: u64) {
         self.0.session_changes.with_label_values(&[change]).inc_by(count);
@@ -192,6 +235,11 @@ impl Metrics {
         self.0.upstream_retries.with_label_values(&[portal, result]).inc();
     }
 
+    /// Counts log lines that were left out.
+    pub(super) fn log_lines_dropped(&self) -> IntCounter {
+        self.0.log_lines_dropped.clone()
+    }
+
     /// A panic was caught.
     pub fn panicked(&self) {
         self.0.panics.inc();
@@ -216,6 +264,11 @@ impl CustomerObserver for CustomersOf {
             CustomerEvent::Suspected { dead: false, .. } => "wrongly_suspected",
             CustomerEvent::Ended { confirmed: true } => "ended",
             CustomerEvent::Ended { confirmed: false } => "end_unconfirmed",
+            CustomerEvent::Provisioned(what) => {
+                let result = provisioned(*what);
+                self.metrics.0.provisioning.with_label_values(&[self.portal.as_str(), result]).inc();
+                return;
+            }
         };
         self.metrics.0.customer_sessions.with_label_values(&[self.portal.as_str(), result]).inc();
     }
@@ -245,6 +298,22 @@ impl MetadataObserver for MetadataOf {
                 None => drop(families.metadata_ends.remove_label_values(&provider)),
             }
         }
+    }
+}
+
+/// What was done for an account, as a label.
+fn provisioned(what: Provisioning) -> &'static str {
+    match what {
+        Provisioning::Created => "created",
+        Provisioning::Bound => "bound",
+        Provisioning::Added => "added",
+        Provisioning::Removed => "removed",
+        Provisioning::Renamed => "renamed",
+        Provisioning::EmailFollowed => "email_followed",
+        Provisioning::Incomplete => "incomplete",
+        Provisioning::TakeoverRefused => "takeover_refused",
+        Provisioning::Left => "left",
+        Provisioning::LeaveFailed => "leave_failed",
     }
 }
 
@@ -311,12 +380,15 @@ mod tests {
         written.step_took("store", Duration::ZERO);
         written.refused("none", "internal");
         written.sign_in_ended("acme", "signed_in");
+        written.logout_ended("acme", LogoutBegun::Here, "ended");
         written.sessions_changed("opened", 1);
         written.provider_is_up("acme", true);
         written.repeated("none", "repeated");
         written.watch_customers(&HostName::parse("acme.com").unwrap()).note(&CustomerEvent::Ended { confirmed: true });
         let good = MetadataEvent::Good { at: END, new: true, valid_until: Some(END) };
         written.watch_metadata(&ProviderName::parse("adfs").unwrap()).note(&good);
+        let watch = written.watch_customers(&HostName::parse("acme.com").unwrap());
+        watch.note(&CustomerEvent::Provisioned(Provisioning::Created));
         assert_eq!(rows.len(), written.0.registry.gather().len(), "{rows:#?}");
         for row in &rows {
             assert!(DOCUMENT.lines().any(|line| line.starts_with(row)), "docs/metrics.md lacks {row}");

@@ -37,6 +37,7 @@ impl Stage {
             certificates: folder.path().join("certificates"),
             state: folder.path().join("state"),
             provider: ProviderChoice::BuiltIn(Box::new(provider.approve_by_login_hint())),
+            saml: None,
             portal_lines: portal_lines.to_owned(),
             datacenter_lines: String::new(),
             recorded: 4 * 1024 * 1024,

@@ -4,3 +4,5 @@
 mod chromium;
 mod journey;
 mod looks;
+mod saml;
+mod simplesamlphp;

@@ -75,6 +75,7 @@ pub async fn world(folder: &Path, issuer: &str, oidc_lines: &str) -> World {
         certificates: folder.join("certificates"),
         state: folder.join("state"),
         provider: ProviderChoice::External { issuer: issuer.to_owned(), oidc_lines: oidc_lines.to_owned() },
+        saml: None,
         portal_lines: String::new(),
         datacenter_lines: String::new(),
         recorded: 64 * 1024 * 1024,

@@ -74,6 +74,7 @@ impl Crowd {
             certificates: folder.path().join("certificates"),
             state: folder.path().join("state"),
             provider: ProviderChoice::BuiltIn(Box::new(provider.approve_by_login_hint())),
+            saml: None,
             portal_lines: "      - { path: \"/rest/auth/1/session\", access: signed_in }\n".into(),
             datacenter_lines: String::new(),
             recorded,

@@ -25,7 +25,7 @@ async fn start_with(limits: &str, answer: Answer) -> (TestGateway, Recorder) {
         options.listen = format!("  limits: {{ {limits} }}\n");
     }
     let gateway = TestGateway::start(options).await;
-    vestibule::telemetry::log::report_panics(gateway.app.metrics());
+    vestibule::telemetry::log::report_to(gateway.app.metrics());
     (gateway, recorder)
 }
 

@@ -72,6 +72,12 @@ pub struct TestGateway {
 /// Ends a task with its owner.
 pub struct AbortOnDrop(tokio::task::JoinHandle<()>);
 
+impl AbortOnDrop {
+    pub fn of(task: tokio::task::JoinHandle<()>) -> Self {
+        Self(task)
+    }
+}
+
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
@@ -192,7 +198,7 @@ impl TestGateway {
     }
 }
 
-fn write_certificate(folder: PathBuf) -> rustls_pki_types::CertificateDer<'static> {
+pub fn write_certificate(folder: PathBuf) -> rustls_pki_types::CertificateDer<'static> {
     let key = rcgen::KeyPair::generate().unwrap();
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     let cert = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();

@@ -33,6 +33,7 @@ async fn stage(people: &[&str]) -> Stage {
         certificates: folder.path().join("certificates"),
         state: folder.path().join("state"),
         provider: ProviderChoice::BuiltIn(Box::new(provider)),
+        saml: None,
         portal_lines: String::new(),
         datacenter_lines: "        call_timeout: 2s\n".into(),
         recorded: 4 * 1024 * 1024,

@@ -24,15 +24,22 @@ impl Script {
     pub fn start(name: &'static str, arguments: &[&str], variables: &[(&str, &Path)]) -> Self {
         let folder = folder();
         assert!(
-            folder.join("node_modules/oidc-provider").is_dir() && folder.join("node_modules/playwright-core").is_dir(),
+            ["oidc-provider", "playwright-core", "samlp"]
+                .iter()
+                .all(|name| folder.join("node_modules").join(name).is_dir()),
             "tests/browser/node_modules is missing or incomplete: run (cd tests/browser && npm ci), or scripts/test"
         );
         let mut command = Command::new("node");
         command.arg(folder.join(name)).args(arguments).envs(variables.iter().copied());
+        Self::run(name, command)
+    }
+
+    /// Starts a command that speaks in lines of JSON too.
+    pub fn run(name: &'static str, mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command
             .spawn()
-            .unwrap_or_else(|error| panic!("node cannot be started ({error}): run scripts/install-packages test"));
+            .unwrap_or_else(|error| panic!("{name} cannot be started ({error}): run scripts/install-packages test"));
         let to = child.stdin.take();
         let from = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { name, child, to, from }
@@ -71,11 +78,16 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser")
 }
 
-/// Where pictures are kept: `screenshots` in cargo's target folder.
-pub fn screenshots() -> PathBuf {
+/// Cargo's target folder.
+pub fn target() -> PathBuf {
     // A test binary is in TARGET/debug/deps.
     let binary = std::env::current_exe().unwrap();
-    binary.ancestors().nth(3).unwrap().join("screenshots")
+    binary.ancestors().nth(3).unwrap().to_owned()
+}
+
+/// Where pictures are kept: `screenshots` in cargo's target folder.
+pub fn screenshots() -> PathBuf {
+    target().join("screenshots")
 }
 
 /// Debian's Chromium, or the one that `CHROMIUM` names.

@@ -373,7 +373,24 @@ async fn help_is_complete() {
     let mut found = Vec::new();
     walk(&Arguments::command(), &[], &mut found);
     let names: Vec<String> = found.iter().map(|path| path.join(" ")).collect();
-    assert_eq!(names, ["", "run", "check", "schema", "keys", "keys new", "metadata", "saml", "saml verify", "demo"]);
+    assert_eq!(
+        names,
+        [
+            "",
+            "run",
+            "check",
+            "schema",
+            "keys",
+            "keys new",
+            "metadata",
+            "customers",
+            "customers sync",
+            "customers release",
+            "saml",
+            "saml verify",
+            "demo"
+        ]
+    );
     for path in &found {
         let mut arguments: Vec<&str> = path.iter().map(String::as_str).collect();
         arguments.push("--help");

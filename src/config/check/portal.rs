@@ -15,6 +15,7 @@ use crate::portal::{HostName, PublicOrigin};
 
 mod admission;
 mod customer;
+mod directory;
 mod limits;
 mod rules;
 

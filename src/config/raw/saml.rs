@@ -80,7 +80,8 @@ pub(in crate::config) struct RawSaml {
     /// Takes every e-mail address from this provider as verified, though it lists no `email_domains`. Only for a provider
     /// where nobody can enter an address of their own choice: else anybody can become anybody.
     pub email_is_verified: Option<RawEmailIsVerified>,
-    /// Whether signing out here signs out at the provider too.
+    /// Whether signing out here asks the provider to sign out, too, there and everywhere else. Needs `signing_key`. The
+    /// provider may ask in any case, at `https://HOST/.vestibule/saml/NAME/slo`.
     #[schemars(extend("default" = false))]
     pub sign_out_at_provider: Option<bool>,
 }

@@ -4,10 +4,8 @@ use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+pub(super) use super::super::upstream::answers::{message, says, says_basic_auth_is_off, understood, wants_captcha};
 use crate::http_client::Answer;
-
-/// Most characters of an upstream's message that go into a log.
-const MESSAGE: usize = 200;
 
 /// Somebody with a user name.
 #[derive(Debug, Deserialize)]
@@ -30,6 +28,8 @@ pub(super) struct User {
     pub name: String,
     #[serde(rename = "emailAddress")]
     pub email: Option<String>,
+    #[serde(rename = "displayName")]
+    pub display_name: Option<String>,
     pub active: bool,
     #[serde(default)]
     pub deleted: bool,
@@ -74,39 +74,6 @@ pub(super) fn may_administer(answer: &Answer) -> Option<bool> {
     let permissions = body.get("permissions")?.as_object()?;
     let has = |key: &str| permissions.get(key).and_then(|one| one.get("havePermission")) == Some(&Value::Bool(true));
     Some(has("ADMINISTER") || has("SYSTEM_ADMIN"))
-}
-
-/// What went wrong in the upstream's words: both forms of error, in one short line without control characters.
-pub(super) fn message(answer: &Answer) -> String {
-    let body = answer.json::<Value>().unwrap_or_default();
-    let mut words: Vec<&str> = Vec::new();
-    for key in ["errorMessage", "message", "reason"] {
-        words.extend(body.get(key).and_then(Value::as_str));
-    }
-    words.extend(body.get("errorMessages").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str));
-    let fields = body.get("errors").and_then(Value::as_object);
-    words.extend(fields.into_iter().flat_map(|fields| fields.values()).filter_map(Value::as_str));
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
-    words.join("; ").chars().map(plain).take(MESSAGE).collect()
-}
-
-/// Whether a 403 says that Basic authentication is turned off (since 8.16). Looks at the text: there is no code for it.
-pub(super) fn says_basic_auth_is_off(answer: &Answer) -> bool {
-    let body = String::from_utf8_lossy(answer.body.get(..4096).unwrap_or(&answer.body)).to_ascii_lowercase();
-    body.contains("basic auth") && ["disabled", "turned off", "not allowed"].iter().any(|word| body.contains(word))
-}
-
-/// Whether an answer asks for a CAPTCHA: by the documented header, or in the JSON of the portal's login.
-pub(super) fn wants_captcha(answer: &Answer) -> bool {
-    let header = |name: &str| answer.headers.get(name).map(|value| value.as_bytes());
-    let denied = header("x-authentication-denied-reason").unwrap_or_default();
-    denied.windows(7).any(|word| word.eq_ignore_ascii_case(b"captcha"))
-        || answer.json::<Value>().is_ok_and(|body| {
-            says("", &body, &|key, value| {
-                let key = key.to_ascii_lowercase();
-                (key.contains("captcha") || key.contains("elevatedsecurity")) && *value == Value::Bool(true)
-            })
-        })
 }
 
 /// Whether an answer asks for a second step. What it looks like is not documented, so a flag, a reason, or a redirect
@@ -168,44 +135,14 @@ pub(super) fn login_succeeded(answer: &Answer) -> Option<bool> {
     }
 }
 
-/// Whether anything in `value`, however deep, fits; what stands in a list goes by the list's key.
-fn says(key: &str, value: &Value, fits: &impl Fn(&str, &Value) -> bool) -> bool {
-    match value {
-        Value::Object(members) => members.iter().any(|(key, member)| says(key, member, fits)),
-        Value::Array(items) => items.iter().any(|item| says(key, item, fits)),
-        _ => fits(key, value),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use http::{HeaderValue, StatusCode};
+    use http::StatusCode;
 
     use super::*;
 
     fn answer(status: u16, body: &'static str) -> Answer {
         Answer { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new(), body: body.into() }
-    }
-
-    #[test]
-    fn both_forms_of_error_are_read() {
-        let platform = answer(400, r#"{"errorMessages":["a\nb"],"errors":{"password":"too short"}}"#);
-        assert_eq!(message(&platform), "a b; too short");
-        let desk = answer(400, r#"{"errorMessage":"no","i18nErrorMessage":{"i18nKey":"sd.no","parameters":[]}}"#);
-        assert_eq!(message(&desk), "no");
-        assert_eq!(message(&answer(400, "<html>")), "");
-    }
-
-    #[test]
-    fn a_captcha_is_seen_in_headers_and_in_json() {
-        let mut by_header = answer(403, "");
-        by_header.headers.insert(
-            "x-authentication-denied-reason",
-            HeaderValue::from_static("CAPTCHA_CHALLENGE; login-url=https://jira/login.jsp"),
-        );
-        assert!(wants_captcha(&by_header));
-        assert!(wants_captcha(&answer(200, r#"{"loginSucceeded":false,"captchaFailure":true}"#)));
-        assert!(!wants_captcha(&answer(200, r#"{"loginSucceeded":false,"captchaFailure":false}"#)));
     }
 
     #[test]

@@ -9,9 +9,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::answers::{self, Named};
-use super::upstream::{XSRF_CHECK, json_body};
 use super::{DataCenter, REMEMBER_ME_COOKIE, SESSION_COOKIE, death};
 use crate::clock::Timestamp;
+use crate::customer::upstream::{XSRF_CHECK, json_body};
 use crate::customer::{AnswerHead, BrokerFailed, Customer, CustomerSessionBroker, DeathSign, Unfit, UpstreamFailed};
 use crate::http_client::{Answer, Call};
 use crate::secret::Secret;

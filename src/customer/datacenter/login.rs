@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use super::answers::{self, Seraph};
 use super::jar::Jar;
-use super::upstream::{XSRF_CHECK, json_body, text_body};
 use super::{DataCenter, REMEMBER_ME_COOKIE, SESSION_COOKIE};
 use crate::clock::Timestamp;
+use crate::customer::upstream::{XSRF_CHECK, json_body, text_body};
 use crate::customer::{BrokerFailed, UpstreamFailed};
 use crate::http_client::{Answer, Call};
 use crate::portal::settings::DataCenterLogin;

@@ -2,9 +2,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::clock::{Timestamp, deadline};
-use crate::customer::{BrokerFailed, Customer, CustomerDirectory, CustomerSessionBroker, DirectoryFailed};
-use crate::portal::settings::{DataCenterLogin, ServiceCredentials};
+use crate::clock::{Clock, Timestamp, deadline};
+use crate::customer::ledger::Ledger;
+use crate::customer::{
+    BrokerFailed, Customer, CustomerDirectory, CustomerSessionBroker, Directory, DirectoryFailed, DirectoryParts,
+    NobodyWatches,
+};
+use crate::portal::HostName;
+use crate::portal::settings::{DataCenterLogin, DirectorySettings, OnEmailChange, OnLeave, ServiceCredentials};
 use crate::secret::Secret;
 use crate::session::CustomerSession;
 use crate::sign_in::VerifiedIdentity;
@@ -16,43 +21,87 @@ use self::site::{Site, TOKEN, Way};
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 const ANA: &str = "ana@acme.com";
 
+pub(in crate::customer) fn directory_settings() -> DirectorySettings {
+    DirectorySettings {
+        credentials: ServiceCredentials::Bearer(Secret::generated(TOKEN)),
+        api_url: None,
+        create_customers: true,
+        update_display_name: false,
+        service_desks: vec!["10".into(), "12".into()],
+        organizations: Vec::new(),
+        on_leave: OnLeave::Keep,
+        on_email_change: OnEmailChange::Keep,
+    }
+}
+
 pub(in crate::customer) fn settings() -> DataCenterSettings {
     DataCenterSettings {
-        credentials: ServiceCredentials::Bearer(Secret::generated(TOKEN)),
+        directory: directory_settings(),
         logins: vec![DataCenterLogin::RestSession, DataCenterLogin::PortalForm, DataCenterLogin::Tsv],
-        create_customers: true,
         managed_group: Some("gateway-managed".into()),
-        service_desks: vec!["10".into(), "12".into()],
         max_age: Duration::from_secs(4 * 3600),
         concurrency: 8,
         call_timeout: Duration::from_secs(10),
     }
 }
 
-pub(in crate::customer) fn data_center(site: &Site, settings: DataCenterSettings) -> DataCenter {
+/// A site as the gateway uses it: its accounts and logins, and the directory over them.
+pub(in crate::customer) struct Jira {
+    pub center: Arc<DataCenter>,
+    pub directory: Arc<Directory>,
+}
+
+impl std::ops::Deref for Jira {
+    type Target = DataCenter;
+
+    fn deref(&self) -> &DataCenter {
+        &self.center
+    }
+}
+
+impl Jira {
+    async fn ensure(&self, who: &VerifiedIdentity, deadline: Instant) -> Result<Customer, DirectoryFailed> {
+        self.directory.ensure(who, deadline).await
+    }
+}
+
+pub(in crate::customer) fn data_center(site: &Site, settings: DataCenterSettings) -> Jira {
     let url = format!("http://{}/jira/", site.address).parse().unwrap();
     let upstream = UpstreamSettings { url, ca: None };
-    DataCenter::new(&upstream, &PortalLimits::default(), settings, Arc::default(), Random::default()).unwrap()
+    let (people, of_directory) = (Arc::<People>::default(), settings.directory.clone());
+    let limits = PortalLimits::default();
+    let center = DataCenter::new(&upstream, &limits, settings, Arc::clone(&people), Random::default()).unwrap();
+    let center = Arc::new(center);
+    let parts = DirectoryParts {
+        accounts: center.clone(),
+        ledger: Ledger::new(crate::customer::directory::tests::sessions_in_memory(Clock::manual(NOW)).records()),
+        people,
+        concurrency: 8,
+        observer: Arc::new(NobodyWatches),
+        clock: Clock::manual(NOW),
+    };
+    let portal = HostName::parse("support.acme.com").unwrap();
+    Jira { center, directory: Arc::new(Directory::new(portal, of_directory, parts)) }
 }
 
 fn who(email: &str) -> VerifiedIdentity {
-    VerifiedIdentity::for_test("okta", "subject", email)
+    VerifiedIdentity::for_test("okta", &email.to_lowercase(), email)
 }
 
 fn soon() -> Instant {
     deadline(Duration::from_secs(20))
 }
 
-async fn customer(jira: &DataCenter, email: &str) -> Customer {
+async fn customer(jira: &Jira, email: &str) -> Customer {
     jira.ensure(&who(email), soon()).await.unwrap()
 }
 
-async fn open(jira: &DataCenter) -> Result<CustomerSession, BrokerFailed> {
+async fn open(jira: &Jira) -> Result<CustomerSession, BrokerFailed> {
     let customer = customer(jira, ANA).await;
     jira.open(&customer, 1, NOW, soon()).await
 }
 
-async fn start() -> (Site, DataCenter) {
+async fn start() -> (Site, Jira) {
     let site = Site::start().await;
     let jira = data_center(&site, settings());
     (site, jira)
@@ -137,7 +186,13 @@ async fn whoever_is_more_or_less_than_a_customer_is_refused() {
 #[tokio::test]
 async fn nobody_is_created_where_that_is_turned_off() {
     let site = Site::start().await;
-    let jira = data_center(&site, DataCenterSettings { create_customers: false, ..settings() });
+    let jira = data_center(
+        &site,
+        DataCenterSettings {
+            directory: DirectorySettings { create_customers: false, ..directory_settings() },
+            ..settings()
+        },
+    );
     assert_eq!(jira.ensure(&who(ANA), soon()).await, Err(DirectoryFailed::Unknown));
     assert_eq!(site.people(), 0);
 }
@@ -180,7 +235,12 @@ async fn a_group_or_desk_that_is_not_there_has_its_own_reason() {
     customer(&jira, ANA).await;
     assert!(site.person(ANA).unwrap().groups.contains("gateway-managed"), "the group was made");
     site.set(|switches| switches.desk_unknown = true);
-    assert_eq!(jira.ensure(&who(ANA), soon()).await, Err(DirectoryFailed::ServiceDesk("10".into())));
+    let bob = who("bob@acme.com");
+    assert_eq!(jira.ensure(&bob, soon()).await, Err(DirectoryFailed::ServiceDesk("10".into())));
+    customer(&jira, ANA).await; // she is in already
+    site.set(|switches| switches.desk_unknown = false);
+    jira.ensure(&bob, soon()).await.unwrap();
+    assert_eq!(site.calls("POST /jira/rest/servicedeskapi/customer"), 2, "what was left undone was finished");
 }
 
 #[tokio::test]
@@ -205,7 +265,7 @@ async fn no_password_is_used_twice_or_told() {
     open(&jira).await.unwrap();
     assert_ne!(site.person(ANA).unwrap().password, password);
     assert!(jira.is_alive(&first, soon()).await.unwrap(), "the other browser stays signed in");
-    let told = format!("{jira:?} {first:?} {:?}", site.all_calls());
+    let told = format!("{:?} {:?} {first:?} {:?}", jira.center, jira.directory, site.all_calls());
     assert!(!told.contains(&password) && !told.contains("session-1") && !told.contains(TOKEN));
 }
 
@@ -322,7 +382,8 @@ async fn a_broken_upstream_has_its_own_reasons() {
 async fn basic_auth_turned_off_is_named() {
     let site = Site::start().await;
     let credentials = ServiceCredentials::Basic { user: "gateway".into(), token: Secret::generated("password") };
-    let jira = data_center(&site, DataCenterSettings { credentials, ..settings() });
+    let directory = DirectorySettings { credentials, ..directory_settings() };
+    let jira = data_center(&site, DataCenterSettings { directory, ..settings() });
     customer(&jira, ANA).await;
     site.set(|switches| switches.basic_off = true);
     assert_eq!(jira.ensure(&who(ANA), soon()).await.unwrap_err().reason(), "basic_auth_off");

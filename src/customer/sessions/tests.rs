@@ -48,11 +48,11 @@ impl Gateway {
         };
         let store = Arc::new(MemoryStore::default());
         let sessions = Sessions::with_store(&settings_of_sessions, store, clock.clone(), Random::default()).unwrap();
-        let jira = Arc::new(data_center(&site, settings()));
+        let jira = data_center(&site, settings());
         let noted = Arc::new(Noted::default());
         let customers = CustomerSessions::brokered(
-            Arc::<crate::customer::datacenter::DataCenter>::clone(&jira),
-            jira,
+            jira.directory,
+            jira.center,
             sessions.clone(),
             clock.clone(),
             Arc::<Noted>::clone(&noted),

@@ -131,7 +131,7 @@ fn decorate(jsm: &JsmCloud, headers: &mut HeaderMap) {
     tell("x-content-type-options", "nosniff");
     tell("strict-transport-security", "max-age=63072000; preload");
     let policy = format!(
-        "default-src 'self' {base}; script-src 'self' 'unsafe-inline' {base}; style-src 'self' {base}; \
+        "default-src 'self' {base}; script-src 'self' 'unsafe-inline' {base}; style-src 'self' 'unsafe-inline' {base}; \
          img-src 'self' data: {base}; connect-src 'self' {base}; form-action 'self' {base}; \
          frame-ancestors 'self' {base}; report-uri {base}/gateway/api/csp-report"
     );

@@ -31,6 +31,8 @@ pub struct CustomerRequest {
     pub request_type: String,
     /// The user name of who raised it.
     pub reporter: String,
+    /// The organization that it is shared with: the one that its reporter belongs to at this desk, if there is just one.
+    pub organization: Option<u64>,
     /// One line.
     pub summary: String,
     /// The rest.
@@ -92,6 +94,10 @@ impl State {
         if summary.is_empty() || summary.chars().count() > LONGEST_SUMMARY || summary.contains(['\n', '\r']) {
             return Err(Problem::bad("The summary has to be one line of at most 255 characters."));
         }
+        let name = username.to_lowercase();
+        let belongs = |id: &&u64| self.organizations.get(id).is_some_and(|one| one.members.contains(&name));
+        let mut theirs = desk.organizations.iter().filter(belongs).copied();
+        let organization = theirs.next().filter(|_| theirs.next().is_none());
         let desk = desk_mut(self, draft.desk)?;
         let key = desk.next_key();
         let id = self.fresh_id();
@@ -101,6 +107,7 @@ impl State {
             desk: draft.desk.to_owned(),
             request_type: draft.request_type.to_owned(),
             reporter: username.to_owned(),
+            organization,
             summary: summary.to_owned(),
             description: draft.description.to_owned(),
             created: now,
@@ -110,10 +117,18 @@ impl State {
         Ok(key)
     }
 
-    /// The request of that key, if this person may see it: their own, or any for an agent.
+    /// Whether a request is shared with an organization that this person is in.
+    fn is_shared_with(&self, request: &CustomerRequest, username: &str) -> bool {
+        let organization = request.organization.and_then(|id| self.organizations.get(&id));
+        organization.is_some_and(|one| one.members.contains(&username.to_lowercase()))
+    }
+
+    /// The request of that key, if this person may see it: their own, their organization's, or any for an agent.
     pub(super) fn request_for(&self, key: &str, username: &str) -> Result<&CustomerRequest, Problem> {
         let agent = self.user(username).is_some_and(super::User::is_licensed);
-        let found = self.requests.iter().find(|request| request.key == key && (agent || request.reporter == username));
+        let theirs =
+            |request: &CustomerRequest| agent || request.reporter == username || self.is_shared_with(request, username);
+        let found = self.requests.iter().find(|request| request.key == key && theirs(request));
         found.ok_or_else(|| Problem::not_found("The request"))
     }
 
@@ -172,15 +187,33 @@ pub(super) fn date_json(at: Timestamp) -> Value {
     json!({"iso8601": written, "jira": written, "friendly": written, "epochMillis": at.millis()})
 }
 
+/// Whose requests are listed.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Ownership {
+    request_ownership: Option<String>,
+}
+
 /// `GET /rest/servicedeskapi/request`.
 pub(super) async fn list(
     Shared(jsm): Shared<JsmDataCenter>,
     Caller(username): Caller,
     Query(query): Query<PageQuery>,
+    Query(whose): Query<Ownership>,
 ) -> Result<Json<Value>, Problem> {
+    let (own, shared) = match whose.request_ownership.as_deref() {
+        None | Some("OWNED_REQUESTS") => (true, false),
+        Some("ORGANIZATION") => (false, true),
+        Some("ALL_REQUESTS") => (true, true),
+        Some("PARTICIPATED_REQUESTS") => (false, false),
+        Some(_) => return Err(Problem::bad("requestOwnership is not one of the known values.")),
+    };
     let state = jsm.state();
-    let own = state.requests.iter().rev().filter(|request| request.reporter == username);
-    let all: Vec<Value> = own.map(|request| state.request_json(request)).collect();
+    let theirs =
+        state.requests.iter().rev().filter(|request| {
+            own && request.reporter == username || shared && state.is_shared_with(request, &username)
+        });
+    let all: Vec<Value> = theirs.map(|request| state.request_json(request)).collect();
     Ok(Json(page(&state, "/rest/servicedeskapi/request", &query, &all)?))
 }
 

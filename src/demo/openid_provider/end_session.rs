@@ -94,7 +94,7 @@ fn ask(provider: &OpenIdProvider, realm: &Realm) -> Result<Response, Fault> {
     let (handle, nonce) = (provider.random().token()?, provider.random().token()?);
     let now = provider.now();
     provider.state().sign_outs.insert(handle.clone(), (), now.after(PAGE_LIFETIME), now);
-    Ok(pages::ask_sign_out(&format!("{}/end-session/confirm", realm.issuer), &handle, &nonce))
+    Ok(pages::ask_sign_out(&format!("{}/end-session/confirm", realm.issuer), &handle, &nonce, ""))
 }
 
 /// POST `/end-session/confirm`: the person agreed.

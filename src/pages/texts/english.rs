@@ -32,6 +32,8 @@ pub(super) static TEXTS: Texts = Texts {
     signed_out: SignedOutTexts {
         title: "You are signed out",
         ended: "Your session has ended. It is safe to close this page.",
+        ended_partly: "Your session here has ended, and your organisation has signed you out. But some other application \
+                       did not confirm it: on a shared computer, close the browser.",
         may_continue: "Your session here has ended. You may still be signed in at your organisation: \
                        on a shared computer, sign out there too, or close the browser.",
         link: "Sign in again",
@@ -127,6 +129,23 @@ fn explain(what: Explanation) -> RefusalTexts {
             "You have more than one account",
             "The support desk has several accounts with your e-mail address, and we cannot tell which one is yours.",
             "Ask the people who run this portal to put them in order, and give the reference below.",
+        ),
+        E::AccountIsAtlassian => (
+            "You already have an Atlassian account",
+            "Your e-mail address belongs to an Atlassian account, and this portal can only open sessions for portal customers.",
+            "Open the support desk at its own address and sign in there with your Atlassian account, or ask the people who run \
+             this portal for help.",
+        ),
+        E::AccountBelongsToAnother => (
+            "This customer account belongs to another sign-in",
+            "Somebody with your e-mail address has used this portal with another sign-in, and we keep their requests apart from yours.",
+            "If you have changed how you sign in, ask the people who run this portal to hand the account over, and give the \
+             reference below.",
+        ),
+        E::EmailChanged => (
+            "Your e-mail address has changed",
+            "You sign in with another e-mail address than before, and this portal does not move accounts by itself.",
+            "Ask the people who run this portal to update your account, and give the reference below.",
         ),
         E::AccountMismatch => (
             "We could not make sure that it is you",
@@ -244,6 +263,11 @@ fn explain(what: Explanation) -> RefusalTexts {
             "This does not work here",
             "This address cannot be used in this way.",
             "Go to the start page and try from there.",
+        ),
+        E::LogoutNotDone => (
+            "Signing out could not be completed",
+            "A message from your organisation about signing out cannot be used, so nothing was changed.",
+            "To sign out here, go to the start page and sign out there.",
         ),
         E::CrossSite => (
             "This came from another site",

@@ -118,6 +118,9 @@ impl Gateway {
     ) -> Result<Verdict, Refusal> {
         let provider = identity.provider().clone();
         if let Err(reason) = site.admission.admit(&identity, &self.circumstances(ctx)) {
+            if site.admission.has_ended(reason) {
+                site.customers.leave(&identity);
+            }
             self.metrics.sign_in_ended(provider.as_str(), reason.reason());
             return Err(Reason::NotAdmitted(reason).into());
         }

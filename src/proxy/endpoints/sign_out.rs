@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::start::{How, go_to};
-use super::{page_site, start_href, start_of};
+use super::start::{How, go_to, post_to, with_tie};
+use super::{at, page_site, start_href, start_of};
 use crate::ids::SessionHash;
 use crate::pages::{self, FormTargets, ProviderSession};
 use crate::proxy::Gateway;
@@ -13,7 +13,9 @@ use crate::proxy::context::RequestCtx;
 use crate::proxy::site::Site;
 use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
+use crate::session::cookie::SignInKey;
 use crate::session::{Ended, LiveSession, Selector, cookie};
+use crate::sign_in::{Departure, Leaving};
 use crate::telemetry::Outcome;
 
 impl Gateway {
@@ -40,7 +42,9 @@ impl Gateway {
         let mut at_provider = None;
         if let Some(session) = &visitor.session {
             let return_to = format!("{}/.vestibule/signed-out", site.settings.public_origin);
-            at_provider = self.sign_in.sign_out_location(session.identity(), session.sign_out_hint(), &return_to).await;
+            let posted = visitor.cookies.posted_sign_in.one().map(SignInKey::reveal);
+            let (identity, hint) = (session.identity(), session.sign_out_hint());
+            at_provider = self.sign_in.leave(at(site), identity, hint, &return_to, posted).await;
             if !self.end(session, site).await {
                 return Err(Reason::SessionStore { label: "session_store_unavailable" }.into());
             }
@@ -58,7 +62,12 @@ impl Gateway {
             }
         }
         let reply = match &at_provider {
-            Some(location) => go_to(location, true, site),
+            Some(Leaving { departure: Departure::Redirect(location), cookie }) => {
+                with_tie(go_to(location, true, site), cookie.as_ref())
+            }
+            Some(Leaving { departure: Departure::Post(form), cookie }) => {
+                with_tie(post_to(form, site)?, cookie.as_ref())
+            }
             None => Reply::see_other("/.vestibule/signed-out"),
         };
         Ok(clear_session(Verdict::Reply(Outcome::Answered, reply)))

@@ -131,15 +131,7 @@ impl Gateway {
             Departure::Redirect(location) => go_to(location, how.by_form, site),
             Departure::Post(form) => post_to(form, site)?,
         };
-        let reply = match &started.cookie {
-            Some(TieCookie::SignIn(key)) => with_browser_key(reply, Some(key)),
-            Some(TieCookie::Posted(key)) => match SignInKey::parse(key) {
-                Some(key) => reply.with_cookie(cookie::set_posted_sign_in(&key, LIFETIME)),
-                None => reply,
-            },
-            None => reply,
-        };
-        Ok(Verdict::Reply(Outcome::SentToSignIn, reply))
+        Ok(Verdict::Reply(Outcome::SentToSignIn, with_tie(reply, started.cookie.as_ref())))
     }
 }
 
@@ -168,11 +160,23 @@ pub(super) fn go_to(location: &Url, by_form: bool, site: &Site) -> Reply {
 }
 
 /// On to a provider by a form.
-fn post_to(form: &PostForm, site: &Site) -> Result<Reply, Refusal> {
+pub(super) fn post_to(form: &PostForm, site: &Site) -> Result<Reply, Refusal> {
     let broken = |_| Refusal::with_detail(Reason::Internal, "the provider's address is no URL");
     let destination = Url::parse(&form.action).map_err(broken)?;
     let fields: Vec<(&str, &str)> = form.fields().collect();
     Ok(pages::post_on(&page_site(site), &destination, &fields))
+}
+
+/// With the cookie that the browser is to keep until it comes back.
+pub(super) fn with_tie(reply: Reply, cookie: Option<&TieCookie>) -> Reply {
+    match cookie {
+        Some(TieCookie::SignIn(key)) => with_browser_key(reply, Some(key)),
+        Some(TieCookie::Posted(key)) => match SignInKey::parse(key) {
+            Some(key) => reply.with_cookie(cookie::set_posted_sign_in(&key, LIFETIME)),
+            None => reply,
+        },
+        None => reply,
+    }
 }
 
 fn with_browser_key(reply: Reply, key: Option<&str>) -> Reply {

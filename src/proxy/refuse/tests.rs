@@ -156,6 +156,38 @@ fn by_saml() -> Vec<Refusal> {
     rejected.chain(responses).chain(failed).collect()
 }
 
+fn of_logouts() -> Vec<Refusal> {
+    use crate::saml::message::MessageRefused as M;
+    use crate::saml::xml::XmlRefused;
+    let messages = [
+        M::Xml(XmlRefused::NotUtf8),
+        M::Parameters,
+        M::Encoding,
+        M::DuplicateId,
+        M::Soap,
+        M::NotA(""),
+        M::Issuer,
+        M::Destination,
+        M::IssueInstant,
+        M::Expired,
+        M::InResponseTo,
+        M::Unsigned,
+        M::Signature,
+        M::Algorithm,
+        M::Decryption,
+        M::NameId,
+    ];
+    let others = [
+        LogoutRejected::Metadata(MetadataFault::Expired),
+        LogoutRejected::Replayed,
+        LogoutRejected::NoKey,
+        LogoutRejected::Busy,
+        LogoutRejected::Broken,
+    ];
+    let rejected = messages.into_iter().map(LogoutRejected::Message).chain(others);
+    rejected.map(|rejected| logout_refusal(&rejected)).collect()
+}
+
 fn of_the_store() -> Vec<Refusal> {
     let path: Arc<std::path::Path> = Arc::from(std::path::Path::new("x"));
     let (path, reason) = (|| Arc::clone(&path), String::new);
@@ -184,6 +216,7 @@ fn of_customers() -> Vec<Refusal> {
         U::Tls(text()),
         U::TimedOut,
         U::RateLimited(Duration::ZERO),
+        U::Resting(Duration::ZERO),
         U::Failing(500),
         U::CredentialsRefused,
         U::CredentialsLackPermission,
@@ -204,6 +237,12 @@ fn of_customers() -> Vec<Refusal> {
         D::Rejected(text()),
         D::ManagedGroup(text()),
         D::ServiceDesk(text()),
+        D::Organization(text()),
+        D::AtlassianAccount(text()),
+        D::BoundToAnother,
+        D::EmailChanged,
+        D::Crowded,
+        D::Ledger(crate::session::RecordError::Unreadable),
     ];
     let broker = [
         B::ReadOnlyDirectory(text()),
@@ -225,7 +264,7 @@ fn of_customers() -> Vec<Refusal> {
 }
 
 fn all() -> Vec<Refusal> {
-    [plain(), of_sign_in(), of_the_store(), of_customers()].concat()
+    [plain(), of_sign_in(), of_logouts(), of_the_store(), of_customers()].concat()
 }
 
 #[test]
@@ -266,6 +305,8 @@ fn no_label_is_forgotten_here() {
         include_str!("../../sign_in/outcome.rs"),
         include_str!("../../sign_in/saml/rejected.rs"),
         include_str!("../../saml/rejected.rs"),
+        include_str!("../../saml/message.rs"),
+        include_str!("../../sign_in/saml/logout/rejected.rs"),
         include_str!("../../session/store.rs"),
         include_str!("../../session/sessions.rs"),
         include_str!("../../customer/failure.rs"),

@@ -25,13 +25,6 @@ pub fn envelope(message: Element) -> String {
     Element::new("soap:Envelope").attribute("xmlns:soap", SOAP_ENVELOPE).child(body).to_xml()
 }
 
-/// An envelope that says that there will be no answer, and why: for what cannot be answered by a SAML message.
-pub fn fault(sentence: &str) -> String {
-    let code = Element::new("faultcode").text("soap:Client");
-    let fault = Element::new("soap:Fault").child(code).child(Element::new("faultstring").text(sentence));
-    envelope(fault)
-}
-
 /// The one element in the body.
 pub(super) fn body<'x, 'a>(xml: &'x Xml<'a>) -> Result<Node<'x, 'a>, MessageRefused> {
     let root = xml.root();

@@ -74,6 +74,17 @@ impl ReceivedLogoutRequest {
     }
 }
 
+impl ReceivedLogoutRequest {
+    /// The id of a proven request that this sender did send to just this address, whatever else is wrong with it: its time,
+    /// or whom it names.
+    pub fn id_if_sent_to_us(xml: &Xml<'_>, expected: &ExpectedLogout<'_>) -> Option<String> {
+        let head = ReceivedHead::read(xml.root(), "LogoutRequest").ok()?;
+        let at_its_time = ExpectedHead { now: head.issue_instant, ..expected.head() };
+        head.check(&at_its_time).ok()?;
+        Some(head.id)
+    }
+}
+
 /// A LogoutResponse that its sender vouches for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedLogoutResponse {

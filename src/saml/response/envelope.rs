@@ -76,7 +76,7 @@ pub(super) fn time(node: Node<'_, '_>, name: &'static str) -> Result<Option<Time
 }
 
 /// Success at the top level, and nothing else (SAML Core 3.2.2.2).
-fn check_status(response: Node<'_, '_>) -> Result<(), SamlRejected> {
+pub(super) fn check_status(response: Node<'_, '_>) -> Result<(), SamlRejected> {
     let status = response.one(SAMLP, "Status")?;
     let code = status.one(SAMLP, "StatusCode")?;
     if code.attribute("Value") == Some(STATUS_SUCCESS) {

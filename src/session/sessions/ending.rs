@@ -101,6 +101,47 @@ impl Sessions {
         }
     }
 
+    /// Ends those sessions that any of `selectors` means and that are `meant`.
+    ///
+    /// # Errors
+    /// When the store could not tell or forget them all. Those in memory are refused in this process nevertheless.
+    pub async fn end_where(
+        &self,
+        selectors: &[Selector],
+        meant: impl Fn(&SessionEntry) -> bool,
+    ) -> Result<Vec<EndedSession>, PartlyEnded> {
+        let inner = &*self.inner;
+        let (mut hashes, mut fault) = (HashSet::new(), None);
+        for selector in selectors {
+            match inner.store.find_by_tag(&inner.keys.tags(selector)).await {
+                Ok(found) => hashes.extend(found),
+                Err(error) => fault = Some(error),
+            }
+        }
+        // What the store cannot tell is looked for in memory.
+        for live in inner.registry.all().iter().filter(|_| fault.is_some()) {
+            if selectors.iter().any(|selector| live.entry().matches(selector)) {
+                hashes.insert(*live.hash());
+            }
+        }
+        let mut ended = Vec::new();
+        for hash in hashes {
+            match inner.entry_of(&hash).await {
+                Ok(Some(entry)) if meant(&entry) => {
+                    let (session, result) = inner.end_unseen(&hash).await;
+                    ended.extend(session);
+                    fault = result.err().or(fault);
+                }
+                Ok(_) => {}
+                Err(error) => fault = Some(error),
+            }
+        }
+        match fault {
+            None => Ok(ended),
+            Some(cause) => Err(PartlyEnded { ended, cause }),
+        }
+    }
+
     /// Ends all sessions whose time is over, and has the store forget what it could not forget before. Tells how many
     /// sessions were over. For a task that runs every minute or so.
     ///
@@ -147,6 +188,17 @@ impl Inner {
         let known = self.store.forget(hash).await?;
         self.registry.forgotten(hash);
         Ok(known)
+    }
+
+    /// What may be known of a session without its cookie.
+    async fn entry_of(&self, hash: &SessionHash) -> Result<Option<SessionEntry>, StoreError> {
+        match self.store.load(hash).await {
+            Ok(stored) => Ok(stored.and_then(|stored| self.entry(hash, &stored.index.sealed))),
+            Err(error) => match self.registry.all().iter().find(|live| live.hash() == hash) {
+                Some(live) => Ok(Some(live.entry())),
+                None => Err(error),
+            },
+        }
     }
 
     /// Ends a session that no request has brought: what was known of it, and how the store took it.

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::super::entry::Selector;
+use super::super::entry::{Selector, SessionEntry};
 use super::super::sealed::Kind;
 use super::super::store::faulty::FaultyStore;
 use super::super::store::memory::MemoryStore;
 use super::*;
+use crate::saml::name_id::NameId;
 use crate::secret::Secret;
+use crate::sign_in::SamlSession;
 
 const START: Timestamp = Timestamp::from_seconds(1_700_000_000);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -466,6 +468,48 @@ async fn sign_out_by_the_provider_finds_its_sessions() {
     assert_eq!((ended[0].entry.subject.as_str(), ended[0].customer_session.is_none()), ("ben", true));
     assert!(after.find(&ben).await.is_none());
     assert!(after.sessions.end_matching(&Selector::Hash(other.hash())).await.unwrap().len() == 1);
+}
+
+/// A session that began by SAML, with that NameID and those SessionIndexes.
+async fn open_by_saml(process: &Process, value: &str, indexes: &[&str]) -> (SessionId, Arc<LiveSession>, String) {
+    let identity = VerifiedIdentity::for_test("adfs", "ana", "ana@acme.com");
+    let name_id = NameId { value: value.into(), format: None, name_qualifier: None, sp_name_qualifier: None };
+    let key = name_id.account_key();
+    let session_indexes = indexes.iter().map(|index| (*index).to_owned()).collect();
+    let hint = SignOutHint::Saml(SamlSession { name_id, session_indexes });
+    let (id, live) = process.sessions.open(identity, Some(hint), portal(), CLIENT).await.unwrap();
+    (id, live, key)
+}
+
+#[tokio::test]
+async fn a69_a_logout_by_name_ends_what_is_meant_and_no_more() {
+    let process = Process::new();
+    let (first, _kept, ana) = open_by_saml(&process, "ana", &["sid-ana", "_2"]).await;
+    let (second, ..) = open_by_saml(&process, "ana", &["sid-ana"]).await;
+    let (ben, ..) = open_by_saml(&process, "ben", &["_2"]).await;
+    let by = |issuer: &str| [Selector::NameId { issuer: issuer.into(), name_id: ana.clone() }];
+    let named = |index: &'static str| move |entry: &SessionEntry| entry.provider_sessions().any(|one| one == index);
+    assert!(process.sessions.end_where(&by("https://other.example"), |_| true).await.unwrap().is_empty());
+    assert!(process.sessions.end_where(&by("https://adfs.example"), named("_3")).await.unwrap().is_empty());
+    let ended = process.sessions.end_where(&by("https://adfs.example"), named("_2")).await.unwrap();
+    assert_eq!(ended.iter().map(|session| session.entry.hash).collect::<Vec<_>>(), [first.hash()]);
+    assert!(process.find(&first).await.is_none() && process.find(&second).await.is_some());
+    // The rest, and in nobody's memory.
+    let after = process.restarted(&[key("a")]);
+    assert_eq!(after.sessions.end_where(&by("https://adfs.example"), |_| true).await.unwrap().len(), 1);
+    assert!(after.find(&second).await.is_none() && after.find(&ben).await.is_some());
+}
+
+#[tokio::test]
+async fn a69_a_logout_by_name_reaches_memory_even_when_the_store_fails() {
+    let process = Process::new();
+    let (id, _live, ana) = open_by_saml(&process, "ana", &["_1"]).await;
+    process.store.fail_reads(Some(StoreError::Busy));
+    process.store.fail_writes(Some(StoreError::Busy));
+    let selector = Selector::NameId { issuer: "https://adfs.example".into(), name_id: ana };
+    let partly = process.sessions.end_where(&[selector], |_| true).await.unwrap_err();
+    assert_eq!((partly.ended.len(), partly.cause), (1, StoreError::Busy));
+    assert!(!process.is_cached(&id));
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use crate::sign_in::trial::{self, Refused, Report};
 
 /// A used assertion is remembered for this much longer than it is believed now: after a restart with a larger `clock_skew` it
 /// would be believed for longer.
-const REMEMBERED_BEYOND: Duration = Duration::from_secs(3 * 60);
+pub(super) const REMEMBERED_BEYOND: Duration = Duration::from_secs(3 * 60);
 
 /// The fields that a browser posts for a provider (SAML Bindings 3.5.4).
 #[derive(Clone)]

@@ -99,7 +99,14 @@ impl OwnMetadata {
             signing_certificates: settings.keys.signing_certificates().map(<[u8]>::to_vec).collect(),
             encryption_certificates: settings.keys.encryption_certificates().to_vec(),
             consumers: consumers.collect(),
-            logout: Vec::new(),
+            // What is sent there has to be answered, and answers have to be signed.
+            logout: match portals.first().filter(|_| settings.keys.signing().is_some()) {
+                Some(first) => {
+                    let slo = |binding| endpoint(binding, paths::slo(first.at(), name));
+                    [Binding::Redirect, Binding::Post, Binding::Soap].map(slo).to_vec()
+                }
+                None => Vec::new(),
+            },
             signs_requests: settings.keys.signing().is_some(),
             wants_signed_assertions: true,
             name_id_formats: settings.request.name_id_format.iter().cloned().collect(),

@@ -16,6 +16,11 @@ pub(super) fn metadata(at: At<'_>, provider: &ProviderName) -> String {
     format!("{}/.vestibule/saml/{provider}/metadata", at.origin)
 }
 
+/// The single logout service.
+pub(super) fn slo(at: At<'_>, provider: &ProviderName) -> String {
+    format!("{}/.vestibule/saml/{provider}/slo", at.origin)
+}
+
 /// The assertion consumer service.
 pub(super) fn acs(at: At<'_>, provider: &ProviderName) -> String {
     format!("{}/.vestibule/saml/{provider}/acs", at.origin)

@@ -189,7 +189,10 @@ async fn b20_every_way_to_prove_who_we_are() {
 async fn signing_out_at_the_provider_too() {
     let world = World::start().await;
     let Callback::SignedIn { identity, hint, .. } = world.browser().sign_in("/").await else { panic!() };
-    let url = world.sign_in.sign_out_location(&identity, Some(&hint), "https://our.test/").await.unwrap();
+    let at = At { portal: &world.host, origin: &world.origin };
+    let left = world.sign_in.leave(at, &identity, Some(&hint), "https://our.test/", None).await.unwrap();
+    assert!(left.cookie.is_none());
+    let Departure::Redirect(url) = left.departure else { panic!("it is OpenID Connect") };
     let SignOutHint::IdToken(id_token) = hint else { panic!("it is OpenID Connect") };
     let sent: HashMap<_, _> = url.query_pairs().into_owned().collect();
     assert_eq!(sent["client_id"], "portal");

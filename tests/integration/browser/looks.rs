@@ -17,6 +17,7 @@ async fn pages_of_the_demo_and_of_bad_days() {
         certificates: folder.path().join("certificates"),
         state: folder.path().join("state"),
         provider: ProviderChoice::BuiltIn(Box::default()),
+        saml: None,
         portal_lines: String::new(),
         datacenter_lines: String::new(),
         recorded: 0,
@@ -99,7 +100,7 @@ async fn pages_of_the_demo_and_of_bad_days() {
 }
 
 /// Another gateway, with a changed configuration and a store of its own.
-async fn beside(world: &World, text: &str, folder: &std::path::Path, name: &str) -> App {
+pub(super) async fn beside(world: &World, text: &str, folder: &std::path::Path, name: &str) -> App {
     let port = world.app.https_address().port();
     let mut text = text.replace("sessions.redb", &format!("{name}.redb"));
     text = text.replace(&format!("127.0.0.1:{port}"), "127.0.0.1:0");

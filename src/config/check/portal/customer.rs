@@ -1,16 +1,9 @@
 //! Customers and their sessions at the upstream.
 
-use crate::config::check::{Check, all, days, minutes, seconds};
-use crate::config::raw::{RawDataCenter, RawDirectory, RawLogin, RawPortal, RawSiteToken};
+use crate::config::check::{Check, days, minutes, seconds};
+use crate::config::raw::{RawDataCenter, RawLogin, RawPortal};
 use crate::config::tree::Place;
-use crate::portal::settings::{CustomerSessionSettings, DataCenterLogin, DataCenterSettings, ServiceCredentials};
-
-/// What `directory` says. The account may be missing, which matters to some kinds of customer session only.
-struct Directory {
-    credentials: Option<ServiceCredentials>,
-    create_customers: bool,
-    service_desks: Vec<String>,
-}
+use crate::portal::settings::{CustomerSessionSettings, DataCenterLogin, DataCenterSettings, DirectorySettings};
 
 impl Check<'_> {
     pub(super) fn customer_session(&mut self, place: &Place<'_>, raw: &RawPortal) -> Option<CustomerSessionSettings> {
@@ -27,7 +20,7 @@ impl Check<'_> {
         let Some(data_center) = &chosen.datacenter else {
             // Not chosen at all: `structure` has said so. The directory is looked at all the same.
             if let Some(directory) = &raw.directory {
-                self.directory(&directory_place, directory);
+                self.directory(&directory_place, directory, &raw.sign_in.providers);
             }
             return None;
         };
@@ -39,16 +32,19 @@ impl Check<'_> {
             let cure = "add directory.site_token, such as directory: {site_token: {token: {env: JSM_TOKEN}}}";
             self.fault(&session_place, what, cure);
         }
-        let directory = raw.directory.as_ref().and_then(|directory| self.directory(&directory_place, directory));
+        let directory = raw
+            .directory
+            .as_ref()
+            .and_then(|directory| self.directory(&directory_place, directory, &raw.sign_in.providers));
         let settings = self.data_center(&session_place.key("datacenter"), data_center, directory)?;
-        Some(CustomerSessionSettings::DataCenter(settings))
+        Some(CustomerSessionSettings::DataCenter(Box::new(settings)))
     }
 
     fn data_center(
         &mut self,
         place: &Place<'_>,
         raw: &RawDataCenter,
-        directory: Option<Directory>,
+        directory: Option<DirectorySettings>,
     ) -> Option<DataCenterSettings> {
         let logins_place = place.key("logins");
         let logins: Vec<_> = match &raw.logins {
@@ -74,66 +70,14 @@ impl Check<'_> {
         let concurrency = self.count(&place.key("concurrency"), given, 8, 1..=256);
         let call_timeout =
             self.duration(&place.key("call_timeout"), raw.call_timeout.as_ref(), seconds(10), seconds(1)..=minutes(5));
-        let directory = directory?;
         Some(DataCenterSettings {
-            credentials: directory.credentials?,
+            directory: directory?,
             logins,
-            create_customers: directory.create_customers,
             managed_group: managed_group?,
-            service_desks: directory.service_desks,
             max_age: max_age?,
             concurrency: concurrency?,
             call_timeout: call_timeout?,
         })
-    }
-
-    fn directory(&mut self, place: &Place<'_>, raw: &RawDirectory) -> Option<Directory> {
-        let credentials = raw.site_token.as_ref().and_then(|token| self.credentials(&place.key("site_token"), token));
-        let desks_place = place.key("service_desks");
-        let desks: Vec<_> = raw
-            .service_desks
-            .as_deref()
-            .unwrap_or_default()
-            .iter()
-            .enumerate()
-            .map(|(index, desk)| self.service_desk(&desks_place.index(index), desk))
-            .collect();
-        self.distinct(&desks_place, &desks);
-        let create_customers = raw.create_customers.unwrap_or(true);
-        Some(Directory { credentials, create_customers, service_desks: all(desks)? })
-    }
-
-    fn credentials(&mut self, place: &Place<'_>, raw: &RawSiteToken) -> Option<ServiceCredentials> {
-        let user = match &raw.user {
-            None => Some(None),
-            Some(user) => self.user(&place.key("user"), user).map(Some),
-        };
-        // A Bearer token is a word (RFC 6750, section 2.1); a password may be anything on one line.
-        let allowed = if raw.user.is_some() { |_| true } else { |c: char| c.is_ascii_graphic() };
-        let token = self.secret(&place.key("token"), &raw.token, allowed)?;
-        Some(match user? {
-            Some(user) => ServiceCredentials::Basic { user, token },
-            None => ServiceCredentials::Bearer(token),
-        })
-    }
-
-    fn user(&mut self, place: &Place<'_>, user: &str) -> Option<String> {
-        let user = self.text(place, user, 255)?;
-        if user.contains(':') {
-            // RFC 7617, section 2: the first colon ends the user name.
-            self.fault(place, "holds a \":\", which Basic authentication cannot carry", "use a personal access token");
-            return None;
-        }
-        Some(user)
-    }
-
-    fn service_desk(&mut self, place: &Place<'_>, desk: &str) -> Option<String> {
-        let number = (1..=18).contains(&desk.len()) && desk.bytes().all(|b| b.is_ascii_digit());
-        if !number {
-            let cure = "the number in /rest/servicedeskapi/servicedesk, such as \"10\"";
-            self.fault(place, "is not the number of a service desk", cure);
-        }
-        number.then(|| desk.to_owned())
     }
 }
 

@@ -44,6 +44,11 @@ impl Check<'_> {
             let what = "has no meaning beside email_domains: addresses of these are verified, and others are refused";
             self.fault(&place.key("email_is_verified"), what, "remove it");
         }
+        let signs = keys.as_deref().is_none_or(|keys| keys.signing().is_some());
+        if raw.sign_out_at_provider == Some(true) && !signs {
+            let what = "sends logout requests, which have to be signed, and there is no key to sign with";
+            self.fault(&place.key("sign_out_at_provider"), what, "add signing_key and certificate");
+        }
         let sign_metadata = raw.sign_metadata.unwrap_or(false);
         if sign_metadata && keys.as_deref().is_some_and(|keys| keys.signing().is_none()) {
             self.fault(&place.key("sign_metadata"), "needs a key to sign with", "add signing_key and certificate");

@@ -420,6 +420,11 @@ impl Inner {
             }
             (verb, path) => match path.strip_prefix("rest/servicedeskapi/servicedesk/") {
                 Some(_) if self.switches.desk_unknown => desk_error(404, "no such service desk"),
+                Some(rest) if verb == "GET" && rest.ends_with("/customer") => {
+                    let members = self.desks.get(rest.strip_suffix("/customer").unwrap()).into_iter().flatten();
+                    let values: Vec<Value> = members.map(|name| json!({ "name": name })).collect();
+                    json_reply(200, json!({ "size": values.len(), "isLastPage": true, "values": values }))
+                }
                 Some(rest) if verb == "POST" => {
                     let desk = rest.strip_suffix("/customer").unwrap().to_owned();
                     let names = body["usernames"].as_array().unwrap();

@@ -1,4 +1,4 @@
-//! Finds or creates the account of a person, judges it, marks it, and adds it to the service desks.
+//! Finds, creates, judges, marks and changes accounts.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,20 +9,18 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::DataCenter;
-use super::answers::{self, FoundUser, Named, User};
-use super::upstream::json_body;
-use crate::clock::deadline as in_time;
-use crate::customer::{Customer, CustomerDirectory, DirectoryFailed, UpstreamFailed};
+use super::answers::{self, FoundUser, Named, User, understood};
+use crate::customer::accounts::{Account, CustomerAccounts, Made, Organization, Place, Presence};
+use crate::customer::places;
+use crate::customer::upstream::json_body;
+use crate::customer::{DirectoryFailed, UpstreamFailed};
 use crate::email::EmailAddress;
 use crate::http_client::Answer;
-use crate::sign_in::VerifiedIdentity;
 
 /// Users of one page of a search.
 const PAGE: usize = 50;
 /// Pages of a search: beyond that, so many accounts resemble the address that an operator has to look.
 const PAGES: usize = 20;
-/// Characters of a name to show.
-const DISPLAY_NAME: usize = 255;
 /// How often a new account is looked for until every node knows it.
 const APPEARANCES: u32 = 6;
 /// The first wait for a new account to appear; doubles.
@@ -42,29 +40,93 @@ const APPLICATION_USERS: [&str; 6] = [
 ];
 
 #[async_trait]
-impl CustomerDirectory for DataCenter {
-    async fn ensure(&self, who: &VerifiedIdentity, deadline: Instant) -> Result<Customer, DirectoryFailed> {
-        let email = who.email().filter(|_| who.email_verified()).ok_or(DirectoryFailed::NoVerifiedEmail)?;
-        let place = self.place(email.as_str());
-        let turn = tokio::time::timeout_at(deadline, self.people.turn(&place));
-        let _turn = turn.await.map_err(|_| UpstreamFailed::TimedOut)?;
-        let user = match self.find(email, deadline).await? {
-            Some(user) => user,
-            None if self.settings.create_customers => self.create(email, who.display_name(), deadline).await?,
-            None => return Err(DirectoryFailed::Unknown),
-        };
-        judge(&user)?;
-        self.mark(&user, deadline).await?;
-        for desk in &self.settings.service_desks {
-            self.join(desk, &user.name, deadline).await?;
+impl CustomerAccounts for DataCenter {
+    fn site(&self) -> &str {
+        self.upstream.base().as_str()
+    }
+
+    /// User names are kept in lower case and compared so.
+    fn spelled(&self, account: &str) -> String {
+        account.to_lowercase()
+    }
+
+    async fn account(&self, account: &str, deadline: Instant) -> Result<Option<Account>, DirectoryFailed> {
+        self.user(account, deadline).await?.map(|user| self.judged(user)).transpose()
+    }
+
+    async fn find(&self, email: &EmailAddress, deadline: Instant) -> Result<Option<Account>, DirectoryFailed> {
+        self.user_of(email, deadline).await?.map(|user| self.judged(user)).transpose()
+    }
+
+    async fn create(
+        &self,
+        email: &EmailAddress,
+        display_name: &str,
+        deadline: Instant,
+    ) -> Result<Made, DirectoryFailed> {
+        Ok(match self.create_user(email, display_name, deadline).await? {
+            (user, true) => Made::New(self.judged(user)?),
+            (user, false) => Made::Known(self.judged(user)?),
+        })
+    }
+
+    async fn mark(&self, account: &Account, deadline: Instant) -> Result<(), DirectoryFailed> {
+        match &self.settings.managed_group {
+            Some(group) if !account.marked => self.mark_with(group, &account.id, deadline).await,
+            Some(_) | None => Ok(()),
         }
-        Ok(Customer::fit(user.name, email.clone()))
+    }
+
+    async fn rename(&self, account: &str, display_name: &str, deadline: Instant) -> Result<bool, DirectoryFailed> {
+        self.change_user(account, &json!({ "displayName": display_name }), deadline).await
+    }
+
+    async fn change_email(
+        &self,
+        account: &str,
+        email: &EmailAddress,
+        deadline: Instant,
+    ) -> Result<bool, DirectoryFailed> {
+        let named = self.user(email.as_str(), deadline).await?.map(|user| user.name);
+        let others = self.search(email, deadline).await?.into_iter().chain(named);
+        if others.into_iter().any(|other| other.to_lowercase() != account.to_lowercase()) {
+            return Err(DirectoryFailed::Taken);
+        }
+        self.change_user(account, &json!({ "emailAddress": email.as_str() }), deadline).await
+    }
+
+    async fn organization(&self, name: &str, deadline: Instant) -> Result<Organization, DirectoryFailed> {
+        places::organization(&self.upstream, name, deadline).await
+    }
+
+    async fn link(&self, desk: &str, organization: &str, deadline: Instant) -> Result<(), DirectoryFailed> {
+        places::link(&self.upstream, desk, organization, deadline).await
+    }
+
+    async fn presence(&self, place: &Place, account: &Account, deadline: Instant) -> Result<Presence, DirectoryFailed> {
+        let is_them = |user: &Named| user.name.to_lowercase() == account.id.to_lowercase();
+        places::presence(&self.upstream, place, account.email.as_deref(), is_them, deadline).await
+    }
+
+    async fn add(&self, place: &Place, account: &str, deadline: Instant) -> Result<(), DirectoryFailed> {
+        places::add(&self.upstream, place, json!({ "usernames": [account] }), deadline).await
+    }
+
+    async fn remove(&self, place: &Place, account: &str, deadline: Instant) -> Result<(), DirectoryFailed> {
+        places::remove(&self.upstream, place, json!({ "usernames": [account] }), deadline).await
+    }
+
+    /// There is no call that takes a customer's access: they are out of the desks by now, and every session ends.
+    async fn revoke(&self, account: &str, deadline: Instant) -> Result<(), DirectoryFailed> {
+        let url = self.upstream.url(&["rest", "api", "2", "user", "session", account]);
+        self.upstream.service(Method::DELETE, url, None, deadline).await?;
+        Ok(())
     }
 }
 
 impl DataCenter {
     /// The account that the address belongs to.
-    async fn find(&self, email: &EmailAddress, deadline: Instant) -> Result<Option<User>, DirectoryFailed> {
+    async fn user_of(&self, email: &EmailAddress, deadline: Instant) -> Result<Option<User>, DirectoryFailed> {
         // An account that was made by Service Management has the address as its name.
         if let Some(user) = self.user(email.as_str(), deadline).await?
             && is_named(&user.name, email)
@@ -146,62 +208,83 @@ impl DataCenter {
         Ok(user.ok_or(UpstreamFailed::Unexpected("who is this?"))?)
     }
 
-    /// Makes the account. Somebody else, or we before a crash, may have made it meanwhile.
-    async fn create(
+    /// Makes the account; whether this call did. Somebody else may have made it meanwhile.
+    async fn create_user(
         &self,
         email: &EmailAddress,
         display_name: &str,
         deadline: Instant,
-    ) -> Result<User, DirectoryFailed> {
-        let name: String = display_name.chars().filter(|c| !c.is_control()).take(DISPLAY_NAME).collect();
-        let full_name = if name.trim().is_empty() { email.as_str() } else { name.trim() };
+    ) -> Result<(User, bool), DirectoryFailed> {
         let url = self.upstream.url(&["rest", "servicedeskapi", "customer"]);
-        let body = json_body(&json!({ "email": email.as_str(), "fullName": full_name }));
+        let body = json_body(&json!({ "email": email.as_str(), "fullName": display_name }));
         let answer = self.upstream.service(Method::POST, url, Some(body), deadline).await?;
         if !answer.status.is_success() {
-            if let Some(user) = self.find(email, deadline).await? {
-                return Ok(user);
+            if let Some(user) = self.user_of(email, deadline).await? {
+                return Ok((user, false));
             }
             let taken = answer.status == StatusCode::CONFLICT || self.user(email.as_str(), deadline).await?.is_some();
             let said = answers::message(&answer);
             return Err(if taken { DirectoryFailed::Taken } else { DirectoryFailed::Rejected(said) });
         }
         let made: Named = understood(&answer, "create a customer")?;
-        tracing::info!(account = %made.name, "a customer was created");
         let mut wait = FIRST_WAIT;
         for _ in 0..APPEARANCES {
             if let Some(user) = self.user(&made.name, deadline).await? {
-                return Ok(user);
+                return Ok((user, true));
             }
-            self.wait(&mut wait, deadline).await?;
+            self.upstream.wait(&mut wait, deadline).await?;
         }
         Err(UpstreamFailed::Unexpected("who was just created?").into())
     }
 
-    /// Gives the account the group that says whose it is, unless it has it.
-    async fn mark(&self, user: &User, deadline: Instant) -> Result<(), DirectoryFailed> {
-        let Some(group) = &self.settings.managed_group else { return Ok(()) };
-        if user.groups.names().any(|name| name == group) {
-            return Ok(());
+    /// Changes an account. False where its directory cannot be written.
+    async fn change_user(
+        &self,
+        account: &str,
+        change: &serde_json::Value,
+        deadline: Instant,
+    ) -> Result<bool, DirectoryFailed> {
+        let mut url = self.upstream.url(&["rest", "api", "2", "user"]);
+        url.query_pairs_mut().append_pair("username", account);
+        match self.upstream.service(Method::PUT, url, Some(json_body(change)), deadline).await {
+            Ok(answer) if answer.status.is_success() => Ok(true),
+            Ok(answer) => {
+                tracing::debug!(account, said = answers::message(&answer), "an account cannot be changed");
+                Ok(false)
+            }
+            // The same status for "you may not" and for "nobody can": a read-only directory is the usual reason.
+            Err(UpstreamFailed::CredentialsLackPermission) => Ok(false),
+            Err(failed) => Err(failed.into()),
         }
-        let mut answer = self.give_group(group, &user.name, deadline).await?;
+    }
+
+    fn judged(&self, user: User) -> Result<Account, DirectoryFailed> {
+        judge(&user)?;
+        let group = self.settings.managed_group.as_ref();
+        let marked = group.is_none_or(|group| user.groups.names().any(|name| name == group));
+        Ok(Account { id: user.name, email: user.email, display_name: user.display_name, marked })
+    }
+
+    /// Gives the account the group that says whose it is.
+    async fn mark_with(&self, group: &str, account: &str, deadline: Instant) -> Result<(), DirectoryFailed> {
+        let mut answer = self.give_group(group, account, deadline).await?;
         if answer.status == StatusCode::NOT_FOUND {
             let url = self.upstream.url(&["rest", "api", "2", "group"]);
             let body = json_body(&json!({ "name": group }));
             // Another request may have made it first: what counts is whether it can be given now.
             self.upstream.service(Method::POST, url, Some(body), deadline).await?;
-            answer = self.give_group(group, &user.name, deadline).await?;
+            answer = self.give_group(group, account, deadline).await?;
         }
         if answer.status.is_success() {
             return Ok(());
         }
         // 400 can mean that the account has it already, by another request: only the list tells.
-        let now = self.expect_user(&user.name, deadline).await?;
+        let now = self.expect_user(account, deadline).await?;
         if now.groups.names().any(|name| name == group) {
             return Ok(());
         }
         tracing::warn!(%group, said = answers::message(&answer), "the group that marks managed accounts cannot be given");
-        Err(DirectoryFailed::ManagedGroup(group.clone()))
+        Err(DirectoryFailed::ManagedGroup(group.to_owned()))
     }
 
     async fn give_group(&self, group: &str, account: &str, deadline: Instant) -> Result<Answer, UpstreamFailed> {
@@ -209,34 +292,6 @@ impl DataCenter {
         url.query_pairs_mut().append_pair("groupname", group);
         let body = json_body(&json!({ "name": account }));
         self.upstream.service(Method::POST, url, Some(body), deadline).await
-    }
-
-    /// Adds the account to a service desk; who is in it already stays in it.
-    async fn join(&self, desk: &str, account: &str, deadline: Instant) -> Result<(), DirectoryFailed> {
-        let mut wait = FIRST_WAIT;
-        for _ in 0..APPEARANCES {
-            let url = self.upstream.url(&["rest", "servicedeskapi", "servicedesk", desk, "customer"]);
-            let body = json_body(&json!({ "usernames": [account] }));
-            let answer = self.upstream.service(Method::POST, url, Some(body), deadline).await?;
-            match answer.status {
-                status if status.is_success() => return Ok(()),
-                // An account that was just made may not be known to every node.
-                StatusCode::BAD_REQUEST => self.wait(&mut wait, deadline).await?,
-                _ => break,
-            }
-        }
-        Err(DirectoryFailed::ServiceDesk(desk.to_owned()))
-    }
-
-    /// Waits a little, and longer the next time.
-    async fn wait(&self, wait: &mut Duration, deadline: Instant) -> Result<(), UpstreamFailed> {
-        let until = in_time(self.upstream.jittered(*wait));
-        if until >= deadline {
-            return Err(UpstreamFailed::TimedOut);
-        }
-        tokio::time::sleep_until(until).await;
-        *wait = wait.saturating_mul(2);
-        Ok(())
     }
 }
 
@@ -264,11 +319,6 @@ fn is_named(name: &str, email: &EmailAddress) -> bool {
 /// Exactly the same address, whatever the case: nothing that merely resembles it.
 fn is_same(theirs: &str, email: &EmailAddress) -> bool {
     EmailAddress::parse(theirs.trim()).is_ok_and(|theirs| theirs == *email)
-}
-
-fn understood<T: serde::de::DeserializeOwned>(answer: &Answer, asked: &'static str) -> Result<T, UpstreamFailed> {
-    let body = answer.status.is_success().then(|| answer.json().ok()).flatten();
-    body.ok_or(UpstreamFailed::Unexpected(asked))
 }
 
 #[cfg(test)]

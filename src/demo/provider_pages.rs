@@ -1,11 +1,12 @@
-//! The provider's pages: readable on a phone, in the dark, with a keyboard and without scripts.
+//! The pages of the identity providers: readable on a phone, in the dark, with a keyboard and without scripts.
 
 use askama::Template;
 use axum::response::{Html, IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
 use url::Url;
 
-use super::Person;
+use super::openid_provider::Person;
+use crate::saml::binding::post::PostForm;
 
 /// The frame of every page. `nonce` lets the style through the content security policy.
 #[derive(Template)]
@@ -59,6 +60,8 @@ button.plain { border-color: transparent; color: var(--accent); text-align: cent
 </button>
 {% endfor %}
 </form>
+{% if form.posts_itself %}<script nonce="{{ nonce }}">document.forms[0].submit();</script>
+{% endif %}
 {% endif %}
 </main>
 </body>
@@ -76,6 +79,7 @@ struct Form<'a> {
     action: &'a str,
     hidden: Vec<(&'a str, &'a str)>,
     choices: Vec<Choice<'a>>,
+    posts_itself: bool,
 }
 
 struct Choice<'a> {
@@ -126,35 +130,45 @@ pub(super) fn choose(
         title: "Sign in",
         text: &text,
         nonce,
-        form: Some(Form { action, hidden: vec![("handle", handle)], choices }),
+        form: Some(Form { action, hidden: vec![("handle", handle)], choices, posts_itself: false }),
     };
     // Browsers hold a form to the policy through its redirects, so the application's origin belongs in it.
     let origin = Url::parse(redirect_uri).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
     render(StatusCode::OK, &page, &origin)
 }
 
-/// Asks whether to sign out.
-pub(super) fn ask_sign_out(action: &str, handle: &str, nonce: &str) -> Response {
+/// Asks whether to sign out. `targets` are the origins that the answer may lead through: browsers hold a form to the policy
+/// through its redirects.
+pub(super) fn ask_sign_out(action: &str, handle: &str, nonce: &str, targets: &str) -> Response {
     let choice =
         Choice { name: "sign_out", value: "yes", label: "Sign out", lines: Vec::new(), class: "", focus: false };
     let page = Page {
         title: "Sign out?",
         text: "This ends your session with the demo identity provider.",
         nonce,
-        form: Some(Form { action, hidden: vec![("handle", handle)], choices: vec![choice] }),
+        form: Some(Form { action, hidden: vec![("handle", handle)], choices: vec![choice], posts_itself: false }),
     };
-    render(StatusCode::OK, &page, "")
+    render(StatusCode::OK, &page, targets)
 }
 
 /// An answer that the browser is to post (OAuth 2.0 Form Post Response Mode), here with a button.
 pub(super) fn form_post(action: &str, answer: &[(&str, String)]) -> Response {
     let hidden = answer.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    posted(action, hidden, "form", false)
+}
+
+/// A message that the browser posts by itself (SAML Bindings 3.5); without scripts there is a button.
+pub(super) fn post_message(form: &PostForm, nonce: &str) -> Response {
+    posted(&form.action, form.fields().collect(), nonce, true)
+}
+
+fn posted(action: &str, hidden: Vec<(&str, &str)>, nonce: &str, posts_itself: bool) -> Response {
     let choice = Choice { name: "go", value: "on", label: "Continue", lines: Vec::new(), class: "", focus: false };
     let page = Page {
         title: "Continue",
         text: "Back to the application.",
-        nonce: "form",
-        form: Some(Form { action, hidden, choices: vec![choice] }),
+        nonce,
+        form: Some(Form { action, hidden, choices: vec![choice], posts_itself }),
     };
     let origin = Url::parse(action).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
     render(StatusCode::OK, &page, &origin)
@@ -172,8 +186,12 @@ pub(super) fn note(text: &str) -> Response {
 
 fn render(status: StatusCode, page: &Page<'_>, form_target: &str) -> Response {
     let Ok(html) = page.render() else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+    let scripts = match &page.form {
+        Some(form) if form.posts_itself => format!(" script-src 'nonce-{}';", page.nonce),
+        _ => String::new(),
+    };
     let policy = format!(
-        "default-src 'none'; style-src 'nonce-{}'; form-action 'self' {form_target}; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'nonce-{}';{scripts} form-action 'self' {form_target}; base-uri 'none'; frame-ancestors 'none'",
         page.nonce
     );
     let mut response = (status, Html(html)).into_response();

@@ -1,4 +1,7 @@
-//! Calls to one site: how many at once, how often again, until when.
+//! Calls to one site: on whose behalf, how many at once, how often again, until when, and when not at all.
+
+pub(super) mod answers;
+mod breaker;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -14,22 +17,24 @@ use tokio::time::Instant;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::super::UpstreamFailed;
-use super::answers;
+use self::breaker::Breaker;
+use super::UpstreamFailed;
 use crate::clock::deadline as in_time;
 use crate::http_client::{Answer, Call, CallFailed, HttpClient};
-use crate::portal::settings::{DataCenterSettings, ServiceCredentials};
+use crate::portal::settings::ServiceCredentials;
 use crate::random::Random;
 use crate::secret::Secret;
 
 /// Without it, Jira refuses what looks like a form of another site.
-pub(super) const XSRF_CHECK: (HeaderName, HeaderValue) =
+pub(in crate::customer) const XSRF_CHECK: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-atlassian-token"), HeaderValue::from_static("no-check"));
 /// Calls that the Service Management documentation calls experimental want to be asked for.
 const EXPERIMENTAL: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-experimentalapi"), HeaderValue::from_static("opt-in"));
 /// Bytes of an answer.
 const ANSWER: usize = 1024 * 1024;
+/// Items of one page of a list.
+const PAGE: usize = 50;
 /// How often one call is made at most.
 const TRIES: u32 = 4;
 /// The first wait before another try; doubles.
@@ -38,7 +43,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// One site.
-pub(super) struct Upstream {
+pub(in crate::customer) struct Upstream {
     client: HttpClient,
     base: Url,
     authorization: Secret,
@@ -47,11 +52,40 @@ pub(super) struct Upstream {
     random: Random,
     /// Until when the upstream wants no calls (429): nobody calls before.
     rest: Mutex<Option<Instant>>,
+    breaker: Breaker,
+}
+
+/// How the reading of a list ended.
+#[derive(Debug)]
+pub(in crate::customer) enum Listed<T> {
+    /// On the page where there was enough.
+    Enough(Vec<T>),
+    /// At its end.
+    End,
+    /// Before its end.
+    More,
+    /// There is no such list.
+    Absent,
+}
+
+/// How a site may be called.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::customer) struct CallLimits {
+    /// Calls at once.
+    pub concurrency: usize,
+    /// Time for one call.
+    pub call_timeout: Duration,
 }
 
 impl Upstream {
-    pub fn new(client: HttpClient, base: Url, settings: &DataCenterSettings, random: Random) -> Self {
-        let authorization = match &settings.credentials {
+    pub fn new(
+        client: HttpClient,
+        base: Url,
+        credentials: &ServiceCredentials,
+        limits: CallLimits,
+        random: Random,
+    ) -> Self {
+        let authorization = match credentials {
             ServiceCredentials::Bearer(token) => format!("Bearer {}", token.reveal()),
             ServiceCredentials::Basic { user, token } => {
                 let both = Zeroizing::new(format!("{user}:{}", token.reveal()));
@@ -62,10 +96,11 @@ impl Upstream {
             client,
             base,
             authorization: Secret::generated(authorization),
-            call_timeout: settings.call_timeout,
-            places: Semaphore::new(settings.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
+            call_timeout: limits.call_timeout,
+            places: Semaphore::new(limits.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
             random,
             rest: Mutex::default(),
+            breaker: Breaker::default(),
         }
     }
 
@@ -125,20 +160,33 @@ impl Upstream {
             if let Some(rest) = self.resting().filter(|rest| *rest >= deadline) {
                 return Err(UpstreamFailed::RateLimited(rest.saturating_duration_since(in_time(Duration::ZERO))));
             }
+            let leave = self.breaker.admit(in_time(Duration::ZERO)).map_err(UpstreamFailed::Resting)?;
             let outcome = tokio::time::timeout_at(deadline, self.once(call.clone())).await;
             let failed = match outcome.map_err(|_| UpstreamFailed::TimedOut)? {
                 Ok(answer) => match fewer_calls(&answer) {
                     Some(rest) => {
+                        leave.answered();
                         self.rest_for(rest);
                         UpstreamFailed::RateLimited(rest)
                     }
                     None if answer.status.is_server_error() => {
+                        leave.failed(in_time(Duration::ZERO));
                         return Err(UpstreamFailed::Failing(answer.status.as_u16()));
                     }
-                    None => return Ok(answer),
+                    None => {
+                        leave.answered();
+                        return Ok(answer);
+                    }
                 },
-                Err(failed) if failed.never_sent() => named(failed),
-                Err(failed) => return Err(named(failed)),
+                Err(failed) => {
+                    leave.failed(in_time(Duration::ZERO));
+                    let again = failed.never_sent();
+                    let failed = named(failed);
+                    if !again {
+                        return Err(failed);
+                    }
+                    failed
+                }
             };
             tries = tries.saturating_sub(1);
             let asked = if let UpstreamFailed::RateLimited(rest) = failed { rest } else { Duration::ZERO };
@@ -168,6 +216,47 @@ impl Upstream {
         let until = in_time(rest);
         let mut held = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
         *held = Some(held.map_or(until, |before| before.max(until)));
+    }
+
+    /// Waits a little, and longer the next time.
+    pub async fn wait(&self, wait: &mut Duration, deadline: Instant) -> Result<(), UpstreamFailed> {
+        let until = in_time(self.jittered(*wait));
+        if until >= deadline {
+            return Err(UpstreamFailed::TimedOut);
+        }
+        tokio::time::sleep_until(until).await;
+        *wait = wait.saturating_mul(2);
+        Ok(())
+    }
+
+    /// Every item of a list of the Service Management API, page by page until the one that says that it is the last, or
+    /// until `enough` holds. `None` when there are more than `pages`.
+    pub async fn pages<T: serde::de::DeserializeOwned>(
+        &self,
+        url: &Url,
+        asked: &'static str,
+        pages: usize,
+        deadline: Instant,
+        mut enough: impl FnMut(&[T]) -> bool + Send,
+    ) -> Result<Listed<T>, UpstreamFailed> {
+        let mut start = 0_usize;
+        for _ in 0..pages {
+            let mut url = url.clone();
+            url.query_pairs_mut().append_pair("start", &start.to_string()).append_pair("limit", &PAGE.to_string());
+            let answer = self.service(Method::GET, url, None, deadline).await?;
+            if answers::is_absent(&answer) {
+                return Ok(Listed::Absent);
+            }
+            let page: answers::Page<T> = answers::understood(&answer, asked)?;
+            if enough(&page.values) {
+                return Ok(Listed::Enough(page.values));
+            }
+            if page.is_last_page || page.values.is_empty() {
+                return Ok(Listed::End);
+            }
+            start = start.saturating_add(page.values.len());
+        }
+        Ok(Listed::More)
     }
 
     /// Between half of `wait` and all of it, so that many who wait do not come back at once.
@@ -205,7 +294,7 @@ fn named(failed: CallFailed) -> UpstreamFailed {
 }
 
 /// A body that may hold a secret: its memory is wiped with its last reference.
-pub(super) fn json_body(value: &impl Serialize) -> Bytes {
+pub(in crate::customer) fn json_body(value: &impl Serialize) -> Bytes {
     // Room enough that writing does not move it and leave a copy behind.
     let mut body = Zeroizing::new(Vec::with_capacity(1024));
     // Names and texts always are JSON.
@@ -214,7 +303,7 @@ pub(super) fn json_body(value: &impl Serialize) -> Bytes {
 }
 
 /// The same for text that stands already.
-pub(super) fn text_body(text: String) -> Bytes {
+pub(in crate::customer) fn text_body(text: String) -> Bytes {
     Bytes::from_owner(Wiped(Zeroizing::new(text.into_bytes())))
 }
 

@@ -42,6 +42,16 @@ impl<T> Expiring<T> {
         self.values.remove(key).filter(|(end, _)| *end > now).map(|(_, value)| value)
     }
 
+    /// All that have not ended.
+    pub(super) fn live_mut(&mut self, now: Timestamp) -> impl Iterator<Item = &mut T> {
+        self.values.values_mut().filter(move |(end, _)| *end > now).map(|(_, value)| value)
+    }
+
+    /// How many have not ended.
+    pub(super) fn count(&self, now: Timestamp) -> usize {
+        self.values.values().filter(|(end, _)| *end > now).count()
+    }
+
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
         self.values.retain(|_, (_, value)| keep(value));
     }

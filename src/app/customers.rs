@@ -1,0 +1,97 @@
+//! Picks the back ends of each portal's customers: whose accounts, which broker, one ledger for all.
+
+use std::sync::Arc;
+
+use super::StartFailed;
+use crate::clock::Clock;
+use crate::customer::accounts::CustomerAccounts;
+use crate::customer::datacenter::DataCenter;
+use crate::customer::ledger::Ledger;
+use crate::customer::{CustomerObserver, CustomerSessions, Directory, DirectoryParts, People};
+use crate::operator::PortalCustomers;
+use crate::policy::Admission;
+use crate::portal::settings::{CustomerSessionSettings, DirectorySettings, PortalSettings};
+use crate::random::Random;
+use crate::session::Sessions;
+use crate::telemetry::Metrics;
+
+/// What the customers of all portals share.
+pub(super) struct CustomerParts<'a> {
+    pub sessions: &'a Sessions,
+    pub metrics: &'a Metrics,
+    pub clock: &'a Clock,
+    pub random: &'a Random,
+    people: Arc<People>,
+}
+
+/// The customers of one portal.
+pub(super) struct OfPortal {
+    /// Whose sessions are injected.
+    pub sessions: CustomerSessions,
+    /// What operators can do to them; nothing where no account is touched.
+    pub for_operators: Option<PortalCustomers>,
+}
+
+impl<'a> CustomerParts<'a> {
+    pub fn new(sessions: &'a Sessions, metrics: &'a Metrics, clock: &'a Clock, random: &'a Random) -> Self {
+        Self { sessions, metrics, clock, random, people: Arc::default() }
+    }
+
+    /// The customers of that portal.
+    pub fn of(&self, portal: &PortalSettings) -> Result<OfPortal, StartFailed> {
+        match &portal.customer_session {
+            CustomerSessionSettings::None => Ok(OfPortal { sessions: CustomerSessions::none(), for_operators: None }),
+            CustomerSessionSettings::DataCenter(settings) => {
+                let (people, random) = (Arc::clone(&self.people), self.random.clone());
+                let jsm = DataCenter::new(&portal.upstream, &portal.limits, (**settings).clone(), people, random)?;
+                let (jsm, observer) = (Arc::new(jsm), self.metrics.watch_customers(&portal.host));
+                let (calls, watch) = (settings.concurrency, Arc::clone(&observer));
+                let directory = self.directory(portal, &settings.directory, jsm.clone(), calls, watch);
+                let sessions = CustomerSessions::brokered(
+                    directory.clone(),
+                    jsm,
+                    self.sessions.clone(),
+                    self.clock.clone(),
+                    observer,
+                );
+                let admission = Admission::new(&portal.admission);
+                let for_operators = PortalCustomers { portal: portal.host.clone(), directory, admission };
+                Ok(OfPortal { sessions, for_operators: Some(for_operators) })
+            }
+        }
+    }
+
+    fn directory(
+        &self,
+        portal: &PortalSettings,
+        settings: &DirectorySettings,
+        accounts: Arc<dyn CustomerAccounts>,
+        concurrency: usize,
+        observer: Arc<dyn CustomerObserver>,
+    ) -> Arc<Directory> {
+        let parts = DirectoryParts {
+            accounts,
+            ledger: Ledger::new(self.sessions.records()),
+            people: Arc::clone(&self.people),
+            concurrency,
+            observer,
+            clock: self.clock.clone(),
+        };
+        Arc::new(Directory::new(portal.host.clone(), settings.clone(), parts))
+    }
+}
+
+/// Has the first key seal what the customer ledger holds, so that the others can go: sessions end by themselves, and the
+/// ledger does not.
+pub(super) async fn reseal_ledger(ledger: Ledger) {
+    match ledger.reseal().await {
+        Ok(resealed) if resealed.unreadable > 0 => {
+            tracing::error!(
+                unreadable = resealed.unreadable,
+                "records of the customer ledger open with no configured key"
+            );
+        }
+        Ok(resealed) => tracing::info!(moved = resealed.moved, "the customer ledger is sealed with the first key"),
+        Err(error) => tracing::error!(%error, "the customer ledger could not be sealed with the first key"),
+    }
+}

@@ -1,0 +1,143 @@
+//! `vestibule customers`: by itself while no gateway runs, else through the running one.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use http::Method;
+use url::Url;
+
+use crate::app::{self, StartFailed};
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::customer::SyncOutcome;
+use crate::email::EmailAddress;
+use crate::http_client::{Call, HttpClient, HttpClientSettings, Roots};
+use crate::operator::{OperatorKeys, Order, Report};
+use crate::random::Random;
+use crate::session::StoreError;
+
+/// The most time that an order may take in the running gateway.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// The most bytes of its report.
+const LARGEST: usize = 256 * 1024 * 1024;
+
+/// Why an order could not be given to the running gateway.
+#[derive(Debug, thiserror::Error)]
+enum NotOrdered {
+    #[error("a gateway is running, and listen.admin is not set: set it, or stop the gateway first")]
+    NoListener,
+    #[error(
+        "a gateway is running, and its admin listener {0} is not on this machine's loopback: run the command with a \
+         configuration whose listen.admin is, or stop the gateway first"
+    )]
+    NotLoopback(SocketAddr),
+    #[error("the running gateway at {0} does not answer: {1}")]
+    NoAnswer(SocketAddr, String),
+    #[error("the running gateway at {0} refuses the order: does it run with the same keys?")]
+    Refused(SocketAddr),
+}
+
+/// `vestibule customers sync`.
+pub fn sync(path: &Path, dry_run: bool) -> ExitCode {
+    match ordered(path, &Order::Sync { dry_run }) {
+        Ok(Report::Synced(portals)) => {
+            let failed = portals.iter().flat_map(|portal| &portal.people).any(|person| person.failed.is_some());
+            for portal in &portals {
+                print(portal, dry_run);
+            }
+            if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        }
+        Ok(Report::Failed(why)) => super::fail(&*Box::<dyn std::error::Error>::from(why)),
+        Ok(Report::Released(_)) => ExitCode::FAILURE,
+        Err(code) => code,
+    }
+}
+
+/// `vestibule customers release`.
+pub fn release(path: &Path, email: &str) -> ExitCode {
+    let email = match EmailAddress::parse(email) {
+        Ok(email) => email,
+        Err(error) => return super::fail(&error),
+    };
+    match ordered(path, &Order::Release(email.clone())) {
+        Ok(Report::Released(0)) => {
+            super::fail(&*Box::<dyn std::error::Error>::from(format!("nobody is known by {email}")))
+        }
+        Ok(Report::Released(count)) => {
+            println!("{email}: {count} released; whoever proves this address next gets the account");
+            ExitCode::SUCCESS
+        }
+        Ok(Report::Failed(why)) => super::fail(&*Box::<dyn std::error::Error>::from(why)),
+        Ok(Report::Synced(_)) => ExitCode::FAILURE,
+        Err(code) => code,
+    }
+}
+
+fn print(portal: &SyncOutcome, dry_run: bool) {
+    let change = if dry_run { "would change" } else { "changed" };
+    println!("{}: {} people known, {} {change}", portal.portal, portal.known, portal.people.len());
+    if portal.unreadable > 0 {
+        println!("  {} records open with no configured key", portal.unreadable);
+    }
+    for person in &portal.people {
+        println!("  {} ({})", person.email, person.provider);
+        for planned in &person.changes {
+            println!("    {planned}");
+        }
+        if let Some(failed) = &person.failed {
+            println!("    failed: {failed}");
+        }
+    }
+}
+
+fn ordered(path: &Path, order: &Order) -> Result<Report, ExitCode> {
+    let config = config::load(path, &config::ProcessEnvironment).map_err(|faults| {
+        eprintln!("{faults}");
+        ExitCode::FAILURE
+    })?;
+    let runtime = super::runtime().map_err(|error| super::fail(&error))?;
+    runtime.block_on(async {
+        match app::operator(&config, Clock::System, Random::default()) {
+            Ok((operator, sessions)) => {
+                let report = operator.carry_out(order).await;
+                sessions.close().await.map_err(|error| super::fail(&error))?;
+                Ok(report)
+            }
+            Err(StartFailed::Store(StoreError::InUse { .. })) => {
+                through_gateway(&config, order).await.map_err(|error| super::fail(&error))
+            }
+            Err(error) => Err(super::fail(&error)),
+        }
+    })
+}
+
+async fn through_gateway(config: &Config, order: &Order) -> Result<Report, NotOrdered> {
+    let address = reachable(config.listen.admin.ok_or(NotOrdered::NoListener)?);
+    if !address.ip().is_loopback() {
+        return Err(NotOrdered::NotLoopback(address));
+    }
+    let no_answer = |why: String| NotOrdered::NoAnswer(address, why);
+    let target = order.target();
+    let url: Url = format!("http://{address}{target}").parse().map_err(|_| no_answer("no address".to_owned()))?;
+    let proof = OperatorKeys::new(&config.session.keys).authorization(&target, Clock::System.now());
+    let settings = HttpClientSettings { roots: Roots::Only(Vec::new()), ..HttpClientSettings::default() };
+    let client = HttpClient::new(settings).map_err(|error| no_answer(error.to_string()))?;
+    let call = Call::new(Method::POST, url).authorized(&proof.unwrap_or_default()).within(LONGEST, LARGEST);
+    let answer = client.send(call).await.map_err(|error| no_answer(error.to_string()))?;
+    if answer.status == http::StatusCode::FORBIDDEN {
+        return Err(NotOrdered::Refused(address));
+    }
+    answer.json().map_err(|_| no_answer(format!("status {}", answer.status.as_u16())))
+}
+
+/// Where a listener on every address is reached from this machine.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}

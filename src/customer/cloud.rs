@@ -1,0 +1,96 @@
+//! Cloud: portal-only accounts and organizations by documented calls.
+//!
+//! Calls go to the site itself with a classic API token, or below `api.atlassian.com/ex/jira/{cloudId}` with a scoped one:
+//! a scoped token is good for nothing at the site (CLOUD-12617). Refuses every account that is not portal-only: who has
+//! an Atlassian account signs in at Atlassian's pages, and a gateway that tried would send them round in circles.
+
+mod accounts;
+mod answers;
+
+use std::fmt;
+
+use http::Method;
+use tokio::time::Instant;
+
+use super::Unfit;
+use super::UpstreamFailed;
+use super::upstream::answers::understood;
+use super::upstream::{CallLimits, Upstream};
+use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient, Roots};
+use crate::portal::settings::{CloudAccountsSettings, PortalLimits, UpstreamSettings};
+use crate::random::Random;
+
+/// The accounts of one Cloud site.
+pub struct CloudAccounts {
+    /// The site as people know it, whatever host its REST is called at.
+    site: String,
+    upstream: Upstream,
+    desks: Vec<String>,
+}
+
+impl CloudAccounts {
+    /// The accounts of the site at `upstream`.
+    ///
+    /// # Errors
+    /// When a certificate authority cannot be used.
+    pub fn new(
+        upstream: &UpstreamSettings,
+        limits: &PortalLimits,
+        settings: &CloudAccountsSettings,
+        random: Random,
+    ) -> Result<Self, NoHttpClient> {
+        let roots = match &upstream.ca {
+            Some(given) => Roots::SystemAnd(given.certificates.clone()),
+            None => Roots::System,
+        };
+        let client = HttpClient::new(HttpClientSettings {
+            roots,
+            connect_timeout: limits.upstream_connect,
+            idle_timeout: limits.upstream_idle,
+            idle_per_host: settings.concurrency,
+            ..HttpClientSettings::default()
+        })?;
+        let base = settings.directory.api_url.as_ref().unwrap_or(&upstream.url).clone();
+        let calls = CallLimits { concurrency: settings.concurrency, call_timeout: settings.call_timeout };
+        Ok(Self {
+            site: upstream.url.as_str().to_owned(),
+            upstream: Upstream::new(client, base, &settings.directory.credentials, calls, random),
+            desks: settings.directory.service_desks.clone(),
+        })
+    }
+
+    /// Whether the service credentials work and suffice. Tells whose they are.
+    ///
+    /// # Errors
+    /// In an operator's words, when they do not.
+    pub async fn check(&self, deadline: Instant) -> Result<String, Unfit> {
+        let url = self.upstream.url(&["rest", "api", "3", "myself"]);
+        let answer = self.upstream.service(Method::GET, url, None, deadline).await?;
+        let me: answers::PlatformUser = understood(&answer, "who am I?")?;
+        let name = me.display_name.unwrap_or(me.account_id);
+        let mut url = self.upstream.url(&["rest", "api", "3", "mypermissions"]);
+        url.query_pairs_mut().append_pair("permissions", "ADMINISTER");
+        let answer = self.upstream.service(Method::GET, url, None, deadline).await?;
+        match answers::may_administer(&answer) {
+            Some(true) => {}
+            Some(false) => return Err(Unfit::NotAdministrator(name)),
+            None => return Err(UpstreamFailed::Unexpected("what may I do?").into()),
+        }
+        for desk in &self.desks {
+            let url = self.upstream.url(&["rest", "servicedeskapi", "servicedesk", desk]);
+            if !self.upstream.service(Method::GET, url, None, deadline).await?.status.is_success() {
+                return Err(Unfit::NoSuchServiceDesk(desk.clone()));
+            }
+        }
+        Ok(name)
+    }
+}
+
+impl fmt::Debug for CloudAccounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CloudAccounts({})", self.site)
+    }
+}
+
+#[cfg(test)]
+mod tests;

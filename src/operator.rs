@@ -1,0 +1,158 @@
+//! What operators do to customers, whichever process does it: the command by itself while no gateway runs, or the running
+//! gateway on the command's behalf, over the admin listener.
+//!
+//! Trusts a call over the admin listener only when it proves that its sender has the configured keys.
+
+mod keys;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::keys::OperatorKeys;
+use crate::clock::Clock;
+use crate::customer::{Directory, DirectoryFailed, Standing, SyncOutcome};
+use crate::email::EmailAddress;
+use crate::policy::{Admission, Circumstances};
+use crate::portal::HostName;
+use crate::sign_in::VerifiedIdentity;
+
+/// The most time that one person may take.
+const PER_PERSON: Duration = Duration::from_secs(60);
+
+/// The customers of one portal, and who may be one.
+#[derive(Debug)]
+pub struct PortalCustomers {
+    /// The portal.
+    pub portal: HostName,
+    /// Its customers.
+    pub directory: Arc<Directory>,
+    /// Who may be one.
+    pub admission: Admission,
+}
+
+/// What operators can do.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    portals: Arc<Vec<PortalCustomers>>,
+    clock: Clock,
+}
+
+/// Something that an operator wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Hold everybody who is known against the settings.
+    Sync {
+        /// Tell what would change, and call nobody.
+        dry_run: bool,
+    },
+    /// Set the accounts of an address free.
+    Release(EmailAddress),
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    /// For each portal, what changes for whom.
+    Synced(Vec<SyncOutcome>),
+    /// How many accounts were set free.
+    Released(usize),
+    /// Why nothing was done.
+    Failed(String),
+}
+
+impl Operator {
+    /// Over the customers of these portals.
+    pub fn new(portals: Vec<PortalCustomers>, clock: Clock) -> Self {
+        Self { portals: Arc::new(portals), clock }
+    }
+
+    /// Carries an order out.
+    pub async fn carry_out(&self, order: &Order) -> Report {
+        let outcome = match order {
+            Order::Sync { dry_run } => self.sync(*dry_run).await.map(Report::Synced),
+            Order::Release(email) => self.release(email).await.map(Report::Released),
+        };
+        outcome.unwrap_or_else(|failed| Report::Failed(failed.to_string()))
+    }
+
+    async fn sync(&self, dry_run: bool) -> Result<Vec<SyncOutcome>, DirectoryFailed> {
+        let mut outcomes = Vec::new();
+        for PortalCustomers { directory, admission, .. } in self.portals.iter() {
+            // Nobody comes from anywhere now: where that matters, a refusal says nothing of the person.
+            let circumstances = Circumstances { client: None, now: self.clock.now() };
+            let standing = |who: &VerifiedIdentity| match admission.admit(who, &circumstances) {
+                Ok(()) => Standing::Admitted,
+                Err(reason) if admission.has_ended(reason) => Standing::Ended,
+                Err(_) => Standing::Untold,
+            };
+            outcomes.push(directory.sync(&standing, dry_run, PER_PERSON).await?);
+        }
+        Ok(outcomes)
+    }
+
+    /// Portals of one site share its ledger: each account is found at the first of them.
+    async fn release(&self, email: &EmailAddress) -> Result<usize, DirectoryFailed> {
+        let mut most = 0;
+        for PortalCustomers { portal, directory, .. } in self.portals.iter() {
+            let released = directory.release(email).await?;
+            if released > 0 {
+                tracing::warn!(%portal, %email, "an operator has set an account free for whoever proves its address next");
+            }
+            most = most.max(released);
+        }
+        Ok(most)
+    }
+}
+
+impl Order {
+    /// The target of a request over the admin listener.
+    pub fn target(&self) -> String {
+        match self {
+            Self::Sync { dry_run } => format!("/customers/sync?dry_run={dry_run}"),
+            Self::Release(email) => {
+                let query =
+                    url::form_urlencoded::Serializer::new(String::new()).append_pair("email", email.as_str()).finish();
+                format!("/customers/release?{query}")
+            }
+        }
+    }
+
+    /// Reads what [`Order::target`] wrote, and nothing else.
+    pub fn read(target: &str) -> Option<Self> {
+        let (path, query) = target.split_once('?')?;
+        let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+        let (key, value) = pairs.next().filter(|_| pairs.clone().next().is_none())?;
+        match (path, &*key, &*value) {
+            ("/customers/sync", "dry_run", "true") => Some(Self::Sync { dry_run: true }),
+            ("/customers/sync", "dry_run", "false") => Some(Self::Sync { dry_run: false }),
+            ("/customers/release", "email", email) => EmailAddress::parse(email).ok().map(Self::Release),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_has_one_spelling() {
+        let release = Order::Release(EmailAddress::parse("a+b@acme.com").unwrap());
+        for order in [Order::Sync { dry_run: true }, Order::Sync { dry_run: false }, release] {
+            assert_eq!(Order::read(&order.target()), Some(order));
+        }
+        for other in [
+            "/customers/sync",
+            "/customers/sync?",
+            "/customers/sync?dry_run=maybe",
+            "/customers/sync?dry_run=true&dry_run=false",
+            "/customers/release?email=nobody",
+            "/customers/delete?email=ana@acme.com",
+        ] {
+            assert_eq!(Order::read(other), None, "{other}");
+        }
+    }
+}

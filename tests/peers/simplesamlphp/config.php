@@ -1,0 +1,46 @@
+<?php
+$peer = require __DIR__ . '/peer.php';
+// The gateway's own metadata, as it publishes it, once the test has it.
+$gateway = $peer['folder'] . '/service-provider.xml';
+$config = [
+    'baseurlpath' => $peer['base'] . '/',
+    'certdir' => $peer['folder'],
+    'loggingdir' => $peer['folder'],
+    'datadir' => $peer['folder'],
+    'tempdir' => $peer['folder'] . '/temp',
+    'metadatadir' => __DIR__ . '/metadata',
+    'attributenamemapdir' => '/etc/simplesamlphp/attributemap/',
+    'timezone' => 'UTC',
+    'secretsalt' => 'for tests only, and for nothing else',
+    'auth.adminpassword' => bin2hex(random_bytes(16)),
+    'admin.checkforupdates' => false,
+    'technicalcontact_name' => 'Tests',
+    'technicalcontact_email' => 'na@example.org',
+    'debug' => ['saml' => false, 'backtraces' => true, 'validatexml' => true],
+    'showerrors' => true,
+    'errorreporting' => false,
+    'logging.handler' => 'file',
+    'logging.logfile' => 'simplesamlphp.log',
+    'logging.level' => SimpleSAML\Logger::INFO,
+    'enable.saml20-idp' => true,
+    'module.enable' => ['exampleauth' => true, 'core' => true, 'saml' => true],
+    'store.type' => 'phpsession',
+    'session.cookie.name' => 'SimpleSAMLSessionID' . $peer['name'],
+    'session.cookie.secure' => false,
+    'session.cookie.samesite' => null,
+    'session.phpsession.cookiename' => 'SimpleSAML' . $peer['name'],
+    'session.phpsession.savepath' => $peer['folder'] . '/sessions',
+    'session.phpsession.httponly' => true,
+    'session.authtoken.cookiename' => 'SimpleSAMLAuthToken' . $peer['name'],
+    'language.available' => ['en'],
+    'language.default' => 'en',
+    'language.cookie.secure' => false,
+    'language.cookie.samesite' => null,
+    'metadata.sign.enable' => true,
+    'metadata.sign.privatekey' => 'idp.key',
+    'metadata.sign.certificate' => 'idp.crt',
+    'metadata.sources' => array_merge(
+        [['type' => 'flatfile']],
+        is_file($gateway) ? [['type' => 'xml', 'file' => $gateway]] : []
+    ),
+];
