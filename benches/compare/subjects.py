@@ -21,7 +21,7 @@ class Subject:
     """A program that serves the backend, plainly and by TLS."""
 
     guards = False
-    http2 = True
+    by_tls = True
     signs_in_by = ()
     headers = ()
     origin = "https://localhost"
@@ -61,6 +61,7 @@ class Vestibule(Subject):
 
 class ApacheOpenidc(Subject):
     guards = True
+    by_tls = False  # its session is of the plain address, and the provider knows that one alone
     signs_in_by = ("oidc",)
 
     def sign_in(self, world, _protocol):

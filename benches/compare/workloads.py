@@ -19,7 +19,7 @@ class Get:
         self.path, self.tls, self.connections, self.headers = path, tls, connections, headers
 
     def takes(self, subject):
-        return True
+        return subject.by_tls or not self.tls
 
     def head(self, subject):
         return [f"Host: {subject.host}", *subject.headers, *self.headers]
@@ -75,9 +75,6 @@ class Http2(Get):
 
     def __init__(self):
         super().__init__("/small", tls=True)
-
-    def takes(self, subject):
-        return subject.http2
 
     def load(self, world, subject, seconds):
         return h2load(subject.url(self.path, True), seconds, self.head(subject))
