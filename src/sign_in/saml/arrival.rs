@@ -103,7 +103,7 @@ impl ServiceProvider {
             provider: &self.name,
             mapping: &self.settings.mapping,
             email_trust: self.settings.email_trust,
-            email_domains: &self.email_domains,
+            speaks_for: &self.speaks_for,
         };
         let identity = VerifiedIdentity::vouch(reading.establish(&verified, self.clock.now())?);
         let VerifiedResponse { name_id, session_indexes, .. } = verified;

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{location, name, next, once, told, web};
 use crate::clock::Clock;
+use crate::email::SpeaksFor;
 use crate::portal::{HostName, PublicOrigin};
 use crate::random::Random;
 use crate::saml::authn_request::ReceivedAuthnRequest;
@@ -77,7 +78,7 @@ fn settings(provider: &str, path: &Path) -> ProviderSettings {
         sign_out_at_provider: false,
     };
     let (name, label) = (name(provider), provider.to_owned());
-    ProviderSettings { name, label, email_domains: Vec::new(), protocol: Protocol::Saml(saml) }
+    ProviderSettings { name, label, speaks_for: SpeaksFor::default(), protocol: Protocol::Saml(saml) }
 }
 
 /// Our key, for signing and for what is encrypted to us.
