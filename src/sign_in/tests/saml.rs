@@ -5,6 +5,7 @@ mod persons;
 mod replays;
 mod requests;
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -139,7 +140,7 @@ impl World {
     }
 
     pub(super) fn browser(&self) -> Browser<'_> {
-        Browser { world: self, key: None }
+        Browser { world: self, key: None, client: None }
     }
 
     /// A new browser asks `idp`, which answers with `message`; gives the outcome in one word.
@@ -148,7 +149,11 @@ impl World {
     }
 
     pub(super) async fn answered(&self, message: impl FnOnce(&str) -> String) -> Callback {
-        let mut browser = self.browser();
+        self.answered_from(None, message).await
+    }
+
+    pub(super) async fn answered_from(&self, client: Option<IpAddr>, message: impl FnOnce(&str) -> String) -> Callback {
+        let mut browser = Browser { client, ..self.browser() };
         let asked = browser.ask("/a").await;
         browser.post(&message(&asked.id), Some(&asked.relay_state)).await
     }
@@ -159,6 +164,7 @@ impl World {
 pub(super) struct Browser<'a> {
     world: &'a World,
     pub(super) key: Option<String>,
+    pub(super) client: Option<IpAddr>,
 }
 
 /// What went to the provider.
@@ -188,7 +194,7 @@ impl Browser<'_> {
 
     pub(super) async fn post_at(&self, provider: &str, message: &str, relay_state: Option<&str>) -> Callback {
         let (response, relay_state) = (STANDARD.encode(message), relay_state.map(str::to_owned));
-        let posted = PostedResponse { response, relay_state };
+        let posted = PostedResponse { response, relay_state, client: self.client };
         self.world.sign_in.consume(self.world.at(), &name(provider), posted, self.key.as_deref()).await
     }
 }
