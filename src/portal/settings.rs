@@ -8,12 +8,12 @@ use std::time::Duration;
 use url::Url;
 
 pub use self::directory::{
-    CloudAccountsSettings, DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange, OnLeave,
-    OrganizationName, OrganizationRule, ValueSource,
+    CloudAccountsSettings, CloudSiteSettings, DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange,
+    OnLeave, OrganizationName, OrganizationRule, ValueSource,
 };
 use super::{HostName, PathPattern, PublicOrigin};
 use crate::condition::Condition;
-use crate::email::{EmailAddress, EmailDomain};
+use crate::email::{EmailAddress, EmailDomain, SpeaksFor};
 use crate::ids::ProviderName;
 use crate::secret::Secret;
 
@@ -97,8 +97,8 @@ pub struct AdmissionSettings {
     pub blocked_accounts: Vec<(ProviderName, String)>,
     /// What has to hold of everybody.
     pub require: Option<Condition>,
-    /// Who may speak for people here, each for its own domains alone; no domains means any.
-    pub providers: BTreeMap<ProviderName, Vec<EmailDomain>>,
+    /// Who may speak for people here, and for whom.
+    pub providers: BTreeMap<ProviderName, SpeaksFor>,
     /// What a refused person reads about whom to ask; plain text.
     pub contact: Option<String>,
 }
