@@ -132,6 +132,9 @@ pub enum BrokerFailed {
     /// The session may administer the upstream.
     #[error("the account {0} is an administrator of the upstream")]
     Administrator(String),
+    /// The login leads to an Atlassian account, which signs in at Atlassian and not here.
+    #[error("{0} is led to the login of Atlassian accounts")]
+    AtlassianAccount(String),
     /// Logins rest for a while because of how the last ones went.
     #[error("logins rest for {0:?}")]
     LoginsPaused(Duration),
@@ -278,6 +281,7 @@ impl BrokerFailed {
             Self::NoLoginAvailable => "no_login_available",
             Self::WrongCustomer(_) => "wrong_customer",
             Self::Administrator(_) => "administrator",
+            Self::AtlassianAccount(_) => "atlassian_account",
             Self::LoginsPaused(_) => "logins_paused",
             Self::Upstream(failed) => failed.reason(),
         }
@@ -335,7 +339,9 @@ impl CustomerFailed {
                         | Crowded
                 )
             }
-            Self::Broker(failed) => matches!(failed, B::ReadOnlyDirectory(_) | B::Administrator(_)),
+            Self::Broker(failed) => {
+                matches!(failed, B::ReadOnlyDirectory(_) | B::Administrator(_) | B::AtlassianAccount(_))
+            }
             Self::KeepsDying | Self::SessionEnded | Self::Interrupted => false,
         }
     }
@@ -406,6 +412,7 @@ mod tests {
             B::NoLoginAvailable,
             B::WrongCustomer(text()),
             B::Administrator(text()),
+            B::AtlassianAccount(text()),
             B::LoginsPaused(Duration::ZERO),
         ];
         let told: std::collections::BTreeSet<_> = (upstream.into_iter().map(|failed| C::Broker(failed.into())))

@@ -156,7 +156,16 @@ impl CustomerSessions {
         match brokered.broker.signs_of_death(answer) {
             Some(sign) => Verdict::Dead(sign),
             None => match used.absorb(answer.headers.get_all(SET_COOKIE), now) {
-                Some(renewed) => Verdict::Renewed(renewed),
+                Some(renewed) => match brokered.broker.renewed(renewed, now) {
+                    Ok(renewed) => Verdict::Renewed(renewed),
+                    Err(sign) => {
+                        if sign == DeathSign::SomebodyElse {
+                            let account = used.customer();
+                            tracing::error!(account, "the upstream renewed a session with somebody else's: not used");
+                        }
+                        Verdict::Dead(sign)
+                    }
+                },
                 None => Verdict::Alive,
             },
         }
@@ -302,7 +311,7 @@ impl Brokered {
             Want::Instead { dead, .. } if held.generation() > dead => true,
             Want::Instead { dead, sign } => {
                 let young = now.since(held.opened()) < YOUNG;
-                let dead_for_sure = sign.is_certain() && !young;
+                let dead_for_sure = sign.is_certain() && (!young || sign == DeathSign::SomebodyElse);
                 if !dead_for_sure && self.is_alive(held).await {
                     self.observer.note(&CustomerEvent::Suspected { sign, dead: false });
                     return true;

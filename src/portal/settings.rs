@@ -8,8 +8,8 @@ use std::time::Duration;
 use url::Url;
 
 pub use self::directory::{
-    CloudAccountsSettings, DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange, OnLeave,
-    OrganizationName, OrganizationRule, ValueSource,
+    CloudAccountsSettings, CloudSiteSettings, DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange,
+    OnLeave, OrganizationName, OrganizationRule, ValueSource,
 };
 use super::{HostName, PathPattern, PublicOrigin};
 use crate::condition::Condition;

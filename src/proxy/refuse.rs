@@ -204,6 +204,7 @@ fn explain_broker(failed: &BrokerFailed) -> Explanation {
             Explanation::CustomerLoginRefused
         }
         BrokerFailed::WrongCustomer(_) => Explanation::AccountMismatch,
+        BrokerFailed::AtlassianAccount(_) => Explanation::AccountIsAtlassian,
         BrokerFailed::LoginsPaused(_) => Explanation::CustomerServiceBusy,
         BrokerFailed::Upstream(failed) => explain_upstream(failed),
     }

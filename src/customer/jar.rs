@@ -14,7 +14,7 @@ use crate::session::{CustomerSession, UpstreamCookie};
 /// The cookies of one login. What the login sets is the session's, with the balancer's node affinity; only the XSRF
 /// token is the browser's.
 #[derive(Debug, Default)]
-pub(super) struct Jar {
+pub struct Jar {
     cookies: Vec<(UpstreamCookie, Option<Timestamp>)>,
 }
 
@@ -47,6 +47,7 @@ impl Jar {
         self.cookies.push((cookie, None));
     }
 
+    /// Whether there is a cookie of that name.
     pub fn holds(&self, name: &str) -> bool {
         self.cookies.iter().any(|(cookie, _)| cookie.name == name)
     }

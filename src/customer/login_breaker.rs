@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
-use super::super::{BrokerFailed, UpstreamFailed};
+use super::{BrokerFailed, UpstreamFailed};
 use crate::clock::Timestamp;
 
 /// So many logins in a row have to meet a page before logins rest.
