@@ -1,5 +1,6 @@
 //! The composition root: picks the concrete back ends, puts the parts together, opens the doors, and closes them again.
 
+mod certificates;
 mod customers;
 
 use std::collections::HashMap;
@@ -21,7 +22,7 @@ use crate::customer::ledger::Ledger;
 use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient};
 use crate::ids::ProviderName;
 use crate::limits::{CreationLog, StoredCreations};
-use crate::listener::certificates::{self, CertificateUnusable};
+use crate::listener::certificates::{CertificateUnusable, Certificates, acceptor};
 use crate::listener::redirect::RedirectToHttps;
 use crate::listener::{Bound, ListenFailed, Listening, Peers};
 use crate::operator::{Operator, OperatorKeys};
@@ -77,7 +78,7 @@ pub struct App {
     metrics: Metrics,
     readiness: Readiness,
     sweeping: JoinHandle<()>,
-    /// One for each provider whose metadata is kept fresh.
+    /// One for the certificates, and one for each provider whose metadata is kept fresh.
     refreshing: Vec<JoinHandle<()>>,
 }
 
@@ -90,7 +91,8 @@ impl App {
         // Both TLS stacks in one process need to agree on one provider; a second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let metrics = Metrics::new()?;
-        let acceptor = certificates::acceptor(&config.tls)?;
+        let certificates = Certificates::load(&config.tls.certificates)?;
+        let acceptor = acceptor(&config.tls, &certificates)?;
         let listen = config.listen.clone();
         let https = Bound::bind(listen.https).await?;
         let behind_tls_proxy = bind(listen.behind_tls_proxy).await?;
@@ -119,7 +121,8 @@ impl App {
         tokio::spawn(customers::reseal_ledger(Ledger::new(sessions.records())));
         let readiness = Readiness::new(sessions.clone());
         let sweeping = tokio::spawn(sweep(sessions.clone(), creations, metrics.clone(), clock.clone()));
-        let refreshing = keep_metadata_fresh(&sign_in, &metrics);
+        let mut refreshing = keep_metadata_fresh(&sign_in, &metrics);
+        refreshing.push(tokio::spawn(certificates::keep_fresh(certificates, metrics.clone())));
         let admin_pages = TestSignIns::new(Arc::clone(&trials), tested_portals(portals, &sign_in));
         let orders = Orders::new(operator, OperatorKeys::new(&config.session.keys), clock.clone());
         let gateway = Gateway {

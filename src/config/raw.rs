@@ -98,12 +98,40 @@ pub(super) struct RawEdgeLimits {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTls {
-    /// Chosen by the name that the browser asks for (SNI). Read at the start: a renewed certificate needs a restart.
+    /// Chosen by the name that the browser asks for (SNI); of several for one name, the first whose kind of key the browser
+    /// can verify. The files are looked at every 5 seconds, and renewed certificates are served at once.
     #[schemars(example = serde_json::json!([{ "cert": "certs/support.acme.com.pem", "key": "certs/support.acme.com.key" }]))]
     pub certificates: Vec<RawCertificate>,
     /// The oldest TLS version that is spoken.
     #[schemars(extend("default" = "1.2"))]
     pub minimum_version: Option<RawTlsVersion>,
+    /// The only cipher suites that are spoken, the best first, by their IANA names. Without it, all that are known to be good:
+    /// AES-GCM and ChaCha20-Poly1305, with forward secrecy.
+    #[schemars(example = serde_json::json!(["TLS_AES_256_GCM_SHA384"]))]
+    pub cipher_suites: Option<Vec<RawCipherSuite>>,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema, PartialEq, Eq)]
+#[expect(non_camel_case_types, reason = "the names of the IANA registry")]
+pub(super) enum RawCipherSuite {
+    /// TLS 1.3.
+    TLS_AES_128_GCM_SHA256,
+    /// TLS 1.3.
+    TLS_AES_256_GCM_SHA384,
+    /// TLS 1.3.
+    TLS_CHACHA20_POLY1305_SHA256,
+    /// TLS 1.2. HTTP/2 over TLS 1.2 needs it or the next one (RFC 9113, section 9.2.2).
+    TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    /// TLS 1.2.
+    TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    /// TLS 1.2.
+    TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    /// TLS 1.2.
+    TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    /// TLS 1.2.
+    TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    /// TLS 1.2.
+    TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
 /// A certificate and its key.

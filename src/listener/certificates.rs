@@ -1,10 +1,11 @@
-//! Certificates of the public side: read, checked against their keys, and chosen by SNI.
+//! Certificates of the public side: read, checked against their keys, chosen by SNI, and read again when they were renewed.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use pingora::listeners::tls::Acceptor;
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
@@ -13,8 +14,10 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
+use zeroize::Zeroizing;
 
 use super::settings::{CertificateFiles, TlsSettings, TlsVersion};
+use crate::clock::Timestamp;
 
 /// TLS 1.2 sessions that can be resumed without a ticket.
 const RESUMABLE_SESSIONS: usize = 20_000;
@@ -62,18 +65,27 @@ pub enum CertificateUnusable {
 /// What TLS needs on the public side: ALPN for HTTP/2 and HTTP/1.1, tickets, no early data.
 ///
 /// # Errors
-/// When a certificate or key cannot be used.
-pub fn acceptor(settings: &TlsSettings) -> Result<Acceptor, CertificateUnusable> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+/// When rustls refuses the settings.
+pub fn acceptor(settings: &TlsSettings, certificates: &Arc<Certificates>) -> Result<Acceptor, CertificateUnusable> {
+    let mut provider = rustls::crypto::ring::default_provider();
+    if !settings.cipher_suites.is_empty() {
+        provider.cipher_suites.retain(|suite| settings.cipher_suites.contains(&suite.suite()));
+        // In the operator's order.
+        provider.cipher_suites.sort_by_key(|suite| settings.cipher_suites.iter().position(|one| *one == suite.suite()));
+    }
     let versions: &[&rustls::SupportedProtocolVersion] = match settings.minimum_version {
         TlsVersion::V1_2 => &[&rustls::version::TLS12, &rustls::version::TLS13],
         TlsVersion::V1_3 => &[&rustls::version::TLS13],
     };
-    let chosen = CertificatesByName::load(&settings.certificates)?;
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)?
+    let usable = |version: &&&rustls::SupportedProtocolVersion| {
+        provider.cipher_suites.iter().any(|suite| suite.version() == **version)
+    };
+    let versions: Vec<_> = versions.iter().filter(usable).copied().collect();
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&versions)?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(chosen));
+        .with_cert_resolver(Arc::clone(certificates) as Arc<dyn ResolvesServerCert>);
+    config.ignore_client_order = !settings.cipher_suites.is_empty();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.session_storage = ServerSessionMemoryCache::new(RESUMABLE_SESSIONS);
     config.ticketer = rustls::crypto::ring::Ticketer::new()?;
@@ -82,60 +94,140 @@ pub fn acceptor(settings: &TlsSettings) -> Result<Acceptor, CertificateUnusable>
     Ok(Acceptor::from_server_config(Arc::new(config)))
 }
 
-/// Certificates by the names in them. Without SNI, or for a name that none covers, the first one answers: the visitor
-/// then reads whose certificate it is instead of a bare alert, and the request is refused as an unknown host.
+/// The certificates that are served now. Connections that stand keep what they were opened with.
+pub struct Certificates {
+    files: Vec<CertificateFiles>,
+    served: ArcSwap<Served>,
+}
+
+/// What a look at the files found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// What is served.
+    Unchanged,
+    /// Other certificates, which are served from now on.
+    Changed,
+}
+
+/// The certificates, and the octets that they were read from.
+struct Served {
+    by_name: CertificatesByName,
+    read_from: Vec<Pair>,
+}
+
+#[derive(PartialEq, Eq)]
+struct Pair {
+    chain: Vec<u8>,
+    key: Zeroizing<Vec<u8>>,
+}
+
+impl Certificates {
+    /// Reads the files for the first time.
+    ///
+    /// # Errors
+    /// When a certificate or key cannot be used.
+    pub fn load(files: &[CertificateFiles]) -> Result<Arc<Self>, CertificateUnusable> {
+        let read_from = read_all(files)?;
+        let by_name = CertificatesByName::read(files, &read_from)?;
+        let served = ArcSwap::from_pointee(Served { by_name, read_from });
+        Ok(Arc::new(Self { files: files.to_vec(), served }))
+    }
+
+    /// Reads the files again. Either all of them are good, or what is served stays. Blocks.
+    ///
+    /// # Errors
+    /// When a certificate or key cannot be used; also while one half of a pair is renewed and the other is not.
+    pub fn look(&self) -> Result<Look, CertificateUnusable> {
+        let read_from = read_all(&self.files)?;
+        if self.served.load().read_from == read_from {
+            return Ok(Look::Unchanged);
+        }
+        let by_name = CertificatesByName::read(&self.files, &read_from)?;
+        self.served.store(Arc::new(Served { by_name, read_from }));
+        Ok(Look::Changed)
+    }
+
+    /// Until when each is valid, by the first name in it.
+    pub fn ends(&self) -> Vec<(String, Timestamp)> {
+        self.served.load().by_name.ends.clone()
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let served = self.served.load();
+        let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
+        served.by_name.choose(hello.server_name(), fits)
+    }
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.files.iter().map(|files| &files.cert)).finish()
+    }
+}
+
+/// Certificates by the names in them, in the order of the configuration. Without SNI, or for a name that none covers, the
+/// first ones answer: the visitor then reads whose certificate it is instead of a bare alert, and the request is refused as
+/// an unknown host.
+#[derive(Default)]
 struct CertificatesByName {
-    exact: HashMap<String, Arc<CertifiedKey>>,
-    wildcard: HashMap<String, Arc<CertifiedKey>>,
-    first: Option<Arc<CertifiedKey>>,
+    exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
+    wildcard: HashMap<String, Vec<Arc<CertifiedKey>>>,
+    /// The first one, and those of other kinds of key for the same names.
+    first: Vec<Arc<CertifiedKey>>,
+    ends: Vec<(String, Timestamp)>,
 }
 
 impl CertificatesByName {
-    fn load(files: &[CertificateFiles]) -> Result<Self, CertificateUnusable> {
-        let mut chosen = Self { exact: HashMap::new(), wildcard: HashMap::new(), first: None };
-        for pair in files {
-            let key = Arc::new(read_pair(pair)?);
-            let names = names_of(&key, &pair.cert)?;
-            chosen.first.get_or_insert_with(|| Arc::clone(&key));
+    fn read(files: &[CertificateFiles], read_from: &[Pair]) -> Result<Self, CertificateUnusable> {
+        let mut chosen = Self::default();
+        let mut first_names: Option<Vec<String>> = None;
+        for (files, pair) in files.iter().zip(read_from) {
+            let key = Arc::new(certified(files, pair)?);
+            let (names, end) = names_and_end(&key, &files.cert)?;
+            if first_names.get_or_insert_with(|| names.clone()).iter().any(|name| names.contains(name)) {
+                chosen.first.push(Arc::clone(&key));
+            }
+            chosen.ends.extend(names.first().map(|name| (name.clone(), end)));
             for name in names {
                 match name.strip_prefix("*.") {
-                    Some(parent) => chosen.wildcard.entry(parent.to_owned()).or_insert_with(|| Arc::clone(&key)),
-                    None => chosen.exact.entry(name).or_insert_with(|| Arc::clone(&key)),
-                };
+                    Some(parent) => chosen.wildcard.entry(parent.to_owned()).or_default().push(Arc::clone(&key)),
+                    None => chosen.exact.entry(name).or_default().push(Arc::clone(&key)),
+                }
             }
         }
         Ok(chosen)
     }
 
-    fn choose(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+    /// Of those for `name`, the first that the visitor can verify (`fits`); when none is, the first.
+    fn choose(&self, name: Option<&str>, fits: impl Fn(&&Arc<CertifiedKey>) -> bool) -> Option<Arc<CertifiedKey>> {
+        let keys = name.and_then(|name| self.of(name)).unwrap_or(&self.first);
+        keys.iter().find(fits).or(keys.first()).cloned()
+    }
+
+    fn of(&self, name: &str) -> Option<&Vec<Arc<CertifiedKey>>> {
         let name = name.to_ascii_lowercase();
         // A wildcard stands for exactly one label (RFC 9525, section 6.3).
         let parent = name.split_once('.').map(|(_, parent)| parent);
-        self.exact.get(&name).or_else(|| self.wildcard.get(parent?)).cloned()
+        self.exact.get(&name).or_else(|| self.wildcard.get(parent?))
     }
 }
 
-impl ResolvesServerCert for CertificatesByName {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        hello.server_name().and_then(|name| self.choose(name)).or_else(|| self.first.clone())
-    }
+fn read_all(files: &[CertificateFiles]) -> Result<Vec<Pair>, CertificateUnusable> {
+    let pair = |files: &CertificateFiles| Ok(Pair { chain: read(&files.cert)?, key: read(&files.key)?.into() });
+    files.iter().map(pair).collect()
 }
 
-impl fmt::Debug for CertificatesByName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CertificatesByName").field("exact", &self.exact.keys()).finish_non_exhaustive()
-    }
-}
-
-fn read_pair(files: &CertificateFiles) -> Result<CertifiedKey, CertificateUnusable> {
+fn certified(files: &CertificateFiles, pair: &Pair) -> Result<CertifiedKey, CertificateUnusable> {
     let cert_path = files.cert.display().to_string();
     let key_path = files.key.display().to_string();
-    let chain: Vec<CertificateDer<'static>> =
-        CertificateDer::pem_slice_iter(&read(&files.cert)?).filter_map(Result::ok).collect();
+    let chain: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(&pair.chain).collect();
+    let chain = chain.unwrap_or_default();
     if chain.is_empty() {
         return Err(CertificateUnusable::NotPem { path: cert_path, wanted: "certificate" });
     }
-    let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
+    let key = PrivateKeyDer::from_pem_slice(&pair.key)
         .map_err(|_| CertificateUnusable::NotPem { path: key_path.clone(), wanted: "private key" })?;
     CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider())
         .and_then(|pair| pair.keys_match().map(|()| pair))
@@ -146,7 +238,8 @@ fn read(path: &Path) -> Result<Vec<u8>, CertificateUnusable> {
     std::fs::read(path).map_err(|source| CertificateUnusable::Unreadable { path: path.display().to_string(), source })
 }
 
-fn names_of(key: &CertifiedKey, path: &Path) -> Result<Vec<String>, CertificateUnusable> {
+/// The names in the gateway's own certificate, and until when it is valid.
+fn names_and_end(key: &CertifiedKey, path: &Path) -> Result<(Vec<String>, Timestamp), CertificateUnusable> {
     let path = path.display().to_string();
     let leaf = key.cert.first().and_then(|leaf| X509Certificate::from_der(leaf).ok());
     let Some((_, leaf)) = leaf else { return Err(CertificateUnusable::NotPem { path, wanted: "certificate" }) };
@@ -161,7 +254,8 @@ fn names_of(key: &CertifiedKey, path: &Path) -> Result<Vec<String>, CertificateU
             _ => None,
         })
         .collect();
-    if names.is_empty() { Err(CertificateUnusable::NoNames { path }) } else { Ok(names) }
+    let end = Timestamp::from_seconds(leaf.validity().not_after.timestamp());
+    if names.is_empty() { Err(CertificateUnusable::NoNames { path }) } else { Ok((names, end)) }
 }
 
 #[cfg(test)]
@@ -184,14 +278,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let one = write_pair(folder.path(), "one", &["support.acme.com"]);
         let two = write_pair(folder.path(), "two", &["*.globex.com", "globex.com"]);
-        let chosen = CertificatesByName::load(&[one, two]).unwrap();
-        let first = chosen.first.clone().unwrap();
-        let same = |name: &str| chosen.choose(name).map(|key| Arc::ptr_eq(&key, &first));
-        assert_eq!(same("Support.Acme.com"), Some(true));
-        assert_eq!(same("help.globex.com"), Some(false));
-        assert_eq!(same("globex.com"), Some(false));
-        assert_eq!(same("a.b.globex.com"), None);
-        assert_eq!(same("evil.test"), None);
+        let certificates = Certificates::load(&[one, two]).unwrap();
+        let served = certificates.served.load();
+        let first = served.by_name.first[0].clone();
+        let is_first = |name| Arc::ptr_eq(&served.by_name.choose(name, |_| true).unwrap(), &first);
+        assert!(is_first(Some("Support.Acme.com")));
+        assert!(!is_first(Some("help.globex.com")));
+        assert!(!is_first(Some("globex.com")));
+        for unknown in [Some("a.b.globex.com"), Some("evil.test"), None] {
+            assert!(is_first(unknown), "{unknown:?}");
+        }
     }
 
     #[test]
@@ -200,11 +296,51 @@ mod tests {
         let one = write_pair(folder.path(), "one", &["support.acme.com"]);
         let two = write_pair(folder.path(), "two", &["support.acme.com"]);
         let message = |cert: &Path, key: &Path| {
-            read_pair(&CertificateFiles { cert: cert.to_owned(), key: key.to_owned() }).unwrap_err().to_string()
+            let files = CertificateFiles { cert: cert.to_owned(), key: key.to_owned() };
+            Certificates::load(&[files]).unwrap_err().to_string()
         };
         assert!(message(&folder.path().join("none.pem"), &one.key).contains("cannot read"));
         assert!(message(&one.key, &one.key).contains("holds no certificate in PEM form"));
         assert!(message(&one.cert, &one.cert).contains("holds no private key in PEM form"));
         assert!(message(&one.cert, &two.key).contains("does not fit the certificate"));
+    }
+
+    #[test]
+    fn renewed_files_are_served_and_bad_ones_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = write_pair(folder.path(), "one", &["support.acme.com"]);
+        let certificates = Certificates::load(std::slice::from_ref(&files)).unwrap();
+        let leaf = || certificates.served.load().by_name.choose(None, |_| true).unwrap().cert[0].clone();
+        let (before, old_key) = (leaf(), std::fs::read(&files.key).unwrap());
+        assert_eq!(certificates.look().unwrap(), Look::Unchanged);
+        // Half of a renewal: the certificate is new, its key is not there yet.
+        write_pair(folder.path(), "one", &["support.acme.com"]);
+        let new_key = std::fs::read(&files.key).unwrap();
+        std::fs::write(&files.key, &old_key).unwrap();
+        assert!(certificates.look().unwrap_err().to_string().contains("does not fit the certificate"));
+        assert_eq!(leaf(), before);
+        std::fs::write(&files.key, &new_key).unwrap();
+        assert_eq!(certificates.look().unwrap(), Look::Changed);
+        assert_ne!(leaf(), before);
+        assert_eq!(certificates.look().unwrap(), Look::Unchanged);
+        let after = leaf();
+        std::fs::write(&files.cert, "-----BEGIN CERTIFICATE-----").unwrap();
+        assert!(certificates.look().is_err());
+        std::fs::remove_file(&files.cert).unwrap();
+        assert!(certificates.look().is_err());
+        assert_eq!(leaf(), after, "the last good one is served on");
+    }
+
+    #[test]
+    fn each_visitor_gets_a_kind_of_key_that_they_can_verify() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (write_pair(folder.path(), "one", &["a.test"]), write_pair(folder.path(), "two", &["a.test"]));
+        let certificates = Certificates::load(&[one, two]).unwrap();
+        let served = certificates.served.load();
+        let [first, second] = &served.by_name.first[..] else { panic!("both are for the same name") };
+        let choose = |fits: &dyn Fn(&&Arc<CertifiedKey>) -> bool| served.by_name.choose(Some("a.test"), fits).unwrap();
+        assert!(Arc::ptr_eq(&choose(&|_| true), first), "the order of the file counts");
+        assert!(Arc::ptr_eq(&choose(&|key| Arc::ptr_eq(key, second)), second));
+        assert!(Arc::ptr_eq(&choose(&|_| false), first), "rustls says then what is missing");
     }
 }

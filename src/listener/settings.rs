@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use rustls::CipherSuite;
 
 /// Where the gateway listens.
 #[derive(Clone, Debug)]
@@ -62,6 +63,8 @@ pub struct TlsSettings {
     pub certificates: Vec<CertificateFiles>,
     /// The oldest version that is spoken.
     pub minimum_version: TlsVersion,
+    /// The only cipher suites that are spoken, the best first; empty for all that rustls has, in the visitor's order.
+    pub cipher_suites: Vec<CipherSuite>,
 }
 
 /// A certificate chain and its key, both PEM.

@@ -7,6 +7,7 @@ use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::clock::Timestamp;
 use crate::customer::{CustomerEvent, CustomerObserver, Provisioning};
 use crate::ids::ProviderName;
 use crate::portal::HostName;
@@ -38,6 +39,8 @@ struct Families {
     in_flight: IntGauge,
     upstream_retries: IntCounterVec,
     provider_up: IntGaugeVec,
+    certificate_looks: IntCounterVec,
+    certificate_ends: IntGaugeVec,
     metadata_looks: IntCounterVec,
     metadata_confirmed: IntGaugeVec,
     metadata_ends: IntGaugeVec,
@@ -112,6 +115,11 @@ impl Metrics {
             &["provider"],
         )?;
         registry.register(Box::new(metadata_ends.clone()))?;
+        let certificate_ends = IntGaugeVec::new(
+            Opts::new("certificate_valid_until_timestamp_seconds", "When a certificate that is served ends"),
+            &["name"],
+        )?;
+        registry.register(Box::new(certificate_ends.clone()))?;
         let panics = IntCounter::new("panics_total", "Panics caught; each cost one request. Alert on any")?;
         registry.register(Box::new(panics.clone()))?;
         let log_lines_dropped =
@@ -152,6 +160,12 @@ impl Metrics {
                 "Looks at the metadata of SAML providers, by result",
                 &["provider", "result"],
             )?,
+            certificate_looks: counters(
+                "certificate_looks_total",
+                "Looks at the certificate files, by result",
+                &["result"],
+            )?,
+            certificate_ends,
             provider_up,
             metadata_confirmed,
             metadata_ends,
@@ -228,6 +242,22 @@ impl Metrics {
     /// What happens to the metadata of `provider`, counted.
     pub fn watch_metadata(&self, provider: &ProviderName) -> Arc<dyn MetadataObserver> {
         Arc::new(MetadataOf { provider: provider.clone(), metrics: self.clone() })
+    }
+
+    /// The certificate files were looked at: "changed", "unchanged" or "unusable".
+    pub fn certificates_looked_at(&self, result: &str) {
+        self.0.certificate_looks.with_label_values(&[result]).inc();
+    }
+
+    /// These certificates are served, each with the first name in it and its end. Of several for one name, the first to end
+    /// counts.
+    pub fn certificates_end(&self, ends: &[(String, Timestamp)]) {
+        self.0.certificate_ends.reset();
+        for (name, end) in ends {
+            let gauge = self.0.certificate_ends.with_label_values(&[name.as_str()]);
+            let other = gauge.get();
+            gauge.set(if other == 0 { end.seconds() } else { other.min(end.seconds()) });
+        }
     }
 
     /// A request met a dead customer session: "repeated" or "not_sent".
@@ -384,6 +414,8 @@ mod tests {
         written.sessions_changed("opened", 1);
         written.provider_is_up("acme", true);
         written.repeated("none", "repeated");
+        written.certificates_looked_at("changed");
+        written.certificates_end(&[("acme.com".to_owned(), END)]);
         written.watch_customers(&HostName::parse("acme.com").unwrap()).note(&CustomerEvent::Ended { confirmed: true });
         let good = MetadataEvent::Good { at: END, new: true, valid_until: Some(END) };
         written.watch_metadata(&ProviderName::parse("adfs").unwrap()).note(&good);

@@ -35,6 +35,8 @@ pub struct Options {
     pub admitted: &'static str,
     /// More of the portal's `admission`, from a comma on.
     pub admission: String,
+    /// A second certificate and its key.
+    pub second_certificate: Option<(PathBuf, PathBuf)>,
     /// More of `tls`, from a comma on.
     pub tls: String,
     /// The upstream's address.
@@ -54,6 +56,7 @@ impl Options {
             providers: "acme",
             admitted: "acme.com",
             admission: String::new(),
+            second_certificate: None,
             tls: String::new(),
             upstream: format!("http://{upstream}"),
             clock: Clock::System,
@@ -104,10 +107,13 @@ impl TestGateway {
         let provider_task = AbortOnDrop(tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
         }));
+        let second = options.second_certificate.map_or(String::new(), |(cert, key)| {
+            format!(", {{ cert: \"{}\", key: \"{}\" }}", cert.display(), key.display())
+        });
         let config = format!(
             "version: 1\n\
              listen:\n  https: \"127.0.0.1:0\"\n  http: \"127.0.0.1:0\"\n  admin: \"127.0.0.1:0\"\n{listen}\
-             tls: {{ certificates: [ {{ cert: cert.pem, key: key.pem }} ]{tls} }}\n\
+             tls: {{ certificates: [ {{ cert: cert.pem, key: key.pem }}{second} ]{tls} }}\n\
              keys: [ {KEY} ]\n\
              session: {{ store: {{ embedded: {{ path: sessions.redb }} }} }}\n\
              identity_providers:\n  acme:\n    oidc: {{ issuer: \"{issuer}\", client_id: vestibule, client_secret: secret }}\n    \
@@ -121,6 +127,7 @@ impl TestGateway {
             admitted = options.admitted,
             top = options.top,
             admission = options.admission,
+            second = second,
             tls = options.tls,
             upstream = options.upstream,
             portal = options.portal,

@@ -12,6 +12,7 @@ mod recorder;
 
 mod admission;
 mod browser;
+mod certificates;
 mod certified_provider;
 mod companies;
 mod crowd;

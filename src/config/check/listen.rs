@@ -3,12 +3,13 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv6Net};
+use rustls::CipherSuite;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{Check, all, minutes, seconds};
-use crate::config::raw::{RawCertificate, RawEdgeLimits, RawListen, RawTls, RawTlsVersion};
+use crate::config::raw::{RawCertificate, RawCipherSuite, RawEdgeLimits, RawListen, RawTls, RawTlsVersion};
 use crate::config::tree::{Place, quote};
 use crate::listener::settings::{CertificateFiles, EdgeLimits, ListenSettings, TlsSettings, TlsVersion};
 
@@ -138,7 +139,28 @@ impl Check<'_> {
             None | Some(RawTlsVersion::V1_2) => TlsVersion::V1_2,
             Some(RawTlsVersion::V1_3) => TlsVersion::V1_3,
         };
-        Some(TlsSettings { certificates: all(certificates)?, minimum_version })
+        let cipher_suites = self.cipher_suites(&place.key("cipher_suites"), raw, minimum_version);
+        Some(TlsSettings { certificates: all(certificates)?, minimum_version, cipher_suites })
+    }
+
+    fn cipher_suites(&mut self, place: &Place<'_>, raw: &RawTls, minimum_version: TlsVersion) -> Vec<CipherSuite> {
+        let Some(given) = &raw.cipher_suites else { return Vec::new() };
+        if given.is_empty() {
+            self.fault(place, "is empty: nobody could connect", "name a suite, or remove the key");
+        }
+        let suites: Vec<CipherSuite> = given.iter().map(|raw| cipher_suite(*raw)).collect();
+        self.distinct(place, &suites.iter().map(|suite| Some(format!("{suite:?}"))).collect::<Vec<_>>());
+        let of_1_3 = |suite: &CipherSuite| format!("{suite:?}").starts_with("TLS13_");
+        for (index, suite) in suites.iter().enumerate() {
+            if minimum_version == TlsVersion::V1_3 && !of_1_3(suite) {
+                let what = "is of TLS 1.2, which minimum_version shuts out";
+                self.fault(&place.index(index), what, "remove it");
+            }
+        }
+        if !given.is_empty() && !suites.iter().any(of_1_3) {
+            self.fault(place, "has no suite of TLS 1.3", "add TLS_AES_128_GCM_SHA256: every browser speaks it");
+        }
+        suites
     }
 
     fn certificate(&mut self, place: &Place<'_>, raw: &RawCertificate) -> Option<CertificateFiles> {
@@ -192,6 +214,23 @@ impl Check<'_> {
             return None;
         }
         Some(key)
+    }
+}
+
+fn cipher_suite(raw: RawCipherSuite) -> CipherSuite {
+    use RawCipherSuite as Raw;
+    match raw {
+        Raw::TLS_AES_128_GCM_SHA256 => CipherSuite::TLS13_AES_128_GCM_SHA256,
+        Raw::TLS_AES_256_GCM_SHA384 => CipherSuite::TLS13_AES_256_GCM_SHA384,
+        Raw::TLS_CHACHA20_POLY1305_SHA256 => CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+        Raw::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        Raw::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        Raw::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        Raw::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        Raw::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => {
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+        }
+        Raw::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
     }
 }
 
