@@ -94,9 +94,10 @@ impl App {
         let certificates = Certificates::load(&config.tls.certificates)?;
         let acceptor = acceptor(&config.tls, &certificates)?;
         let listen = config.listen.clone();
-        let https = Bound::bind(listen.https).await?;
-        let behind_tls_proxy = bind(listen.behind_tls_proxy).await?;
-        let http = bind(listen.http).await?;
+        let proxies = if listen.proxy_protocol { listen.trusted_proxies.clone() } else { Vec::new() };
+        let https = Bound::bind(listen.https).await?.behind(proxies.clone());
+        let behind_tls_proxy = bind(listen.behind_tls_proxy).await?.map(|bound| bound.behind(proxies.clone()));
+        let http = bind(listen.http).await?.map(|bound| bound.behind(proxies));
         let admin = bind(listen.admin).await?;
         let public_port = listen.public_port.unwrap_or(https.address().port());
         let sessions = Sessions::start(&config.session, clock.clone(), random.clone())?;

@@ -5,6 +5,7 @@
 
 pub mod certificates;
 pub mod head_guard;
+mod proxy_protocol;
 pub mod redirect;
 pub mod serve;
 pub mod settings;

@@ -63,6 +63,10 @@ pub(super) struct RawListen {
     /// Networks of the load balancers whose `X-Forwarded-For` is believed, as CIDRs.
     #[schemars(extend("default" = []), example = serde_json::json!(["10.0.0.0/8"]))]
     pub trusted_proxies: Option<Vec<String>>,
+    /// Whether each connection from `trusted_proxies` begins with a header of the PROXY protocol, version 1 or 2, that says whose it
+    /// is. One without is closed then. Connections from elsewhere are taken as they are.
+    #[schemars(extend("default" = false))]
+    pub proxy_protocol: Option<bool>,
     /// The port in the browser's address bar, when something in front maps ports. Without it, the port of `https`.
     #[schemars(range(min = 1))]
     pub public_port: Option<u16>,

@@ -33,6 +33,9 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
         line(out, "behind TLS proxy", &format!("{address}, for trusted proxies alone"))?;
     }
     line(out, "trusted proxies", &list(&listen.trusted_proxies, "none"))?;
+    if listen.proxy_protocol {
+        line(out, "PROXY protocol", &"demanded of the trusted proxies")?;
+    }
     for pair in &config.tls.certificates {
         line(out, "certificate", &format!("{} with the key {}", pair.cert.display(), pair.key.display()))?;
     }

@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use super::head_guard::{GuardedStream, HeadGuard};
+use super::proxy_protocol;
 use super::settings::EdgeLimits;
 
 /// Beyond the limit for heads, this much is still read, so that a head which is a little too large gets an answer
@@ -37,6 +38,7 @@ pub struct ListenFailed {
 pub struct Bound {
     socket: TcpListener,
     address: SocketAddr,
+    proxies: Vec<IpNet>,
 }
 
 impl Bound {
@@ -48,7 +50,14 @@ impl Bound {
         let failed = |source| ListenFailed { address, source };
         let socket = TcpListener::bind(address).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        Ok(Self { socket, address })
+        Ok(Self { socket, address, proxies: Vec::new() })
+    }
+
+    /// The same, where every connection from `proxies` has to begin with a PROXY header that says whose it is. Nobody else's
+    /// header is read.
+    #[must_use]
+    pub fn behind(self, proxies: Vec<IpNet>) -> Self {
+        Self { proxies, ..self }
     }
 
     /// Where it is bound.
@@ -77,7 +86,8 @@ impl Bound {
     {
         let (stop, stopped) = watch::channel(false);
         let connections = Arc::new(Semaphore::new(limits.connections));
-        let edge = Arc::new(Edge { peers, app: Arc::clone(&app), acceptor, limits, stopped: stopped.clone() });
+        let (app_of_edge, proxies) = (Arc::clone(&app), Peers::Of(self.proxies));
+        let edge = Arc::new(Edge { peers, proxies, app: app_of_edge, acceptor, limits, stopped: stopped.clone() });
         let accepting = tokio::spawn(accept(self.socket, edge, Arc::clone(&connections), stopped));
         Listening { address: self.address, app, stop, accepting, connections, limits }
     }
@@ -131,6 +141,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Listening<A> {
 /// What every connection of a socket shares.
 struct Edge<A> {
     peers: Peers,
+    /// Who says whose connection it is.
+    proxies: Peers,
     app: Arc<A>,
     acceptor: Option<Acceptor>,
     limits: EdgeLimits,
@@ -175,13 +187,37 @@ async fn accept<A>(
 }
 
 impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
-    async fn serve(&self, connection: TcpStream, peer: SocketAddr) {
+    async fn serve(&self, mut connection: TcpStream, peer: SocketAddr) {
+        let Some(peer) = self.visitor(&mut connection, peer).await else { return };
         let Some(stream) = self.handshake(connection, peer).await else { return };
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             let stream = GuardedStream::until_preface(stream, self.limits.header_time);
             self.app.process_new(Box::new(stream), &self.stopped).await;
         } else {
             self.serve_http1(stream).await;
+        }
+    }
+
+    /// Whose connection it is: the peer's own, or that of whom a load balancer names. Nothing when it names nobody in time.
+    async fn visitor(&self, connection: &mut TcpStream, peer: SocketAddr) -> Option<SocketAddr> {
+        if !self.proxies.include(peer) {
+            return Some(peer);
+        }
+        let mut stopped = self.stopped.clone();
+        let told = tokio::select! {
+            told = tokio::time::timeout(self.limits.header_time, proxy_protocol::read(connection)) => told,
+            _ = stopped.wait_for(|stop| *stop) => return None,
+        };
+        match told {
+            Ok(Ok(visitor)) => Some(visitor.unwrap_or(peer)),
+            Ok(Err(error)) => {
+                tracing::warn!(%peer, %error, "a load balancer's connection was closed");
+                None
+            }
+            Err(_) => {
+                tracing::warn!(%peer, "a load balancer's connection was closed: its PROXY header took too long");
+                None
+            }
         }
     }
 

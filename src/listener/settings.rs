@@ -20,6 +20,8 @@ pub struct ListenSettings {
     pub admin: Option<SocketAddr>,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether connections from `trusted_proxies` begin with a PROXY header.
+    pub proxy_protocol: bool,
     /// Port that browsers use when something in front maps ports; else the port of `https`.
     pub public_port: Option<u16>,
     /// Sizes and times of the public side.

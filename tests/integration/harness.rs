@@ -185,7 +185,16 @@ impl TestGateway {
         Raw { stream: self.tls(&[b"http/1.1"]).await }
     }
 
+    /// The same over a connection that stands already.
+    pub async fn raw_over(&self, tcp: TcpStream) -> Raw {
+        Raw { stream: self.tls_over(tcp, &[b"http/1.1"]).await }
+    }
+
     pub async fn tls(&self, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
+        self.tls_over(TcpStream::connect(self.app.https_address()).await.unwrap(), alpn).await
+    }
+
+    async fn tls_over(&self, tcp: TcpStream, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.ca.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -195,7 +204,6 @@ impl TestGateway {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-        let tcp = TcpStream::connect(self.app.https_address()).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
         tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap()
     }

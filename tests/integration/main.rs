@@ -24,6 +24,7 @@ mod healing;
 mod http2;
 mod kill;
 mod process;
+mod proxy_protocol;
 mod public_clients;
 mod saml_logout;
 mod saml_peers;

@@ -43,6 +43,10 @@ impl Check<'_> {
             let what = "serves the peers in listen.trusted_proxies, and there are none";
             self.fault(&place.key("behind_tls_proxy"), what, "list the networks of your load balancers there");
         }
+        if raw.proxy_protocol == Some(true) && raw_networks.is_empty() {
+            let what = "is spoken by the peers in listen.trusted_proxies, and there are none";
+            self.fault(&place.key("proxy_protocol"), what, "list the networks of your load balancers there");
+        }
         let limits = self.edge_limits(&place.key("limits"), raw.limits.as_ref());
         Some(ListenSettings {
             https: https?,
@@ -50,6 +54,7 @@ impl Check<'_> {
             admin: admin?,
             behind_tls_proxy: behind_tls_proxy?,
             trusted_proxies: all(proxies)?,
+            proxy_protocol: raw.proxy_protocol.unwrap_or(false),
             public_port: raw.public_port,
             limits: limits?,
         })
