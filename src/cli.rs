@@ -7,6 +7,7 @@ mod keys;
 mod metadata;
 mod run;
 mod saml;
+mod service_manager;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::service_manager;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -51,8 +52,11 @@ async fn serve(config: Config) -> ExitCode {
     for (host, upstream) in portals {
         tracing::info!(host, upstream, "serving portal");
     }
+    service_manager::is_ready();
+    tokio::spawn(service_manager::keep_watchdog_quiet());
     wait(&mut terminate, &mut interrupt).await;
     tracing::info!("draining");
+    service_manager::is_stopping();
     let drained = tokio::select! {
         drained = app.drain() => drained,
         // Asked twice: at once.

@@ -52,7 +52,16 @@ impl Gateway {
     /// # Errors
     /// What it wrote to standard error, when it ended instead.
     pub async fn start(config: &Path, portals: usize) -> Result<Self, String> {
+        Self::start_in(config, portals, &[]).await
+    }
+
+    /// The same with more of an environment.
+    ///
+    /// # Errors
+    /// What it wrote to standard error, when it ended instead.
+    pub async fn start_in(config: &Path, portals: usize, environment: &[(&str, &str)]) -> Result<Self, String> {
         let mut command = vestibule(&["run", "--config", config.to_str().unwrap()]);
+        command.envs(environment.iter().copied());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = Lines::of(child.stdout.take().unwrap());
         let mut gateway = Self { child, lines };

@@ -274,6 +274,29 @@ async fn sigterm_lets_a_request_in_flight_finish() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_service_manager_is_told_that_it_serves_lives_and_stops() {
+    let (place, upstream) = (Place::new(), gated().await);
+    place.write(&place.text("", upstream.address));
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("notify");
+    let told = tokio::net::UnixDatagram::bind(&socket).unwrap();
+    let environment = [("NOTIFY_SOCKET", socket.to_str().unwrap()), ("WATCHDOG_USEC", "100000")];
+    let mut gateway = Gateway::start_in(&place.config(), 1, &environment).await.unwrap();
+    let next = async || {
+        let mut message = [0; 256];
+        let length = tokio::time::timeout(PATIENCE, told.recv(&mut message)).await.expect("it says something").unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap().trim().to_owned()
+    };
+    assert_eq!(next().await, "READY=1");
+    for _ in 0..3 {
+        assert_eq!(next().await, "WATCHDOG=1");
+    }
+    gateway.signal("TERM").await;
+    while next().await != "STOPPING=1" {}
+    assert!(gateway.ended().await.0.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_sigterm_ends_it_at_once() {
     let (place, upstream) = (Place::new(), gated().await);
     place.write(&place.text("  limits: { drain: 1h }\n", upstream.address));

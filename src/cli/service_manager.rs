@@ -1,0 +1,36 @@
+//! What a service manager (systemd, `Type=notify`) is told: that the gateway serves, that it lives, that it stops. Where none
+//! listens, nothing happens.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+/// The shortest time between two signs of life.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// The gateway serves.
+pub(super) fn is_ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// The gateway drains.
+pub(super) fn is_stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+/// Says at half of the time that the service manager waits for it (`WatchdogSec`) that the program still gets round to its
+/// tasks, for ever. To be spawned once.
+pub(super) async fn keep_watchdog_quiet() {
+    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let mut every = tokio::time::interval(limit.checked_div(2).unwrap_or(Duration::from_secs(1)).max(SHORTEST));
+    loop {
+        every.tick().await;
+        tell(&[NotifyState::Watchdog]);
+    }
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "the service manager could not be told");
+    }
+}
