@@ -142,7 +142,7 @@ impl CustomerSessionBroker for TrustedJwt {
         let cookies = opening.held.map(|held| held.cookies().to_vec()).unwrap_or_default();
         let (account, until) = (opening.customer.account(), Some(end.before(MARGIN)));
         let session = CustomerSession::new(opening.generation, account, cookies, opening.now, until);
-        Ok(session.with_assertion(Some(assertion)))
+        Ok(session.with_assertion(Some(Arc::new(assertion))))
     }
 
     fn trusts_the_directory_for(&self) -> Option<Duration> {

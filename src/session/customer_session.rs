@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use cookie::Cookie;
 use http::{HeaderName, HeaderValue};
@@ -82,7 +83,7 @@ pub struct CustomerSession {
     cookies: Vec<UpstreamCookie>,
     opened: Timestamp,
     expires: Option<Timestamp>,
-    assertion: Option<Assertion>,
+    assertion: Option<Arc<Assertion>>,
     /// The whole `Cookie` header, when no cookie is for a part of the site only.
     everywhere: Option<HeaderValue>,
 }
@@ -104,8 +105,8 @@ impl CustomerSession {
 
     /// The same with a token beside the cookies. Its end is that of the customer session.
     #[must_use]
-    pub fn with_assertion(self, assertion: Option<Assertion>) -> Self {
-        let everywhere = ready(&self.cookies, assertion.as_ref());
+    pub fn with_assertion(self, assertion: Option<Arc<Assertion>>) -> Self {
+        let everywhere = ready(&self.cookies, assertion.as_deref());
         Self { assertion, everywhere, ..self }
     }
 
@@ -145,7 +146,7 @@ impl CustomerSession {
         match &self.everywhere {
             Some(whole) => Some(whole.clone()),
             None => {
-                header(self.cookies.iter().filter(|cookie| path_matches(path, &cookie.path)), self.assertion.as_ref())
+                header(self.cookies.iter().filter(|cookie| path_matches(path, &cookie.path)), self.assertion.as_deref())
             }
         }
     }
@@ -366,7 +367,7 @@ mod tests {
     fn asserted(session: CustomerSession) -> CustomerSession {
         let header = (HeaderName::from_static("x-token"), HeaderValue::from_static("top.secret.token"));
         let cookie = ("Token".to_owned(), Secret::generated("top.secret.token"));
-        session.with_assertion(Some(Assertion { header: Some(header), cookie: Some(cookie) }))
+        session.with_assertion(Some(Arc::new(Assertion { header: Some(header), cookie: Some(cookie) })))
     }
 
     #[test]
