@@ -14,6 +14,7 @@ mod admission;
 mod browser;
 mod certified_provider;
 mod companies;
+mod crash_injection;
 mod crowd;
 mod documents;
 mod drain;
