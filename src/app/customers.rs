@@ -5,12 +5,16 @@ use std::sync::Arc;
 use super::StartFailed;
 use crate::clock::Clock;
 use crate::customer::accounts::CustomerAccounts;
+use crate::customer::cloud::identity_provider::SiteIdentityProvider;
+use crate::customer::cloud::{CloudAccounts, CloudBroker, CloudLogin, CloudParts, SingleSignOn};
 use crate::customer::datacenter::DataCenter;
 use crate::customer::ledger::Ledger;
 use crate::customer::{CustomerObserver, CustomerSessions, Directory, DirectoryParts, People};
 use crate::operator::PortalCustomers;
 use crate::policy::Admission;
-use crate::portal::settings::{CustomerSessionSettings, DirectorySettings, PortalSettings};
+use crate::portal::settings::{
+    CloudAccountsSettings, CloudSiteSettings, CustomerSessionSettings, DirectorySettings, PortalSettings,
+};
 use crate::random::Random;
 use crate::session::Sessions;
 use crate::telemetry::Metrics;
@@ -28,6 +32,8 @@ pub(super) struct CustomerParts<'a> {
 pub(super) struct OfPortal {
     /// Whose sessions are injected.
     pub sessions: CustomerSessions,
+    /// The gateway as the identity provider of the site's customers, where it is.
+    pub identity_provider: Option<Arc<SiteIdentityProvider>>,
     /// What operators can do to them; nothing where no account is touched.
     pub for_operators: Option<PortalCustomers>,
 }
@@ -40,7 +46,10 @@ impl<'a> CustomerParts<'a> {
     /// The customers of that portal.
     pub fn of(&self, portal: &PortalSettings) -> Result<OfPortal, StartFailed> {
         match &portal.customer_session {
-            CustomerSessionSettings::None => Ok(OfPortal { sessions: CustomerSessions::none(), for_operators: None }),
+            CustomerSessionSettings::None => {
+                let sessions = CustomerSessions::none();
+                Ok(OfPortal { sessions, identity_provider: None, for_operators: None })
+            }
             CustomerSessionSettings::DataCenter(settings) => {
                 let (people, random) = (Arc::clone(&self.people), self.random.clone());
                 let jsm = DataCenter::new(&portal.upstream, &portal.limits, (**settings).clone(), people, random)?;
@@ -54,11 +63,36 @@ impl<'a> CustomerParts<'a> {
                     self.clock.clone(),
                     observer,
                 );
-                let admission = Admission::new(&portal.admission);
-                let for_operators = PortalCustomers { portal: portal.host.clone(), directory, admission };
-                Ok(OfPortal { sessions, for_operators: Some(for_operators) })
+                Ok(of_portal(portal, sessions, directory))
+            }
+            CustomerSessionSettings::CloudSaml(settings) => {
+                let provider =
+                    SiteIdentityProvider::new(&settings.identity_provider, &portal.public_origin, self.random.clone());
+                let provider = Arc::new(provider);
+                let login = SingleSignOn::new(settings, Arc::clone(&provider));
+                let of_portal = self.at_cloud(portal, &settings.site, Arc::new(login))?;
+                Ok(OfPortal { identity_provider: Some(provider), ..of_portal })
             }
         }
+    }
+
+    /// The customers of a portal at Cloud, who are logged in so.
+    fn at_cloud(
+        &self,
+        portal: &PortalSettings,
+        settings: &CloudSiteSettings,
+        login: Arc<dyn CloudLogin>,
+    ) -> Result<OfPortal, StartFailed> {
+        let (upstream, limits, random) = (&portal.upstream, &portal.limits, self.random.clone());
+        let accounts = Arc::new(CloudAccounts::new(upstream, limits, &settings.accounts, random.clone())?);
+        let parts = CloudParts { accounts: Arc::clone(&accounts), login, people: Arc::clone(&self.people), random };
+        let broker = Arc::new(CloudBroker::new(upstream, limits, settings, parts)?);
+        let observer = self.metrics.watch_customers(&portal.host);
+        let CloudAccountsSettings { directory, concurrency, .. } = &settings.accounts;
+        let directory = self.directory(portal, directory, accounts, *concurrency, Arc::clone(&observer));
+        let (sessions, clock) = (self.sessions.clone(), self.clock.clone());
+        let sessions = CustomerSessions::brokered(directory.clone(), broker, sessions, clock, observer);
+        Ok(of_portal(portal, sessions, directory))
     }
 
     fn directory(
@@ -79,6 +113,12 @@ impl<'a> CustomerParts<'a> {
         };
         Arc::new(Directory::new(portal.host.clone(), settings.clone(), parts))
     }
+}
+
+fn of_portal(portal: &PortalSettings, sessions: CustomerSessions, directory: Arc<Directory>) -> OfPortal {
+    let admission = Admission::new(&portal.admission);
+    let for_operators = PortalCustomers { portal: portal.host.clone(), directory, admission };
+    OfPortal { sessions, identity_provider: None, for_operators: Some(for_operators) }
 }
 
 /// Has the first key seal what the customer ledger holds, so that the others can go: sessions end by themselves, and the

@@ -144,12 +144,17 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
     match &portal.customer_session {
         CustomerSessionSettings::None => line(out, "customers", &"the upstream is told nothing")?,
         CustomerSessionSettings::DataCenter(settings) => {
-            let account = match &settings.directory.credentials {
-                ServiceCredentials::Bearer(token) => format!("personal access token, {}", token.source()),
-                ServiceCredentials::Basic { user, token } => format!("user {user}, {}", token.source()),
-            };
-            line(out, "customers", &format!("datacenter, {account}"))?;
+            line(out, "customers", &format!("datacenter, {}", account(&settings.directory)))?;
             directory_lines(out, portal, &settings.directory)?;
+        }
+        CustomerSessionSettings::CloudSaml(settings) => {
+            let directory = &settings.site.accounts.directory;
+            line(out, "customers", &format!("cloud_saml, {}", account(directory)))?;
+            let site = &settings.identity_provider.site;
+            line(out, "signs on to", &site.entity_id)?;
+            let requests = if site.signs_requests { "have to be signed" } else { "need not be signed" };
+            line(out, "its requests", &requests)?;
+            directory_lines(out, portal, directory)?;
         }
     }
     for rule in &portal.rules {
@@ -166,6 +171,17 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
         line(out, "sign-in limit", &format!("{} for each address", show_rate(rate.times, rate.per)))?;
     }
     line(out, "body limit", &show_size(limits.body))
+}
+
+fn account(directory: &DirectorySettings) -> String {
+    let account = match &directory.credentials {
+        ServiceCredentials::Bearer(token) => format!("personal access token, {}", token.source()),
+        ServiceCredentials::Basic { user, token } => format!("user {user}, {}", token.source()),
+    };
+    match &directory.api_url {
+        Some(url) => format!("{account}, at {url}"),
+        None => account,
+    }
 }
 
 fn directory_lines(out: &mut String, portal: &PortalSettings, directory: &DirectorySettings) -> fmt::Result {

@@ -8,6 +8,9 @@ mod accounts;
 mod answers;
 mod broker;
 mod death;
+mod firewall;
+pub mod identity_provider;
+mod saml;
 mod site;
 mod token;
 
@@ -17,6 +20,7 @@ use http::Method;
 use tokio::time::Instant;
 
 pub use self::broker::{CloudBroker, CloudLogin, CloudParts};
+pub use self::saml::SingleSignOn;
 pub use self::site::CloudSite;
 use super::Unfit;
 use super::UpstreamFailed;

@@ -253,6 +253,13 @@ fn of_customers() -> Vec<Refusal> {
         B::NoLoginAvailable,
         B::WrongCustomer(text()),
         B::Administrator(text()),
+        B::AtlassianAccount(text()),
+        B::SingleSignOnOff,
+        B::SignOnRequestRefused(text()),
+        B::SignOnRefused(text()),
+        B::LedElsewhere(text()),
+        B::LoginBlocked,
+        B::NotSigned,
         B::LoginsPaused(Duration::ZERO),
     ];
     (upstream.into_iter().map(|failed| CustomerFailed::Broker(failed.into())))
