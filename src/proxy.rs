@@ -90,6 +90,7 @@ impl ProxyHttp for Gateway {
             exchange: Exchange::begin(&self.metrics, request_id),
             wants: Wants::Page,
             site: None,
+            walk_to: None,
             stage: Stage::Undecided,
         }
     }
@@ -286,6 +287,11 @@ impl ProxyHttp for Gateway {
 impl Gateway {
     /// Turns a "no" into its record and its answer.
     fn refuse(&self, refusal: &Refusal, ctx: &mut RequestCtx) -> crate::reply::Reply {
+        if let Some(way) = endpoints::cloud_walk::instead_of(refusal, ctx) {
+            let reply = crate::reply::Reply::see_other(&way);
+            ctx.exchange.ends(Outcome::Answered, reply.status());
+            return reply;
+        }
         refuse::record(refusal, &mut ctx.exchange);
         refuse::reply(refusal, ctx)
     }

@@ -6,14 +6,16 @@ use super::StartFailed;
 use crate::clock::Clock;
 use crate::customer::accounts::CustomerAccounts;
 use crate::customer::cloud::identity_provider::SiteIdentityProvider;
-use crate::customer::cloud::{CloudAccounts, CloudBroker, CloudLogin, CloudParts, SingleSignOn};
+use crate::customer::cloud::{
+    BrowserWalks, ByBrowser, CloudAccounts, CloudBroker, CloudLogin, CloudParts, SingleSignOn,
+};
 use crate::customer::datacenter::DataCenter;
 use crate::customer::ledger::Ledger;
 use crate::customer::{CustomerObserver, CustomerSessions, Directory, DirectoryParts, People};
 use crate::operator::PortalCustomers;
 use crate::policy::Admission;
 use crate::portal::settings::{
-    CloudAccountsSettings, CloudSiteSettings, CustomerSessionSettings, DirectorySettings, PortalSettings,
+    CloudAccountsSettings, CloudSiteSettings, CustomerSessionSettings, DirectorySettings, PortalSettings, Walk,
 };
 use crate::random::Random;
 use crate::session::Sessions;
@@ -34,6 +36,8 @@ pub(super) struct OfPortal {
     pub sessions: CustomerSessions,
     /// The gateway as the identity provider of the site's customers, where it is.
     pub identity_provider: Option<Arc<SiteIdentityProvider>>,
+    /// The ways to a customer session that browsers go, where they do.
+    pub walks: Option<BrowserWalks>,
     /// What operators can do to them; nothing where no account is touched.
     pub for_operators: Option<PortalCustomers>,
 }
@@ -48,7 +52,7 @@ impl<'a> CustomerParts<'a> {
         match &portal.customer_session {
             CustomerSessionSettings::None => {
                 let sessions = CustomerSessions::none();
-                Ok(OfPortal { sessions, identity_provider: None, for_operators: None })
+                Ok(OfPortal { sessions, identity_provider: None, walks: None, for_operators: None })
             }
             CustomerSessionSettings::DataCenter(settings) => {
                 let (people, random) = (Arc::clone(&self.people), self.random.clone());
@@ -70,8 +74,19 @@ impl<'a> CustomerParts<'a> {
                     SiteIdentityProvider::new(&settings.identity_provider, &portal.public_origin, self.random.clone());
                 let provider = Arc::new(provider);
                 let login = SingleSignOn::new(settings, Arc::clone(&provider));
-                let of_portal = self.at_cloud(portal, &settings.site, Arc::new(login))?;
-                Ok(OfPortal { identity_provider: Some(provider), ..of_portal })
+                let identity_provider = Some(provider);
+                Ok(match settings.walk {
+                    Walk::Gateway => {
+                        let (of_portal, _) = self.at_cloud(portal, &settings.site, Arc::new(login))?;
+                        OfPortal { identity_provider, ..of_portal }
+                    }
+                    Walk::Browser => {
+                        let (of_portal, broker) = self.at_cloud(portal, &settings.site, Arc::new(ByBrowser))?;
+                        let sessions = of_portal.sessions.clone();
+                        let walks = Some(BrowserWalks::new(broker, sessions, login, self.clock.clone()));
+                        OfPortal { identity_provider, walks, ..of_portal }
+                    }
+                })
             }
         }
     }
@@ -82,7 +97,7 @@ impl<'a> CustomerParts<'a> {
         portal: &PortalSettings,
         settings: &CloudSiteSettings,
         login: Arc<dyn CloudLogin>,
-    ) -> Result<OfPortal, StartFailed> {
+    ) -> Result<(OfPortal, Arc<CloudBroker>), StartFailed> {
         let (upstream, limits, random) = (&portal.upstream, &portal.limits, self.random.clone());
         let accounts = Arc::new(CloudAccounts::new(upstream, limits, &settings.accounts, random.clone())?);
         let parts = CloudParts { accounts: Arc::clone(&accounts), login, people: Arc::clone(&self.people), random };
@@ -91,8 +106,8 @@ impl<'a> CustomerParts<'a> {
         let CloudAccountsSettings { directory, concurrency, .. } = &settings.accounts;
         let directory = self.directory(portal, directory, accounts, *concurrency, Arc::clone(&observer));
         let (sessions, clock) = (self.sessions.clone(), self.clock.clone());
-        let sessions = CustomerSessions::brokered(directory.clone(), broker, sessions, clock, observer);
-        Ok(of_portal(portal, sessions, directory))
+        let sessions = CustomerSessions::brokered(directory.clone(), broker.clone(), sessions, clock, observer);
+        Ok((of_portal(portal, sessions, directory), broker))
     }
 
     fn directory(
@@ -118,7 +133,7 @@ impl<'a> CustomerParts<'a> {
 fn of_portal(portal: &PortalSettings, sessions: CustomerSessions, directory: Arc<Directory>) -> OfPortal {
     let admission = Admission::new(&portal.admission);
     let for_operators = PortalCustomers { portal: portal.host.clone(), directory, admission };
-    OfPortal { sessions, identity_provider: None, for_operators: Some(for_operators) }
+    OfPortal { sessions, identity_provider: None, walks: None, for_operators: Some(for_operators) }
 }
 
 /// Has the first key seal what the customer ledger holds, so that the others can go: sessions end by themselves, and the

@@ -6,7 +6,7 @@ use super::Config;
 use super::quantity::{show_duration, show_rate, show_size};
 use crate::portal::settings::{
     Choose, CustomerSessionSettings, DirectorySettings, EachOf, OnEmailChange, OnLeave, OrganizationRule,
-    PortalSettings, ServiceCredentials, ValueSource,
+    PortalSettings, ServiceCredentials, ValueSource, Walk,
 };
 use crate::session::settings::StoreSettings;
 use crate::sign_in::saml::metadata_source::MetadataFrom;
@@ -154,6 +154,9 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
             line(out, "signs on to", &site.entity_id)?;
             let requests = if site.signs_requests { "have to be signed" } else { "need not be signed" };
             line(out, "its requests", &requests)?;
+            if settings.walk == Walk::Browser {
+                line(out, "sign-on", &"walked by the visitor's browser, through the gateway")?;
+            }
             directory_lines(out, portal, directory)?;
         }
     }

@@ -7,6 +7,7 @@
 mod accounts;
 mod answers;
 mod broker;
+mod browser_walks;
 mod death;
 mod firewall;
 pub mod identity_provider;
@@ -20,6 +21,7 @@ use http::Method;
 use tokio::time::Instant;
 
 pub use self::broker::{CloudBroker, CloudLogin, CloudParts};
+pub use self::browser_walks::{Brought, BrowserWalks, ByBrowser, Walked};
 pub use self::saml::SingleSignOn;
 pub use self::site::CloudSite;
 use super::Unfit;

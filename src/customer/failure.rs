@@ -153,6 +153,9 @@ pub enum BrokerFailed {
     /// The gateway's own key does not sign.
     #[error("the gateway's key as an identity provider does not sign")]
     NotSigned,
+    /// The visitor's own browser has to log in, through the gateway.
+    #[error("the visitor's browser has to sign on at the upstream")]
+    BrowserHasToWalk,
     /// Logins rest for a while because of how the last ones went.
     #[error("logins rest for {0:?}")]
     LoginsPaused(Duration),
@@ -198,7 +201,7 @@ pub enum Unfit {
 }
 
 /// Every label that [`CustomerFailed::reason`] can give.
-pub const REASONS: [&str; 46] = [
+pub const REASONS: [&str; 47] = [
     "upstream_unreachable",
     "upstream_tls",
     "upstream_timed_out",
@@ -241,6 +244,7 @@ pub const REASONS: [&str; 46] = [
     "login_led_elsewhere",
     "login_blocked",
     "sign_on_not_signed",
+    "sign_on_by_browser",
     "logins_paused",
     "keeps_dying",
     "session_ended",
@@ -312,6 +316,7 @@ impl BrokerFailed {
             Self::LedElsewhere(_) => "login_led_elsewhere",
             Self::LoginBlocked => "login_blocked",
             Self::NotSigned => "sign_on_not_signed",
+            Self::BrowserHasToWalk => "sign_on_by_browser",
             Self::LoginsPaused(_) => "logins_paused",
             Self::Upstream(failed) => failed.reason(),
         }
@@ -455,6 +460,7 @@ mod tests {
             B::LedElsewhere(text()),
             B::LoginBlocked,
             B::NotSigned,
+            B::BrowserHasToWalk,
             B::LoginsPaused(Duration::ZERO),
         ];
         let told: std::collections::BTreeSet<_> = (upstream.into_iter().map(|failed| C::Broker(failed.into())))

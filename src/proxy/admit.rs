@@ -78,6 +78,9 @@ impl Gateway {
             Decision::Page(page) => return self.answer_for_jsm(page, &request, &site, &visitor, ctx).await,
             Decision::SignIn => return self.send_to_sign_in(&request, &site, &visitor, ctx).await,
         };
+        if site.walks.is_some() && ctx.wants == Wants::Page && *request.method() == Method::GET {
+            ctx.walk_to = Some(request.target());
+        }
         let headers = &http.req_header().headers;
         if (!request.is_safe() || request.is_websocket()) && !is_same_origin(headers, &site.settings.public_origin) {
             return Err(Reason::CrossOrigin.into());

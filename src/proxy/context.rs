@@ -22,6 +22,8 @@ pub struct RequestCtx {
     pub wants: Wants,
     /// The portal, once it is known.
     pub site: Option<Arc<Site>>,
+    /// The page that the visitor wants, where their browser may have to sign on at the upstream first.
+    pub walk_to: Option<String>,
     /// How far it has come.
     pub stage: Stage,
 }

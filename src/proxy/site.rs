@@ -6,6 +6,7 @@ use super::rewrite::{InvalidOrigin, Origin, Rewriter, RewriterFailed};
 use super::upstream::{Upstream, UpstreamUnusable};
 use crate::clock::Clock;
 use crate::customer::CustomerSessions;
+use crate::customer::cloud::BrowserWalks;
 use crate::customer::cloud::identity_provider::SiteIdentityProvider;
 use crate::limits::{Attempts, CreationLog, Creations};
 use crate::policy::{Admission, Rules};
@@ -31,6 +32,8 @@ pub struct Site {
     pub customers: CustomerSessions,
     /// The gateway as the identity provider of the site's customers, where it is.
     pub identity_provider: Option<Arc<SiteIdentityProvider>>,
+    /// The ways to a customer session that browsers go, where they do.
+    pub walks: Option<BrowserWalks>,
     /// Upstream address to public address.
     pub to_public: Arc<Rewriter>,
     /// Public address to upstream address.
@@ -68,6 +71,7 @@ impl Site {
         settings: PortalSettings,
         customers: CustomerSessions,
         identity_provider: Option<Arc<SiteIdentityProvider>>,
+        walks: Option<BrowserWalks>,
         log: Arc<dyn CreationLog>,
         clock: Clock,
     ) -> Result<Self, SiteUnusable> {
@@ -91,6 +95,7 @@ impl Site {
             upstream: Arc::new(upstream),
             customers,
             identity_provider,
+            walks,
             to_public: Arc::new(to_public),
             to_upstream: Arc::new(to_upstream),
             settings,

@@ -14,6 +14,7 @@ mod admission;
 mod browser;
 mod certified_provider;
 mod cloud_saml;
+mod cloud_walks;
 mod companies;
 mod crowd;
 mod documents;

@@ -260,6 +260,7 @@ fn of_customers() -> Vec<Refusal> {
         B::LedElsewhere(text()),
         B::LoginBlocked,
         B::NotSigned,
+        B::BrowserHasToWalk,
         B::LoginsPaused(Duration::ZERO),
     ];
     (upstream.into_iter().map(|failed| CustomerFailed::Broker(failed.into())))
