@@ -17,6 +17,7 @@ mod token;
 
 use std::fmt;
 
+use async_trait::async_trait;
 use http::Method;
 use tokio::time::Instant;
 
@@ -24,10 +25,9 @@ pub use self::broker::{CloudBroker, CloudLogin, CloudParts};
 pub use self::browser_walks::{Brought, BrowserWalks, ByBrowser, Walked};
 pub use self::saml::SingleSignOn;
 pub use self::site::CloudSite;
-use super::Unfit;
-use super::UpstreamFailed;
 use super::upstream::answers::understood;
 use super::upstream::{CallLimits, Upstream};
+use super::{ServiceAccount, Unfit, UpstreamFailed};
 use crate::http_client::NoHttpClient;
 use crate::portal::settings::{CloudAccountsSettings, PortalLimits, UpstreamSettings};
 use crate::random::Random;
@@ -88,6 +88,13 @@ impl CloudAccounts {
             }
         }
         Ok(name)
+    }
+}
+
+#[async_trait]
+impl ServiceAccount for CloudAccounts {
+    async fn check_credentials(&self, deadline: Instant) -> Result<String, Unfit> {
+        self.check(deadline).await
     }
 }
 

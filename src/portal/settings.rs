@@ -2,6 +2,8 @@
 
 mod cloud;
 mod directory;
+mod redirect;
+mod trusted_jwt;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,6 +15,8 @@ pub use self::directory::{
     DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange, OnLeave, OrganizationName, OrganizationRule,
     ValueSource,
 };
+pub use self::redirect::{OtherAccounts, RedirectSettings};
+pub use self::trusted_jwt::{AccountsSettings, Product, TrustedJwtSettings};
 use super::{HostName, PathPattern, PublicOrigin};
 use crate::condition::Condition;
 use crate::email::{EmailAddress, EmailDomain, SpeaksFor};
@@ -114,6 +118,21 @@ pub enum CustomerSessionSettings {
     DataCenter(Box<DataCenterSettings>),
     /// Cloud: the site's own single sign-on, whose identity provider the gateway is.
     CloudSaml(Box<CloudSamlSettings>),
+    /// Any upstream that believes our signature: a token in each request.
+    TrustedJwt(Box<TrustedJwtSettings>),
+    /// None: who has signed in goes on at the site itself.
+    Redirect(Box<RedirectSettings>),
+}
+
+impl CustomerSessionSettings {
+    /// Whether Jira Service Management stands behind the portal, so that its paths are known.
+    pub fn is_jsm(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::TrustedJwt(settings) => settings.product != Product::Other,
+            Self::DataCenter(_) | Self::CloudSaml(_) | Self::Redirect(_) => true,
+        }
+    }
 }
 
 /// Data Center: accounts and sessions.

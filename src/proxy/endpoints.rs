@@ -17,6 +17,7 @@ use super::Gateway;
 use super::admit::{Verdict, Visitor};
 use super::answer::Form;
 use super::context::RequestCtx;
+use super::published_keys;
 use super::same_origin::is_same_origin;
 use super::site::Site;
 use crate::ids::ProviderName;
@@ -80,6 +81,7 @@ impl Gateway {
             _ if cloud_walk::is_on_the_way(path) && (post || *request.method() == Method::GET) => {
                 self.walk(http, request, site, visitor, ctx).await
             }
+            published_keys::PATH if get => self.publish_keys(site),
             trial::OVER if get => Ok(Verdict::Reply(Outcome::Answered, pages::tried(&page_site(site)))),
             // Not by HEAD: whoever only looks at a link does not use it up.
             _ if *request.method() == Method::GET && path.starts_with(trial::TICKETS) => {
@@ -117,7 +119,7 @@ fn at(site: &Site) -> At<'_> {
     At { portal: &site.settings.host, origin: &site.settings.public_origin }
 }
 
-fn page_site(site: &Site) -> pages::Site<'_> {
+pub(super) fn page_site(site: &Site) -> pages::Site<'_> {
     pages::Site { name: Some(site.settings.host.as_str()), language: Language::English }
 }
 

@@ -211,7 +211,9 @@ fn explain_broker(failed: &BrokerFailed) -> Explanation {
         BrokerFailed::LoginBlocked => Explanation::CustomerServiceUnreachable,
         BrokerFailed::WrongCustomer(_) => Explanation::AccountMismatch,
         BrokerFailed::AtlassianAccount(_) => Explanation::AccountIsAtlassian,
-        BrokerFailed::LoginsPaused(_) | BrokerFailed::BrowserHasToWalk => Explanation::CustomerServiceBusy,
+        BrokerFailed::LoginsPaused(_) | BrokerFailed::BrowserHasToWalk | BrokerFailed::TokenNotSigned(_) => {
+            Explanation::CustomerServiceBusy
+        }
         BrokerFailed::Upstream(failed) => explain_upstream(failed),
     }
 }
