@@ -1,6 +1,7 @@
 //! Settings of a portal.
 
 mod directory;
+mod rewrite;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,6 +12,7 @@ pub use self::directory::{
     CloudAccountsSettings, CloudSiteSettings, DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange,
     OnLeave, OrganizationName, OrganizationRule, ValueSource,
 };
+pub use self::rewrite::{OriginPair, REQUEST_FIELDS, RewriteSettings, TextRule};
 use super::{HostName, PathPattern, PublicOrigin};
 use crate::condition::Condition;
 use crate::email::{EmailAddress, EmailDomain, SpeaksFor};
@@ -34,6 +36,8 @@ pub struct PortalSettings {
     pub customer_session: CustomerSessionSettings,
     /// First match wins; without one the visitor has to be signed in.
     pub rules: Vec<RuleSettings>,
+    /// What is replaced in answers and requests.
+    pub rewrite: RewriteSettings,
     /// Sizes and times.
     pub limits: PortalLimits,
 }

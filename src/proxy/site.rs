@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::rewrite::{InvalidOrigin, Origin, Rewriter, RewriterFailed};
+use super::rewriting::{Rewriting, RewritingFailed};
 use super::upstream::{Upstream, UpstreamUnusable};
 use crate::clock::Clock;
 use crate::customer::CustomerSessions;
@@ -28,10 +28,8 @@ pub struct Site {
     pub upstream: Arc<Upstream>,
     /// Whose sessions are injected.
     pub customers: CustomerSessions,
-    /// Upstream address to public address.
-    pub to_public: Arc<Rewriter>,
-    /// Public address to upstream address.
-    pub to_upstream: Arc<Rewriter>,
+    /// What is rewritten, both ways.
+    pub rewriting: Rewriting,
 }
 
 /// A portal cannot be served.
@@ -51,9 +49,7 @@ pub enum SiteFault {
     #[error(transparent)]
     Upstream(#[from] UpstreamUnusable),
     #[error(transparent)]
-    Rewriter(#[from] RewriterFailed),
-    #[error(transparent)]
-    Origin(#[from] InvalidOrigin),
+    Rewriting(#[from] RewritingFailed),
 }
 
 impl Site {
@@ -70,11 +66,7 @@ impl Site {
         let host = settings.host.clone();
         let unusable = |source: SiteFault| SiteUnusable { host: host.clone(), source };
         let upstream = Upstream::new(&settings.upstream, settings.limits, clock).map_err(|e| unusable(e.into()))?;
-        let own = Origin::of(&settings.upstream.url).map_err(|e| unusable(e.into()))?;
-        let public = Origin::parse(settings.public_origin.as_str()).map_err(|e| unusable(e.into()))?;
-        let to_public =
-            Rewriter::new(vec![(own.clone(), public.clone())], Vec::new()).map_err(|e| unusable(e.into()))?;
-        let to_upstream = Rewriter::new(vec![(public, own)], Vec::new()).map_err(|e| unusable(e.into()))?;
+        let rewriting = Rewriting::new(&settings).map_err(|e| unusable(e.into()))?;
         let is_jsm = !matches!(settings.customer_session, CustomerSessionSettings::None);
         let jsm = is_jsm.then(|| JsmPaths::new(settings.upstream.url.path()));
         let limits = settings.limits.creations;
@@ -86,8 +78,7 @@ impl Site {
             attempts: settings.limits.sign_in_attempts.map(Attempts::new),
             upstream: Arc::new(upstream),
             customers,
-            to_public: Arc::new(to_public),
-            to_upstream: Arc::new(to_upstream),
+            rewriting,
             settings,
         })
     }
