@@ -6,6 +6,7 @@
 
 mod assets;
 mod form_targets;
+mod hand_over;
 mod local_href;
 mod notice;
 mod post_on;
@@ -17,6 +18,7 @@ mod wants;
 
 pub use assets::{ASSETS, asset};
 pub use form_targets::FormTargets;
+pub use hand_over::hand_over;
 pub use local_href::{InvalidLocalHref, LocalHref};
 pub use notice::{Actions, Form, Notice, Retry, refusal, refusal_json};
 pub use post_on::post_on;

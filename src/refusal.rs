@@ -81,6 +81,8 @@ pub enum Reason {
         /// What it says.
         explanation: Explanation,
     },
+    /// Whoever has signed in here is served at the site's own address, and this request cannot be taken there.
+    HandedOver,
     /// The customer session had died, and the request could not be repeated.
     NotSent,
     /// The upstream could not be reached.
@@ -211,6 +213,7 @@ impl Reason {
             Self::NoSuchEndpoint => StatusCode::NOT_FOUND,
             Self::SignInRequired => StatusCode::UNAUTHORIZED,
             Self::PathDenied | Self::PathClosed | Self::AccountPage | Self::RuleNotMet => StatusCode::FORBIDDEN,
+            Self::HandedOver => StatusCode::FORBIDDEN,
             Self::CrossOrigin | Self::NotAdmitted(_) => StatusCode::FORBIDDEN,
             Self::TooManyRequests { .. } | Self::TooManySignIns(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::SignIn { blame: Blame::ProviderUnavailable, .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -260,6 +263,7 @@ impl Reason {
             | Self::CustomerSession { label, .. }
             | Self::SessionStore { label } => label,
             Self::SignInLoop => "sign_in_loop",
+            Self::HandedOver => "handed_over",
             Self::NotSent => "not_sent",
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamTimeout => "upstream_timeout",
@@ -299,6 +303,7 @@ impl Reason {
             Self::SignInLoop => Explanation::SignInLoop,
             Self::Logout { .. } => Explanation::LogoutNotDone,
             Self::CustomerSession { explanation, .. } => explanation,
+            Self::HandedOver => Explanation::ServedElsewhere,
             Self::NotSent => Explanation::RequestNotSent,
             Self::UpstreamUnreachable => Explanation::UpstreamUnreachable,
             Self::UpstreamTimeout => Explanation::UpstreamSlow,
@@ -332,7 +337,7 @@ impl Reason {
     pub fn offer(self) -> Offer {
         match self {
             Self::Malformed(_) | Self::NoSuchEndpoint | Self::CrossOrigin | Self::Logout { .. } => Offer::Start,
-            Self::PathDenied | Self::PathClosed | Self::AccountPage => Offer::Start,
+            Self::PathDenied | Self::PathClosed | Self::AccountPage | Self::HandedOver => Offer::Start,
             Self::TooManyRequests { .. } => Offer::Nothing,
             Self::HeadTooLarge | Self::BodyTooLarge | Self::UnknownHost | Self::NotSent => Offer::Nothing,
             Self::SignInRequired | Self::SignInLoop => Offer::SignInAgain,

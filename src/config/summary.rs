@@ -4,9 +4,10 @@ use std::fmt::{self, Write as _};
 
 use super::Config;
 use super::quantity::{show_duration, show_rate, show_size};
+use crate::customer::trusted_jwt::TokenKeys;
 use crate::portal::settings::{
-    Choose, CustomerSessionSettings, DirectorySettings, EachOf, OnEmailChange, OnLeave, OrganizationRule,
-    PortalSettings, ServiceCredentials, ValueSource,
+    AccountsSettings, Choose, CustomerSessionSettings, DirectorySettings, EachOf, OnEmailChange, OnLeave,
+    OrganizationRule, OtherAccounts, PortalSettings, ServiceCredentials, TrustedJwtSettings, ValueSource,
 };
 use crate::session::settings::StoreSettings;
 use crate::sign_in::saml::metadata_source::MetadataFrom;
@@ -144,12 +145,17 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
     match &portal.customer_session {
         CustomerSessionSettings::None => line(out, "customers", &"the upstream is told nothing")?,
         CustomerSessionSettings::DataCenter(settings) => {
-            let account = match &settings.directory.credentials {
-                ServiceCredentials::Bearer(token) => format!("personal access token, {}", token.source()),
-                ServiceCredentials::Basic { user, token } => format!("user {user}, {}", token.source()),
-            };
+            let account = account(&settings.directory);
             line(out, "customers", &format!("datacenter, {account}"))?;
             directory_lines(out, portal, &settings.directory)?;
+        }
+        CustomerSessionSettings::TrustedJwt(settings) => trusted_jwt_lines(out, portal, settings)?,
+        CustomerSessionSettings::Redirect(settings) => {
+            line(out, "customers", &format!("redirect to {}", settings.address.origin().ascii_serialization()))?;
+            if settings.other_accounts == OtherAccounts::HandOver {
+                line(out, "other accounts", &"are handed over, too")?;
+            }
+            accounts_lines(out, portal, settings.accounts.as_ref())?;
         }
     }
     for rule in &portal.rules {
@@ -174,6 +180,35 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
         line(out, "sign-in limit", &format!("{} for each address", show_rate(rate.times, rate.per)))?;
     }
     line(out, "body limit", &show_size(limits.body))
+}
+
+fn account(directory: &DirectorySettings) -> String {
+    match &directory.credentials {
+        ServiceCredentials::Bearer(token) => format!("personal access token, {}", token.source()),
+        ServiceCredentials::Basic { user, token } => format!("user {user}, {}", token.source()),
+    }
+}
+
+fn trusted_jwt_lines(out: &mut String, portal: &PortalSettings, settings: &TrustedJwtSettings) -> fmt::Result {
+    let lifetime = show_duration(settings.lifetime);
+    line(out, "customers", &format!("trusted_jwt for {}, {lifetime} each, in {}", settings.audience, settings.header))?;
+    line(out, "issuer", &settings.issuer.as_deref().unwrap_or(portal.public_origin.as_str()))?;
+    let ids = TokenKeys::from_pems(&settings.signing_keys).map(|keys| keys.ids().to_vec()).unwrap_or_default();
+    for (index, (key, id)) in settings.signing_keys.iter().zip(ids).enumerate() {
+        let duty = if index == 0 { "signs" } else { "is published" };
+        line(out, "token key", &format!("{id}, {}, {duty}", key.source()))?;
+    }
+    if let Some(cookie) = &settings.cookie {
+        line(out, "token cookie", cookie)?;
+    }
+    line(out, "kept cookies", &list(&settings.session_cookies, "none"))?;
+    accounts_lines(out, portal, settings.accounts.as_ref())
+}
+
+fn accounts_lines(out: &mut String, portal: &PortalSettings, accounts: Option<&AccountsSettings>) -> fmt::Result {
+    let Some(accounts) = accounts else { return line(out, "directory", &"none: nobody is provisioned or judged") };
+    line(out, "directory", &account(&accounts.directory))?;
+    directory_lines(out, portal, &accounts.directory)
 }
 
 fn directory_lines(out: &mut String, portal: &PortalSettings, directory: &DirectorySettings) -> fmt::Result {

@@ -13,15 +13,15 @@ mod token;
 
 use std::fmt;
 
+use async_trait::async_trait;
 use http::Method;
 use tokio::time::Instant;
 
 pub use self::broker::{CloudBroker, CloudLogin, CloudParts};
 pub use self::site::CloudSite;
-use super::Unfit;
-use super::UpstreamFailed;
 use super::upstream::answers::understood;
 use super::upstream::{CallLimits, Upstream};
+use super::{ServiceAccount, Unfit, UpstreamFailed};
 use crate::http_client::NoHttpClient;
 use crate::portal::settings::{CloudAccountsSettings, PortalLimits, UpstreamSettings};
 use crate::random::Random;
@@ -82,6 +82,13 @@ impl CloudAccounts {
             }
         }
         Ok(name)
+    }
+}
+
+#[async_trait]
+impl ServiceAccount for CloudAccounts {
+    async fn check_credentials(&self, deadline: Instant) -> Result<String, Unfit> {
+        self.check(deadline).await
     }
 }
 

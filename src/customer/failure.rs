@@ -132,6 +132,9 @@ pub enum BrokerFailed {
     /// The session may administer the upstream.
     #[error("the account {0} is an administrator of the upstream")]
     Administrator(String),
+    /// The token that would tell the upstream who the visitor is could not be signed.
+    #[error("the token for the upstream could not be signed: {0}")]
+    TokenNotSigned(&'static str),
     /// The login leads to an Atlassian account, which signs in at Atlassian and not here.
     #[error("{0} is led to the login of Atlassian accounts")]
     AtlassianAccount(String),
@@ -180,7 +183,7 @@ pub enum Unfit {
 }
 
 /// Every label that [`CustomerFailed::reason`] can give.
-pub const REASONS: [&str; 40] = [
+pub const REASONS: [&str; 41] = [
     "upstream_unreachable",
     "upstream_tls",
     "upstream_timed_out",
@@ -218,6 +221,7 @@ pub const REASONS: [&str; 40] = [
     "no_login_available",
     "wrong_customer",
     "logins_paused",
+    "token_not_signed",
     "keeps_dying",
     "session_ended",
     "interrupted",
@@ -269,6 +273,22 @@ impl DirectoryFailed {
     }
 }
 
+impl DirectoryFailed {
+    /// Whether it is about this person's account, so that trying again does not help until somebody changes it.
+    pub fn is_about_the_account(&self) -> bool {
+        !matches!(
+            self,
+            Self::Upstream(_)
+                | Self::Rejected(_)
+                | Self::ManagedGroup(_)
+                | Self::ServiceDesk(_)
+                | Self::Organization(_)
+                | Self::Ledger(_)
+                | Self::Crowded
+        )
+    }
+}
+
 impl BrokerFailed {
     /// The label for metrics and refusals, one of [`REASONS`].
     pub fn reason(&self) -> &'static str {
@@ -283,6 +303,7 @@ impl BrokerFailed {
             Self::Administrator(_) => "administrator",
             Self::AtlassianAccount(_) => "atlassian_account",
             Self::LoginsPaused(_) => "logins_paused",
+            Self::TokenNotSigned(_) => "token_not_signed",
             Self::Upstream(failed) => failed.reason(),
         }
     }
@@ -324,21 +345,8 @@ impl CustomerFailed {
     /// Whether it is about this person's account, so that trying again does not help until somebody changes it.
     pub fn is_about_the_account(&self) -> bool {
         use BrokerFailed as B;
-        use DirectoryFailed as D;
         match self {
-            Self::Directory(failed) => {
-                use D::{Crowded, Ledger, ManagedGroup, Organization, Rejected, ServiceDesk, Upstream};
-                !matches!(
-                    failed,
-                    Upstream(_)
-                        | Rejected(_)
-                        | ManagedGroup(_)
-                        | ServiceDesk(_)
-                        | Organization(_)
-                        | Ledger(_)
-                        | Crowded
-                )
-            }
+            Self::Directory(failed) => failed.is_about_the_account(),
             Self::Broker(failed) => {
                 matches!(failed, B::ReadOnlyDirectory(_) | B::Administrator(_) | B::AtlassianAccount(_))
             }
@@ -414,6 +422,7 @@ mod tests {
             B::Administrator(text()),
             B::AtlassianAccount(text()),
             B::LoginsPaused(Duration::ZERO),
+            B::TokenNotSigned(""),
         ];
         let told: std::collections::BTreeSet<_> = (upstream.into_iter().map(|failed| C::Broker(failed.into())))
             .chain(directory.into_iter().map(C::Directory))

@@ -1,7 +1,9 @@
 //! Settings of a portal.
 
 mod directory;
+mod redirect;
 mod rewrite;
+mod trusted_jwt;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +14,9 @@ pub use self::directory::{
     CloudAccountsSettings, CloudSiteSettings, DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange,
     OnLeave, OrganizationName, OrganizationRule, ValueSource,
 };
+pub use self::redirect::{OtherAccounts, RedirectSettings};
 pub use self::rewrite::{OriginPair, REQUEST_FIELDS, RewriteSettings, TextRule};
+pub use self::trusted_jwt::{AccountsSettings, Product, TrustedJwtSettings};
 use super::{HostName, PathPattern, PublicOrigin};
 use crate::condition::Condition;
 use crate::email::{EmailAddress, EmailDomain, SpeaksFor};
@@ -114,6 +118,21 @@ pub enum CustomerSessionSettings {
     None,
     /// Data Center: a fresh random password for each sign-in, by documented calls.
     DataCenter(Box<DataCenterSettings>),
+    /// Any upstream that believes our signature: a token in each request.
+    TrustedJwt(Box<TrustedJwtSettings>),
+    /// None: who has signed in goes on at the site itself.
+    Redirect(Box<RedirectSettings>),
+}
+
+impl CustomerSessionSettings {
+    /// Whether Jira Service Management stands behind the portal, so that its paths are known.
+    pub fn is_jsm(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::TrustedJwt(settings) => settings.product != Product::Other,
+            Self::DataCenter(_) | Self::Redirect(_) => true,
+        }
+    }
 }
 
 /// Data Center: accounts and sessions.

@@ -16,6 +16,7 @@ use super::Gateway;
 use super::admit::{Verdict, Visitor};
 use super::answer::Form;
 use super::context::RequestCtx;
+use super::published_keys;
 use super::same_origin::is_same_origin;
 use super::site::Site;
 use crate::ids::ProviderName;
@@ -75,6 +76,7 @@ impl Gateway {
                 let asset = pages::asset(path, &http.req_header().headers).ok_or(Reason::NoSuchEndpoint)?;
                 Ok(Verdict::Reply(Outcome::Answered, asset))
             }
+            published_keys::PATH if get => self.publish_keys(site),
             trial::OVER if get => Ok(Verdict::Reply(Outcome::Answered, pages::tried(&page_site(site)))),
             // Not by HEAD: whoever only looks at a link does not use it up.
             _ if *request.method() == Method::GET && path.starts_with(trial::TICKETS) => {
@@ -103,7 +105,7 @@ fn at(site: &Site) -> At<'_> {
     At { portal: &site.settings.host, origin: &site.settings.public_origin }
 }
 
-fn page_site(site: &Site) -> pages::Site<'_> {
+pub(super) fn page_site(site: &Site) -> pages::Site<'_> {
     pages::Site { name: Some(site.settings.host.as_str()), language: Language::English }
 }
 

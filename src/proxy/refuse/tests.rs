@@ -57,6 +57,7 @@ fn plain() -> Vec<Refusal> {
         Reason::TooManySignIns(later),
         Reason::CrossOrigin,
         Reason::SignInLoop,
+        Reason::HandedOver,
         Reason::NotSent,
         Reason::UpstreamUnreachable,
         Reason::UpstreamTimeout,
@@ -254,6 +255,7 @@ fn of_customers() -> Vec<Refusal> {
         B::WrongCustomer(text()),
         B::Administrator(text()),
         B::LoginsPaused(Duration::ZERO),
+        B::TokenNotSigned("busy"),
     ];
     (upstream.into_iter().map(|failed| CustomerFailed::Broker(failed.into())))
         .chain(directory.into_iter().map(CustomerFailed::Directory))
