@@ -173,6 +173,14 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
         let require = rule.require.as_ref().map(|require| format!(", requires {}", require.text())).unwrap_or_default();
         line(out, "rule", &format!("{} {:?}{require}", rule.path, rule.access))?;
     }
+    for pair in &portal.rewrite.origins {
+        let public =
+            pair.public.as_ref().map_or(portal.public_origin.to_string(), |url| url.origin().ascii_serialization());
+        line(out, "rewrites", &format!("{} to {public}", pair.upstream.origin().ascii_serialization()))?;
+    }
+    if !portal.rewrite.texts.is_empty() {
+        line(out, "replaces", &format!("{} texts", portal.rewrite.texts.len()))?;
+    }
     let limits = &portal.limits;
     for (most, span) in [(limits.creations.per_day, "day"), (limits.creations.per_minute, "minute")] {
         if let Some(most) = most {

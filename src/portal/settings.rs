@@ -3,6 +3,7 @@
 mod cloud;
 mod directory;
 mod redirect;
+mod rewrite;
 mod trusted_jwt;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ pub use self::directory::{
     ValueSource,
 };
 pub use self::redirect::{OtherAccounts, RedirectSettings};
+pub use self::rewrite::{OriginPair, REQUEST_FIELDS, RewriteSettings, TextRule};
 pub use self::trusted_jwt::{AccountsSettings, Product, TrustedJwtSettings};
 use super::{HostName, PathPattern, PublicOrigin};
 use crate::condition::Condition;
@@ -40,6 +42,8 @@ pub struct PortalSettings {
     pub customer_session: CustomerSessionSettings,
     /// First match wins; without one the visitor has to be signed in.
     pub rules: Vec<RuleSettings>,
+    /// What is replaced in answers and requests.
+    pub rewrite: RewriteSettings,
     /// Sizes and times.
     pub limits: PortalLimits,
 }

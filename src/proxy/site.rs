@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::rewrite::{InvalidOrigin, Origin, Rewriter, RewriterFailed};
+use super::rewriting::{Rewriting, RewritingFailed};
 use super::upstream::{Upstream, UpstreamUnusable};
 use crate::clock::Clock;
 use crate::customer::CustomerSessions;
@@ -36,10 +36,8 @@ pub struct Site {
     pub identity_provider: Option<Arc<SiteIdentityProvider>>,
     /// The ways to a customer session that browsers go, where they do.
     pub walks: Option<BrowserWalks>,
-    /// Upstream address to public address.
-    pub to_public: Arc<Rewriter>,
-    /// Public address to upstream address.
-    pub to_upstream: Arc<Rewriter>,
+    /// What is rewritten, both ways.
+    pub rewriting: Rewriting,
 }
 
 /// A portal cannot be served.
@@ -59,9 +57,7 @@ pub enum SiteFault {
     #[error(transparent)]
     Upstream(#[from] UpstreamUnusable),
     #[error(transparent)]
-    Rewriter(#[from] RewriterFailed),
-    #[error(transparent)]
-    Origin(#[from] InvalidOrigin),
+    Rewriting(#[from] RewritingFailed),
 }
 
 impl Site {
@@ -80,11 +76,7 @@ impl Site {
         let host = settings.host.clone();
         let unusable = |source: SiteFault| SiteUnusable { host: host.clone(), source };
         let upstream = Upstream::new(&settings.upstream, settings.limits, clock).map_err(|e| unusable(e.into()))?;
-        let own = Origin::of(&settings.upstream.url).map_err(|e| unusable(e.into()))?;
-        let public = Origin::parse(settings.public_origin.as_str()).map_err(|e| unusable(e.into()))?;
-        let to_public =
-            Rewriter::new(vec![(own.clone(), public.clone())], Vec::new()).map_err(|e| unusable(e.into()))?;
-        let to_upstream = Rewriter::new(vec![(public, own)], Vec::new()).map_err(|e| unusable(e.into()))?;
+        let rewriting = Rewriting::new(&settings).map_err(|e| unusable(e.into()))?;
         let is_jsm = settings.customer_session.is_jsm();
         let jsm = is_jsm.then(|| JsmPaths::new(settings.upstream.url.path()));
         let limits = settings.limits.creations;
@@ -98,8 +90,7 @@ impl Site {
             customers,
             identity_provider,
             walks,
-            to_public: Arc::new(to_public),
-            to_upstream: Arc::new(to_upstream),
+            rewriting,
             settings,
         })
     }

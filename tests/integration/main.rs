@@ -28,6 +28,7 @@ mod http2;
 mod kill;
 mod process;
 mod public_clients;
+mod rewriting;
 mod saml_logout;
 mod saml_peers;
 mod saml_sign_in;
