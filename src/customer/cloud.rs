@@ -6,6 +6,7 @@
 
 mod accounts;
 mod answers;
+pub mod vault;
 
 use std::fmt;
 
