@@ -141,6 +141,17 @@ impl PasswordVault {
         self.put(&record).await
     }
 
+    /// Keeps a password that was refused, so that it is known when it comes again.
+    ///
+    /// # Errors
+    /// When it could not be sealed or written.
+    pub async fn keep_stale(&self, mut record: PasswordRecord, password: &Secret) -> Result<(), RecordError> {
+        let place = [self.site.as_str(), &self.portal, &record.account];
+        record.password = Some(Envelope::seal(password, &place, &self.random).map_err(StoreError::from)?);
+        record.stale = true;
+        self.put(&record).await
+    }
+
     /// The site has refused a password. `the_kept_one`: the one that is kept, which is stale from now on.
     ///
     /// # Errors
