@@ -16,13 +16,16 @@
 
 pub mod accounts;
 mod attempts;
+mod claims;
 pub mod cloud;
 pub mod datacenter;
 mod death;
 mod directory;
 mod failure;
+mod jar;
 pub mod ledger;
 mod lifetime;
+mod login_breaker;
 #[cfg(test)]
 mod look_alike_tests;
 mod observer;
@@ -37,9 +40,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+use self::accounts::Account;
+pub use self::claims::{ClaimFailed, PasswordClaims};
+pub use self::cloud::is_password;
 pub use self::death::{AnswerHead, DeathSign};
 pub use self::directory::{Directory, DirectoryParts, Planned, Standing, SyncOutcome, Synced};
-pub use self::failure::{BrokerFailed, CustomerFailed, DirectoryFailed, REASONS, Unfit, UpstreamFailed};
+pub use self::failure::{
+    BrokerFailed, CustomerFailed, DirectoryFailed, NeededPassword, REASONS, Unfit, UpstreamFailed,
+};
 pub use self::observer::{CustomerEvent, CustomerObserver, NobodyWatches, Provisioning};
 pub use self::people::People;
 pub use self::sessions::{CustomerSessions, Verdict};
@@ -48,20 +56,25 @@ use crate::email::EmailAddress;
 use crate::session::CustomerSession;
 use crate::sign_in::VerifiedIdentity;
 
+/// The browser's, not ours: see above.
+const XSRF_COOKIE: &str = "atlassian.xsrf.token";
+
 /// A customer's account at the upstream: found or made there, judged fit, and nobody else's. Only a directory makes one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Customer {
     account: String,
     email: EmailAddress,
+    address: EmailAddress,
 }
 
 impl Customer {
     /// An account that a directory has judged fit.
-    fn fit(account: String, email: EmailAddress) -> Self {
-        Self { account, email }
+    fn fit(account: Account, email: EmailAddress) -> Self {
+        let told = account.email.as_deref().and_then(|told| EmailAddress::parse(told.trim()).ok());
+        Self { account: account.id, address: told.unwrap_or_else(|| email.clone()), email }
     }
 
-    /// What the upstream calls the account: a user name.
+    /// What the upstream calls the account: a user name or an account id.
     pub fn account(&self) -> &str {
         &self.account
     }
@@ -69,6 +82,12 @@ impl Customer {
     /// The address that the person came with.
     pub fn email(&self) -> &EmailAddress {
         &self.email
+    }
+
+    /// The address that the account has at the upstream, by which it is logged in. Where the upstream tells none, the
+    /// one that the person came with.
+    pub fn address(&self) -> &EmailAddress {
+        &self.address
     }
 }
 
@@ -130,6 +149,14 @@ pub trait CustomerSessionBroker: fmt::Debug + Send + Sync {
 
     /// What an answer to a request with a customer session says about that session. Pure.
     fn signs_of_death(&self, answer: &AnswerHead<'_>) -> Option<DeathSign>;
+
+    /// What becomes of a session whose cookies the upstream has just renewed. Pure.
+    ///
+    /// # Errors
+    /// When the cookies are not its customer's any more.
+    fn renewed(&self, session: CustomerSession, _now: Timestamp) -> Result<CustomerSession, DeathSign> {
+        Ok(session)
+    }
 
     /// Whether a cookie of that name is the upstream's own authentication, which a browser must neither see nor send.
     fn is_authentication_cookie(&self, name: &str) -> bool;

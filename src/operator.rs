@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::import::{ImportResult, ImportRow, Imported, InvalidRow, LARGEST, read as read_rows, write as write_rows};
+pub use self::import::{
+    ImportResult, ImportRow, Imported, InvalidRow, LARGEST, read as read_rows, write as write_rows,
+};
 pub use self::keys::OperatorKeys;
 use crate::clock::{Clock, deadline};
 use crate::customer::{ClaimFailed, Customer, Directory, DirectoryFailed, PasswordClaims, Standing, SyncOutcome};

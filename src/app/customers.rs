@@ -5,14 +5,16 @@ use std::sync::Arc;
 use super::StartFailed;
 use crate::clock::Clock;
 use crate::customer::accounts::CustomerAccounts;
+use crate::customer::cloud::vault::{self, PasswordVault};
+use crate::customer::cloud::{ByPassword, CloudAccounts, CloudBroker, CloudParts, CloudPasswords, PasswordParts};
 use crate::customer::datacenter::DataCenter;
 use crate::customer::ledger::Ledger;
-use crate::customer::{CustomerObserver, CustomerSessions, Directory, DirectoryParts, People};
+use crate::customer::{CustomerObserver, CustomerSessions, Directory, DirectoryParts, PasswordClaims, People};
 use crate::operator::PortalCustomers;
 use crate::policy::Admission;
-use crate::portal::settings::{CustomerSessionSettings, DirectorySettings, PortalSettings};
+use crate::portal::settings::{CloudPasswordSettings, CustomerSessionSettings, DirectorySettings, PortalSettings};
 use crate::random::Random;
-use crate::session::Sessions;
+use crate::session::{Records, Sessions};
 use crate::telemetry::Metrics;
 
 /// What the customers of all portals share.
@@ -55,10 +57,49 @@ impl<'a> CustomerParts<'a> {
                     observer,
                 );
                 let admission = Admission::new(&portal.admission);
-                let for_operators = PortalCustomers { portal: portal.host.clone(), directory, admission };
+                let for_operators = PortalCustomers { portal: portal.host.clone(), directory, admission, claims: None };
                 Ok(OfPortal { sessions, for_operators: Some(for_operators) })
             }
+            CustomerSessionSettings::CloudPassword(settings) => self.by_password(portal, settings),
         }
+    }
+
+    /// Customers at Cloud, each with their own password.
+    fn by_password(&self, portal: &PortalSettings, settings: &CloudPasswordSettings) -> Result<OfPortal, StartFailed> {
+        let (site, host) = (&settings.site, portal.host.clone());
+        let (people, random) = (Arc::clone(&self.people), self.random.clone());
+        let accounts = CloudAccounts::new(&portal.upstream, &portal.limits, &site.accounts, random.clone())?;
+        let (accounts, observer) = (Arc::new(accounts), self.metrics.watch_customers(&host));
+        let (records, url) = (self.sessions.records(), portal.upstream.url.as_str());
+        let login = Arc::new(ByPassword::new(
+            settings.clone(),
+            PasswordParts {
+                portal: host.clone(),
+                vault: PasswordVault::new(records, random.clone(), url, &host),
+                accounts: Arc::clone(&accounts),
+                observer: Arc::clone(&observer),
+            },
+        ));
+        let parts = CloudParts {
+            accounts: Arc::clone(&accounts),
+            login: Arc::<ByPassword>::clone(&login),
+            people: Arc::clone(&people),
+            random,
+        };
+        let broker = Arc::new(CloudBroker::new(&portal.upstream, &portal.limits, site, parts)?);
+        let claims: Arc<dyn PasswordClaims> = Arc::new(CloudPasswords::new(Arc::clone(&broker), login, people));
+        let (calls, watch) = (site.accounts.concurrency, Arc::clone(&observer));
+        let directory = self.directory(portal, &site.accounts.directory, accounts, calls, watch);
+        let (sessions, clock) = (self.sessions.clone(), self.clock.clone());
+        let customers = CustomerSessions::brokered(directory.clone(), broker, sessions, clock, observer);
+        let admission = Admission::new(&portal.admission);
+        let for_operators = PortalCustomers { portal: host, directory, admission, claims: Some(Arc::clone(&claims)) };
+        Ok(OfPortal { sessions: customers.with_claims(claims), for_operators: Some(for_operators) })
+    }
+
+    /// The people whom somebody is busy with.
+    pub fn people(&self) -> Arc<People> {
+        Arc::clone(&self.people)
     }
 
     fn directory(
@@ -93,5 +134,16 @@ pub(super) async fn reseal_ledger(ledger: Ledger) {
         }
         Ok(resealed) => tracing::info!(moved = resealed.moved, "the customer ledger is sealed with the first key"),
         Err(error) => tracing::error!(%error, "the customer ledger could not be sealed with the first key"),
+    }
+}
+
+/// The same for the passwords that customers have given.
+pub(super) async fn reseal_passwords(records: Records, people: Arc<People>) {
+    match vault::reseal(&records, &people).await {
+        Ok(resealed) if resealed.unreadable > 0 => {
+            tracing::error!(unreadable = resealed.unreadable, "customers' passwords open with no configured key");
+        }
+        Ok(resealed) => tracing::info!(moved = resealed.moved, "customers' passwords are sealed with the first key"),
+        Err(error) => tracing::error!(%error, "customers' passwords could not be sealed with the first key"),
     }
 }

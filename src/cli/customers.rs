@@ -16,9 +16,7 @@ use crate::config::{self, Config};
 use crate::customer::SyncOutcome;
 use crate::email::EmailAddress;
 use crate::http_client::{Call, HttpClient, HttpClientSettings, Roots};
-use crate::operator::{
-    ImportRow, Imported, LARGEST, OperatorKeys, Order, Report, read_rows, write_rows,
-};
+use crate::operator::{ImportRow, Imported, LARGEST, OperatorKeys, Order, Report, read_rows, write_rows};
 use crate::portal::HostName;
 use crate::random::Random;
 use crate::session::StoreError;

@@ -144,12 +144,16 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
     match &portal.customer_session {
         CustomerSessionSettings::None => line(out, "customers", &"the upstream is told nothing")?,
         CustomerSessionSettings::DataCenter(settings) => {
-            let account = match &settings.directory.credentials {
-                ServiceCredentials::Bearer(token) => format!("personal access token, {}", token.source()),
-                ServiceCredentials::Basic { user, token } => format!("user {user}, {}", token.source()),
-            };
-            line(out, "customers", &format!("datacenter, {account}"))?;
+            line(out, "customers", &format!("datacenter, {}", account(&settings.directory.credentials)))?;
             directory_lines(out, portal, &settings.directory)?;
+        }
+        CustomerSessionSettings::CloudPassword(settings) => {
+            let directory = &settings.site.accounts.directory;
+            line(out, "customers", &format!("cloud_password, {}", account(&directory.credentials)))?;
+            if let Some(hook) = &settings.hook {
+                line(out, "passwords from", &hook.program.display())?;
+            }
+            directory_lines(out, portal, directory)?;
         }
     }
     for rule in &portal.rules {
@@ -166,6 +170,13 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
         line(out, "sign-in limit", &format!("{} for each address", show_rate(rate.times, rate.per)))?;
     }
     line(out, "body limit", &show_size(limits.body))
+}
+
+fn account(credentials: &ServiceCredentials) -> String {
+    match credentials {
+        ServiceCredentials::Bearer(token) => format!("personal access token, {}", token.source()),
+        ServiceCredentials::Basic { user, token } => format!("user {user}, {}", token.source()),
+    }
 }
 
 fn directory_lines(out: &mut String, portal: &PortalSettings, directory: &DirectorySettings) -> fmt::Result {

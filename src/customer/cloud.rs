@@ -1,4 +1,4 @@
-//! Cloud: portal-only accounts and organizations by documented calls.
+//! Cloud: portal-only accounts and organizations by documented calls, and the sessions of their customers.
 //!
 //! Calls go to the site itself with a classic API token, or below `api.atlassian.com/ex/jira/{cloudId}` with a scoped one:
 //! a scoped token is good for nothing at the site (CLOUD-12617). Refuses every account that is not portal-only: who has
@@ -6,6 +6,12 @@
 
 mod accounts;
 mod answers;
+mod broker;
+mod death;
+mod hook;
+mod password;
+mod site;
+mod token;
 pub mod vault;
 
 use std::fmt;
@@ -13,13 +19,20 @@ use std::fmt;
 use http::Method;
 use tokio::time::Instant;
 
+pub use self::broker::{CloudBroker, CloudLogin, CloudParts};
+pub use self::hook::is_password;
+pub use self::password::{ByPassword, CloudPasswords, PasswordParts};
+pub use self::site::CloudSite;
 use super::Unfit;
 use super::UpstreamFailed;
 use super::upstream::answers::understood;
 use super::upstream::{CallLimits, Upstream};
-use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient, Roots};
+use crate::http_client::NoHttpClient;
 use crate::portal::settings::{CloudAccountsSettings, PortalLimits, UpstreamSettings};
 use crate::random::Random;
+
+/// A portal-only customer's session: one cookie with a signed token.
+const SESSION_COOKIE: &str = "customer.account.session.token";
 
 /// The accounts of one Cloud site.
 pub struct CloudAccounts {
@@ -40,17 +53,7 @@ impl CloudAccounts {
         settings: &CloudAccountsSettings,
         random: Random,
     ) -> Result<Self, NoHttpClient> {
-        let roots = match &upstream.ca {
-            Some(given) => Roots::SystemAnd(given.certificates.clone()),
-            None => Roots::System,
-        };
-        let client = HttpClient::new(HttpClientSettings {
-            roots,
-            connect_timeout: limits.upstream_connect,
-            idle_timeout: limits.upstream_idle,
-            idle_per_host: settings.concurrency,
-            ..HttpClientSettings::default()
-        })?;
+        let client = site::client(upstream, limits, settings.concurrency)?;
         let base = settings.directory.api_url.as_ref().unwrap_or(&upstream.url).clone();
         let calls = CallLimits { concurrency: settings.concurrency, call_timeout: settings.call_timeout };
         Ok(Self {

@@ -7,10 +7,8 @@
 
 mod accounts;
 mod answers;
-mod breaker;
 mod broker;
 mod death;
-mod jar;
 mod login;
 
 use std::fmt;
@@ -20,7 +18,7 @@ use std::sync::atomic::AtomicUsize;
 use http::Method;
 use tokio::time::Instant;
 
-use self::breaker::LoginBreaker;
+use super::login_breaker::LoginBreaker;
 use super::upstream::{CallLimits, Upstream};
 use super::{People, Unfit, UpstreamFailed};
 use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient, Roots};
@@ -31,8 +29,6 @@ use crate::random::Random;
 const SESSION_COOKIE: &str = "JSESSIONID";
 /// Logs in again by itself when the session is over.
 const REMEMBER_ME_COOKIE: &str = "seraph.rememberme.cookie";
-/// The browser's, not ours: see the module `customer`.
-const XSRF_COOKIE: &str = "atlassian.xsrf.token";
 
 /// One Data Center site: its accounts and its broker.
 pub struct DataCenter {

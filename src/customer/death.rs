@@ -1,7 +1,9 @@
 //! What an answer of the upstream says about the customer session that the request carried.
 
-use http::header::{CONTENT_TYPE, HeaderMap, LOCATION};
+use http::header::{CONTENT_TYPE, HeaderMap, LOCATION, SET_COOKIE};
 use http::{HeaderName, StatusCode};
+
+use super::XSRF_COOKIE;
 
 /// The head of an answer, and what matters of its request.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +29,10 @@ pub enum DeathSign {
     HtmlForJson,
     /// The XSRF token that the upstream sets is one for visitors who are not logged in (`_lout`).
     LoggedOutToken,
+    /// The upstream takes the session's cookie away.
+    CookieTakenAway,
+    /// The upstream renews the session's cookie with that of somebody else.
+    SomebodyElse,
 }
 
 impl DeathSign {
@@ -38,12 +44,14 @@ impl DeathSign {
             Self::RedirectToLogin => "redirect_to_login",
             Self::HtmlForJson => "html_for_json",
             Self::LoggedOutToken => "logged_out_token",
+            Self::CookieTakenAway => "cookie_taken_away",
+            Self::SomebodyElse => "somebody_else",
         }
     }
 
     /// Whether only a dead session looks like this. Otherwise the upstream is asked before anything is opened anew.
     pub fn is_certain(self) -> bool {
-        matches!(self, Self::Unauthorized | Self::RedirectToLogin | Self::LoggedOutToken)
+        matches!(self, Self::Unauthorized | Self::RedirectToLogin | Self::LoggedOutToken | Self::SomebodyElse)
     }
 }
 
@@ -58,9 +66,31 @@ impl<'a> AnswerHead<'a> {
         self.status.is_redirection().then(|| self.text(&LOCATION)).filter(|location| !location.is_empty())
     }
 
+    /// The values that it sets a cookie of that name to; empty for one that it takes away by an empty value.
+    pub fn sets<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
+        self.headers.get_all(SET_COOKIE).iter().filter_map(move |cookie| {
+            let pair = cookie.to_str().ok()?.split(';').next()?;
+            pair.split_once('=').filter(|(set, _)| set.trim() == name).map(|(_, value)| value.trim())
+        })
+    }
+
+    /// The token's last part tells whether it was made for somebody who is logged in (`_lin`) or not (`_lout`).
+    pub fn sets_logged_out_token(&self) -> bool {
+        self.sets(XSRF_COOKIE).any(|value| value.trim_end_matches('"').ends_with("_lout"))
+    }
+
     /// Whether its body is a page.
     pub fn is_html(&self) -> bool {
         let media_type = self.text(&CONTENT_TYPE).split(';').next().unwrap_or_default().trim();
         media_type.eq_ignore_ascii_case("text/html") || media_type.eq_ignore_ascii_case("application/xhtml+xml")
     }
+}
+
+/// The path of a `Location`, with or without a host, without query and fragment.
+pub(super) fn path_of(location: &str) -> &str {
+    let path = match location.find("://").and_then(|scheme| location.get(scheme.saturating_add(3)..)) {
+        Some(rest) => rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/"),
+        None => location,
+    };
+    path.split(['?', '#', ';']).next().unwrap_or_default()
 }

@@ -136,7 +136,7 @@ impl Directory {
             }
             Err(failed) => return Err(failed),
         }
-        Ok(Customer::fit(account.id, person.email))
+        Ok(Customer::fit(account, person.email))
     }
 
     async fn put_in_order(

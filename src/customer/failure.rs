@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::clock::Timestamp;
+use crate::email::EmailAddress;
 use crate::random::NoRandomness;
 use crate::session::RecordError;
 
@@ -132,12 +134,38 @@ pub enum BrokerFailed {
     /// The session may administer the upstream.
     #[error("the account {0} is an administrator of the upstream")]
     Administrator(String),
+    /// The login leads to an Atlassian account, which signs in at Atlassian and not here.
+    #[error("{0} is led to the login of Atlassian accounts")]
+    AtlassianAccount(String),
+    /// The customer has to give their password first: none is kept, or the kept one is refused.
+    #[error("the customer has to give the password of {}", .0.account)]
+    PasswordNeeded(Box<NeededPassword>),
+    /// So many passwords were refused that no more are tried until then.
+    #[error("too many passwords were refused: none is tried before {0}")]
+    TooManyTries(Timestamp),
+    /// The operator's program that knows passwords does not do its part.
+    #[error("the hook program (password_hook) failed: {0}")]
+    HookFailed(String),
+    /// The kept passwords cannot be read or written.
+    #[error("the kept passwords cannot be read or written: {0}")]
+    Vault(#[from] RecordError),
     /// Logins rest for a while because of how the last ones went.
     #[error("logins rest for {0:?}")]
     LoginsPaused(Duration),
     /// The upstream did not do its part.
     #[error(transparent)]
     Upstream(#[from] UpstreamFailed),
+}
+
+/// Whose password is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeededPassword {
+    /// The account.
+    pub account: String,
+    /// The address that the account has at the upstream.
+    pub address: EmailAddress,
+    /// Whether one was given before, and is not taken any more.
+    pub stale: bool,
 }
 
 /// Why a request gets no customer session.
@@ -177,7 +205,7 @@ pub enum Unfit {
 }
 
 /// Every label that [`CustomerFailed::reason`] can give.
-pub const REASONS: [&str; 40] = [
+pub const REASONS: [&str; 44] = [
     "upstream_unreachable",
     "upstream_tls",
     "upstream_timed_out",
@@ -214,6 +242,10 @@ pub const REASONS: [&str; 40] = [
     "login_refused",
     "no_login_available",
     "wrong_customer",
+    "password_needed",
+    "password_tries",
+    "password_hook_failed",
+    "password_vault_unavailable",
     "logins_paused",
     "keeps_dying",
     "session_ended",
@@ -278,6 +310,11 @@ impl BrokerFailed {
             Self::NoLoginAvailable => "no_login_available",
             Self::WrongCustomer(_) => "wrong_customer",
             Self::Administrator(_) => "administrator",
+            Self::AtlassianAccount(_) => "atlassian_account",
+            Self::PasswordNeeded(_) => "password_needed",
+            Self::TooManyTries(_) => "password_tries",
+            Self::HookFailed(_) => "password_hook_failed",
+            Self::Vault(_) => "password_vault_unavailable",
             Self::LoginsPaused(_) => "logins_paused",
             Self::Upstream(failed) => failed.reason(),
         }
@@ -335,7 +372,16 @@ impl CustomerFailed {
                         | Crowded
                 )
             }
-            Self::Broker(failed) => matches!(failed, B::ReadOnlyDirectory(_) | B::Administrator(_)),
+            Self::Broker(failed) => {
+                matches!(
+                    failed,
+                    B::ReadOnlyDirectory(_)
+                        | B::Administrator(_)
+                        | B::AtlassianAccount(_)
+                        | B::PasswordNeeded(_)
+                        | B::TooManyTries(_)
+                )
+            }
             Self::KeepsDying | Self::SessionEnded | Self::Interrupted => false,
         }
     }
@@ -406,6 +452,15 @@ mod tests {
             B::NoLoginAvailable,
             B::WrongCustomer(text()),
             B::Administrator(text()),
+            B::AtlassianAccount(text()),
+            B::PasswordNeeded(Box::new(NeededPassword {
+                account: text(),
+                address: EmailAddress::parse("ana@acme.com").unwrap(),
+                stale: false,
+            })),
+            B::TooManyTries(Timestamp::from_seconds(0)),
+            B::HookFailed(text()),
+            B::Vault(RecordError::Unreadable),
             B::LoginsPaused(Duration::ZERO),
         ];
         let told: std::collections::BTreeSet<_> = (upstream.into_iter().map(|failed| C::Broker(failed.into())))

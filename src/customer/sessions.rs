@@ -4,6 +4,8 @@
 //! one at a time for each visitor and each person, so that a visitor who gives up leaves no half-done work and fifty
 //! requests of one page cost one login.
 
+mod claim;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +17,7 @@ use super::attempts::{AllAttempts, Attempts, Since};
 use super::lifetime::Age;
 use super::{
     AnswerHead, CustomerDirectory, CustomerEvent, CustomerFailed, CustomerObserver, CustomerSessionBroker, DeathSign,
-    Provisioning, Unfit,
+    PasswordClaims, Provisioning, Unfit,
 };
 use crate::clock::{Clock, Stopwatch, Timestamp, deadline};
 use crate::session::{CustomerSession, Kept, LiveSession, Sessions};
@@ -53,6 +55,7 @@ struct Brokered {
     sessions: Sessions,
     clock: Clock,
     observer: Arc<dyn CustomerObserver>,
+    claims: Option<Arc<dyn PasswordClaims>>,
     attempts: AllAttempts,
     leavers: Cache<(String, String), ()>,
 }
@@ -95,7 +98,7 @@ impl CustomerSessions {
     ) -> Self {
         let attempts = AllAttempts::default();
         let leavers = Cache::builder().max_capacity(LEAVERS).time_to_live(LEAVING).build();
-        let brokered = Brokered { directory, broker, sessions, clock, observer, attempts, leavers };
+        let brokered = Brokered { directory, broker, sessions, clock, observer, claims: None, attempts, leavers };
         Self { strategy: Strategy::Brokered(Arc::new(brokered)) }
     }
 
@@ -156,7 +159,16 @@ impl CustomerSessions {
         match brokered.broker.signs_of_death(answer) {
             Some(sign) => Verdict::Dead(sign),
             None => match used.absorb(answer.headers.get_all(SET_COOKIE), now) {
-                Some(renewed) => Verdict::Renewed(renewed),
+                Some(renewed) => match brokered.broker.renewed(renewed, now) {
+                    Ok(renewed) => Verdict::Renewed(renewed),
+                    Err(sign) => {
+                        if sign == DeathSign::SomebodyElse {
+                            let account = used.customer();
+                            tracing::error!(account, "the upstream renewed a session with somebody else's: not used");
+                        }
+                        Verdict::Dead(sign)
+                    }
+                },
                 None => Verdict::Alive,
             },
         }
@@ -302,7 +314,7 @@ impl Brokered {
             Want::Instead { dead, .. } if held.generation() > dead => true,
             Want::Instead { dead, sign } => {
                 let young = now.since(held.opened()) < YOUNG;
-                let dead_for_sure = sign.is_certain() && !young;
+                let dead_for_sure = sign.is_certain() && (!young || sign == DeathSign::SomebodyElse);
                 if !dead_for_sure && self.is_alive(held).await {
                     self.observer.note(&CustomerEvent::Suspected { sign, dead: false });
                     return true;

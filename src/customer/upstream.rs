@@ -42,11 +42,16 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// The longest wait that an upstream can ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// One site.
+/// One site, and on whose behalf its accounts are managed.
 pub(in crate::customer) struct Upstream {
-    client: HttpClient,
+    calls: Calls,
     base: Url,
     authorization: Secret,
+}
+
+/// Calls on nobody's behalf.
+pub(in crate::customer) struct Calls {
+    client: HttpClient,
     call_timeout: Duration,
     places: Semaphore,
     random: Random,
@@ -92,16 +97,7 @@ impl Upstream {
                 format!("Basic {}", STANDARD.encode(both.as_bytes()))
             }
         };
-        Self {
-            client,
-            base,
-            authorization: Secret::generated(authorization),
-            call_timeout: limits.call_timeout,
-            places: Semaphore::new(limits.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
-            random,
-            rest: Mutex::default(),
-            breaker: Breaker::default(),
-        }
+        Self { calls: Calls::new(client, limits, random), base, authorization: Secret::generated(authorization) }
     }
 
     pub fn base(&self) -> &Url {
@@ -109,16 +105,12 @@ impl Upstream {
     }
 
     pub fn random(&self) -> &Random {
-        &self.random
+        &self.calls.random
     }
 
     /// The address of `segments` below the site's context path; each is encoded.
     pub fn url(&self, segments: &[&str]) -> Url {
-        let mut url = self.base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments);
-        }
-        url
+        below(&self.base, segments)
     }
 
     /// A call on behalf of the service user. An answer is 2xx or one of 400, 404 and 409, for the caller to interpret.
@@ -147,6 +139,65 @@ impl Upstream {
             StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::CONFLICT => Ok(answer),
             status if status.is_success() => Ok(answer),
             _ => Err(UpstreamFailed::Unexpected("a call by the service user")),
+        }
+    }
+
+    /// A call on nobody's behalf: see [`Calls::send`].
+    pub async fn send(&self, call: Call, deadline: Instant) -> Result<Answer, UpstreamFailed> {
+        self.calls.send(call, deadline).await
+    }
+
+    /// Waits a little, and longer the next time.
+    pub async fn wait(&self, wait: &mut Duration, deadline: Instant) -> Result<(), UpstreamFailed> {
+        let until = in_time(self.calls.jittered(*wait));
+        if until >= deadline {
+            return Err(UpstreamFailed::TimedOut);
+        }
+        tokio::time::sleep_until(until).await;
+        *wait = wait.saturating_mul(2);
+        Ok(())
+    }
+
+    /// Every item of a list of the Service Management API, page by page until the one that says that it is the last, or
+    /// until `enough` holds. `None` when there are more than `pages`.
+    pub async fn pages<T: serde::de::DeserializeOwned>(
+        &self,
+        url: &Url,
+        asked: &'static str,
+        pages: usize,
+        deadline: Instant,
+        mut enough: impl FnMut(&[T]) -> bool + Send,
+    ) -> Result<Listed<T>, UpstreamFailed> {
+        let mut start = 0_usize;
+        for _ in 0..pages {
+            let mut url = url.clone();
+            url.query_pairs_mut().append_pair("start", &start.to_string()).append_pair("limit", &PAGE.to_string());
+            let answer = self.service(Method::GET, url, None, deadline).await?;
+            if answers::is_absent(&answer) {
+                return Ok(Listed::Absent);
+            }
+            let page: answers::Page<T> = answers::understood(&answer, asked)?;
+            if enough(&page.values) {
+                return Ok(Listed::Enough(page.values));
+            }
+            if page.is_last_page || page.values.is_empty() {
+                return Ok(Listed::End);
+            }
+            start = start.saturating_add(page.values.len());
+        }
+        Ok(Listed::More)
+    }
+}
+
+impl Calls {
+    pub fn new(client: HttpClient, limits: CallLimits, random: Random) -> Self {
+        Self {
+            client,
+            call_timeout: limits.call_timeout,
+            places: Semaphore::new(limits.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
+            random,
+            rest: Mutex::default(),
+            breaker: Breaker::default(),
         }
     }
 
@@ -218,53 +269,21 @@ impl Upstream {
         *held = Some(held.map_or(until, |before| before.max(until)));
     }
 
-    /// Waits a little, and longer the next time.
-    pub async fn wait(&self, wait: &mut Duration, deadline: Instant) -> Result<(), UpstreamFailed> {
-        let until = in_time(self.jittered(*wait));
-        if until >= deadline {
-            return Err(UpstreamFailed::TimedOut);
-        }
-        tokio::time::sleep_until(until).await;
-        *wait = wait.saturating_mul(2);
-        Ok(())
-    }
-
-    /// Every item of a list of the Service Management API, page by page until the one that says that it is the last, or
-    /// until `enough` holds. `None` when there are more than `pages`.
-    pub async fn pages<T: serde::de::DeserializeOwned>(
-        &self,
-        url: &Url,
-        asked: &'static str,
-        pages: usize,
-        deadline: Instant,
-        mut enough: impl FnMut(&[T]) -> bool + Send,
-    ) -> Result<Listed<T>, UpstreamFailed> {
-        let mut start = 0_usize;
-        for _ in 0..pages {
-            let mut url = url.clone();
-            url.query_pairs_mut().append_pair("start", &start.to_string()).append_pair("limit", &PAGE.to_string());
-            let answer = self.service(Method::GET, url, None, deadline).await?;
-            if answers::is_absent(&answer) {
-                return Ok(Listed::Absent);
-            }
-            let page: answers::Page<T> = answers::understood(&answer, asked)?;
-            if enough(&page.values) {
-                return Ok(Listed::Enough(page.values));
-            }
-            if page.is_last_page || page.values.is_empty() {
-                return Ok(Listed::End);
-            }
-            start = start.saturating_add(page.values.len());
-        }
-        Ok(Listed::More)
-    }
-
     /// Between half of `wait` and all of it, so that many who wait do not come back at once.
     pub fn jittered(&self, wait: Duration) -> Duration {
         let half = wait.checked_div(2).unwrap_or_default();
         let [random] = self.random.bytes::<1>().unwrap_or([u8::MAX]);
         half.saturating_add(half.saturating_mul(u32::from(random)).checked_div(255).unwrap_or_default())
     }
+}
+
+/// The address of `segments` below `base`; each is encoded.
+pub(in crate::customer) fn below(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
 }
 
 /// How long the upstream wants fewer calls: 429, or 503 when it says how long.

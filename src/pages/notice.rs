@@ -170,7 +170,14 @@ mod tests {
     fn c14_scripts_learn_where_to_sign_in() {
         let sign_in = LocalHref::parse("/.vestibule/sign-in?next=%2Freports%2F7").unwrap();
         let id = RequestId::none();
-        let reply = refusal_json(StatusCode::UNAUTHORIZED, "no_session", "Say \"hello\".\n", id, Ways { sign_in: Some(&sign_in), password: None }, None);
+        let reply = refusal_json(
+            StatusCode::UNAUTHORIZED,
+            "no_session",
+            "Say \"hello\".\n",
+            id,
+            Ways { sign_in: Some(&sign_in), password: None },
+            None,
+        );
         assert_eq!(reply.status(), 401);
         assert_eq!(reply.headers()["content-type"], "application/json");
         let document: serde_json::Value = serde_json::from_slice(reply.body()).unwrap();

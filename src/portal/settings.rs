@@ -1,5 +1,6 @@
 //! Settings of a portal.
 
+mod cloud_password;
 mod directory;
 
 use std::collections::BTreeMap;
@@ -7,9 +8,10 @@ use std::time::Duration;
 
 use url::Url;
 
+pub use self::cloud_password::{CloudPasswordSettings, HookSettings, PasswordLogin, PasswordMail};
 pub use self::directory::{
-    CloudAccountsSettings, DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange, OnLeave,
-    OrganizationName, OrganizationRule, ValueSource,
+    CloudAccountsSettings, CloudSiteSettings, DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange,
+    OnLeave, OrganizationName, OrganizationRule, ValueSource,
 };
 use super::{HostName, PathPattern, PublicOrigin};
 use crate::condition::Condition;
@@ -110,6 +112,8 @@ pub enum CustomerSessionSettings {
     None,
     /// Data Center: a fresh random password for each sign-in, by documented calls.
     DataCenter(Box<DataCenterSettings>),
+    /// Cloud: by the password that the customer has at the site.
+    CloudPassword(Box<CloudPasswordSettings>),
 }
 
 /// Data Center: accounts and sessions.

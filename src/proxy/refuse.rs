@@ -228,6 +228,7 @@ fn explain_broker(failed: &BrokerFailed) -> Explanation {
         BrokerFailed::TooManyTries(_) | BrokerFailed::HookFailed(_) => Explanation::CustomerServiceBusy,
         BrokerFailed::Vault(_) => Explanation::StoreUnavailable,
         BrokerFailed::WrongCustomer(_) => Explanation::AccountMismatch,
+        BrokerFailed::AtlassianAccount(_) => Explanation::AccountIsAtlassian,
         BrokerFailed::LoginsPaused(_) => Explanation::CustomerServiceBusy,
         BrokerFailed::Upstream(failed) => explain_upstream(failed),
     }

@@ -13,6 +13,7 @@ mod recorder;
 mod admission;
 mod browser;
 mod certified_provider;
+mod cloud_password;
 mod companies;
 mod crowd;
 mod documents;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{DurationText, RateText, RawSecret, SizeText};
+use super::{DurationText, RateText, RawCloudPassword, RawSecret, SizeText};
 
 /// One portal.
 #[derive(Deserialize, JsonSchema)]
@@ -24,7 +24,7 @@ pub(in crate::config) struct RawPortal {
     /// How the upstream comes to know the visitor. Exactly one kind.
     #[schemars(example = &"datacenter")]
     pub customer_session: RawCustomerSession,
-    /// Customers at the upstream. `customer_session: datacenter` needs it.
+    /// Customers at the upstream. Every kind of `customer_session` but `none` needs it.
     pub directory: Option<RawDirectory>,
     /// What paths need: the first rule that matches counts. Where none does, the visitor has to be signed in.
     #[schemars(extend("default" = []))]
@@ -106,13 +106,16 @@ pub(in crate::config) struct RawDomains {
 #[schemars(extend(
     "x-choice" = true,
     "type" = ["object", "string"],
-    "pattern" = "^(datacenter|none)$",
+    "pattern" = "^(datacenter|cloud_password|none)$",
     "minProperties" = 1,
     "maxProperties" = 1,
 ))]
 pub(in crate::config) struct RawCustomerSession {
     /// Jira Service Management Data Center: the gateway signs the customer in with a fresh random password each time.
     pub datacenter: Option<RawDataCenter>,
+    /// Jira Service Management Cloud: the gateway signs the customer in with the password that they have given once, at a page of
+    /// ours. For sites without single sign-on for customers.
+    pub cloud_password: Option<RawCloudPassword>,
     /// Nothing is injected: for upstreams that need not know the visitor.
     pub none: Option<RawNone>,
 }

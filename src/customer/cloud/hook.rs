@@ -147,7 +147,12 @@ mod tests {
         let program = folder.join("hook");
         std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        PasswordHook::new(HookSettings { program, arguments: vec!["a b".into(), "$(x)".into()], timeout, concurrency: 2 })
+        PasswordHook::new(HookSettings {
+            program,
+            arguments: vec!["a b".into(), "$(x)".into()],
+            timeout,
+            concurrency: 2,
+        })
     }
 
     async fn ask(script: &str) -> Result<Option<String>, HookFailed> {
@@ -161,7 +166,11 @@ mod tests {
     async fn it_is_told_who_is_meant_and_says_the_password() {
         let told = r#"{"email":"ana@acme.com","account_id":"qm:1:2","portal":"support.acme.com"}"#;
         assert_eq!(ask("cat").await, Ok(Some(told.to_owned())));
-        assert_eq!(ask("printf '%s|%s' \"$1\" \"$2\"").await, Ok(Some("a b|$(x)".to_owned())), "no shell looks at them");
+        assert_eq!(
+            ask("printf '%s|%s' \"$1\" \"$2\"").await,
+            Ok(Some("a b|$(x)".to_owned())),
+            "no shell looks at them"
+        );
         assert_eq!(ask("printf 'pass word\\r\\n'").await, Ok(Some("pass word".to_owned())));
         assert_eq!(ask("exit 3").await, Ok(None));
     }

@@ -26,7 +26,9 @@ use crate::clock::Timestamp;
 use crate::customer::claims::{ClaimFailed, PasswordClaims};
 use crate::customer::jar::Jar;
 use crate::customer::people::{People, Turn};
-use crate::customer::{BrokerFailed, Customer, CustomerObserver, CustomerSessionBroker as _, NeededPassword, UpstreamFailed};
+use crate::customer::{
+    BrokerFailed, Customer, CustomerObserver, CustomerSessionBroker as _, NeededPassword, UpstreamFailed,
+};
 use crate::portal::HostName;
 use crate::portal::settings::CloudPasswordSettings;
 use crate::secret::Secret;
@@ -78,11 +80,8 @@ impl ByPassword {
         deadline: Instant,
     ) -> Result<Option<Secret>, BrokerFailed> {
         let Some(hook) = self.hook.as_ref().filter(|_| record.may_be_tried(now).is_ok()) else { return Ok(None) };
-        let wanted = Wanted {
-            email: customer.address().as_str(),
-            account_id: customer.account(),
-            portal: self.portal.as_str(),
-        };
+        let wanted =
+            Wanted { email: customer.address().as_str(), account_id: customer.account(), portal: self.portal.as_str() };
         let said = hook.ask(&wanted, deadline).await.map_err(|failed| BrokerFailed::HookFailed(failed.to_string()))?;
         let refused = self.vault.open(record);
         Ok(said.filter(|said| refused.is_none_or(|refused| refused.reveal() != said.reveal())))
@@ -292,6 +291,3 @@ impl PasswordClaims for CloudPasswords {
         Ok(self.login.vault.forget(customer.account()).await.map_err(BrokerFailed::from)?)
     }
 }
-
-#[cfg(test)]
-mod tests;

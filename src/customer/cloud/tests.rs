@@ -1,4 +1,7 @@
-//! The directory over Cloud's accounts, against the look-alike, over real sockets.
+//! The directory over Cloud's accounts, and customers' sessions there, against the look-alike, over real sockets.
+
+mod passwords;
+mod sessions;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

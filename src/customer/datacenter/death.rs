@@ -2,7 +2,7 @@
 
 use http::{HeaderName, StatusCode};
 
-use super::XSRF_COOKIE;
+use crate::customer::death::path_of;
 use crate::customer::{AnswerHead, DeathSign};
 
 /// Names the user that an answer was made for, or `anonymous`.
@@ -20,7 +20,7 @@ pub(super) fn sign(answer: &AnswerHead<'_>) -> Option<DeathSign> {
     if !user.is_empty() && !user.eq_ignore_ascii_case("anonymous") {
         return None;
     }
-    if sets_logged_out_token(answer) {
+    if answer.sets_logged_out_token() {
         return Some(DeathSign::LoggedOutToken);
     }
     match answer.status {
@@ -32,23 +32,8 @@ pub(super) fn sign(answer: &AnswerHead<'_>) -> Option<DeathSign> {
 }
 
 fn redirects_to_login(answer: &AnswerHead<'_>) -> bool {
-    let Some(location) = answer.location() else { return false };
-    let path = match location.find("://").and_then(|scheme| location.get(scheme.saturating_add(3)..)) {
-        Some(rest) => rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/"),
-        None => location,
-    };
-    let path = path.split(['?', '#', ';']).next().unwrap_or_default();
+    let Some(path) = answer.location().map(path_of) else { return false };
     LOGIN_PAGES.iter().any(|page| path.ends_with(page))
-}
-
-/// The token's last part tells whether it was made for somebody who is logged in (`_lin`) or not (`_lout`).
-fn sets_logged_out_token(answer: &AnswerHead<'_>) -> bool {
-    answer.headers.get_all(http::header::SET_COOKIE).iter().any(|cookie| {
-        let text = cookie.to_str().unwrap_or_default();
-        let pair = text.split(';').next().unwrap_or_default();
-        let value = pair.split_once('=').filter(|(name, _)| name.trim() == XSRF_COOKIE).map(|(_, value)| value.trim());
-        value.is_some_and(|value| value.trim_end_matches('"').ends_with("_lout"))
-    })
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::answers::{self, Seraph};
-use super::jar::Jar;
 use super::{DataCenter, REMEMBER_ME_COOKIE, SESSION_COOKIE};
 use crate::clock::Timestamp;
+use crate::customer::jar::Jar;
 use crate::customer::upstream::{XSRF_CHECK, json_body, text_body};
 use crate::customer::{BrokerFailed, UpstreamFailed};
 use crate::http_client::{Answer, Call};

@@ -41,7 +41,7 @@ impl Directory {
             Some(_) => {}
             None => self.ledger.bind(&person, None, None).await?,
         }
-        let Some(account) = self.accounts.account(&bound, deadline).await? else {
+        let Some(mut account) = self.accounts.account(&bound, deadline).await? else {
             tracing::warn!(account = %bound, "a bound account is not there any more: the person begins anew");
             let left = Left { account: &bound, is_there: false };
             return self.move_to(person, email, Some(left), deadline).await;
@@ -53,6 +53,7 @@ impl Directory {
             OnEmailChange::Follow if self.accounts.change_email(&account.id, email, deadline).await? => {
                 tracing::info!(account = %account.id, "an account has got its person's new address");
                 self.note(Provisioning::EmailFollowed);
+                account.email = Some(email.as_str().to_owned());
             }
             OnEmailChange::Follow => {
                 let left = Left { account: &bound, is_there: true };

@@ -45,12 +45,7 @@ impl CustomerSessions {
     ///
     /// # Errors
     /// When it is not the right one, or cannot be tried now.
-    pub async fn claim(
-        &self,
-        session: &Arc<LiveSession>,
-        password: Secret,
-        now: Timestamp,
-    ) -> Result<(), ClaimFailed> {
+    pub async fn claim(&self, session: &Arc<LiveSession>, password: Secret, now: Timestamp) -> Result<(), ClaimFailed> {
         let (brokered, claims) = self.claimed(session, now)?;
         let session = Arc::clone(session);
         in_a_task(async move { brokered.claim_in_turn(&*claims, &session, &password).await }).await

@@ -1,8 +1,8 @@
 //! English.
 
 use super::{
-    ChooseTexts, ClaimTexts, EmailTexts, Explanation, GoOnTexts, RefusalFrameTexts, RefusalTexts, SignOutTexts, SignedOutTexts,
-    Texts, TriedTexts,
+    ChooseTexts, ClaimTexts, EmailTexts, Explanation, GoOnTexts, RefusalFrameTexts, RefusalTexts, SignOutTexts,
+    SignedOutTexts, Texts, TriedTexts,
 };
 
 pub(super) static TEXTS: Texts = Texts {

@@ -45,6 +45,15 @@ pub struct CloudAccountsSettings {
     pub call_timeout: Duration,
 }
 
+/// A Cloud site: its accounts, and what all ways to open sessions there share.
+#[derive(Clone, Debug)]
+pub struct CloudSiteSettings {
+    /// Its accounts.
+    pub accounts: CloudAccountsSettings,
+    /// How long a customer session is used at most, whatever the upstream's cookies say.
+    pub max_age: Duration,
+}
+
 /// What becomes of a customer whose admission has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnLeave {

@@ -17,18 +17,22 @@ impl Check<'_> {
             }
             return Some(CustomerSessionSettings::None);
         }
-        let Some(data_center) = &chosen.datacenter else {
-            // Not chosen at all: `structure` has said so. The directory is looked at all the same.
-            if let Some(directory) = &raw.directory {
-                self.directory(&directory_place, directory, &raw.sign_in.providers);
+        let kind = match (&chosen.datacenter, &chosen.cloud_password) {
+            (Some(_), _) => "datacenter",
+            (None, Some(_)) => "cloud_password",
+            (None, None) => {
+                // Not chosen at all: `structure` has said so. The directory is looked at all the same.
+                if let Some(directory) = &raw.directory {
+                    self.directory(&directory_place, directory, &raw.sign_in.providers);
+                }
+                return None;
             }
-            return None;
         };
         let token_place = directory_place.key("site_token");
         if raw.directory.as_ref().is_none_or(|directory| directory.site_token.is_none())
             && !self.report.is_broken(&token_place)
         {
-            let what = "datacenter needs an account to find and make customers with";
+            let what = format!("{kind} needs an account to find and make customers with");
             let cure = "add directory.site_token, such as directory: {site_token: {token: {env: JSM_TOKEN}}}";
             self.fault(&session_place, what, cure);
         }
@@ -36,7 +40,11 @@ impl Check<'_> {
             .directory
             .as_ref()
             .and_then(|directory| self.directory(&directory_place, directory, &raw.sign_in.providers));
-        let settings = self.data_center(&session_place.key("datacenter"), data_center, directory)?;
+        if let Some(cloud) = &chosen.cloud_password {
+            let settings = self.cloud_password(&session_place.key(kind), cloud, directory)?;
+            return Some(CustomerSessionSettings::CloudPassword(Box::new(settings)));
+        }
+        let settings = self.data_center(&session_place.key(kind), chosen.datacenter.as_ref()?, directory)?;
         Some(CustomerSessionSettings::DataCenter(Box::new(settings)))
     }
 

@@ -146,7 +146,8 @@ fn no(answer: &Answer, account: &str) -> No {
 /// Whether an address is that of Atlassian's own sign-in.
 fn leads_to_atlassian(location: &str) -> bool {
     let url = Url::parse(location).ok();
-    url.and_then(|url| url.host_str().map(|host| matches!(host, "id.atlassian.com" | "auth.atlassian.com"))) == Some(true)
+    url.and_then(|url| url.host_str().map(|host| matches!(host, "id.atlassian.com" | "auth.atlassian.com")))
+        == Some(true)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
-use super::super::{BrokerFailed, UpstreamFailed};
+use super::{BrokerFailed, UpstreamFailed};
 use crate::clock::Timestamp;
 
 /// So many logins in a row have to meet a page before logins rest.
@@ -74,6 +74,13 @@ impl LoginBreaker {
             }
             // It says nothing about pages: the upstream was not reached, or is busy.
             Some(BrokerFailed::Upstream(_)) => {}
+            // Nor this: the upstream may not even have been asked.
+            Some(
+                BrokerFailed::PasswordNeeded(_)
+                | BrokerFailed::TooManyTries(_)
+                | BrokerFailed::HookFailed(_)
+                | BrokerFailed::Vault(_),
+            ) => {}
             Some(BrokerFailed::CaptchaRequired(_)) => {
                 self.people.insert(person.to_owned(), now.after(CAPTCHA_REST));
                 *site = Site::default();

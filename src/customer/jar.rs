@@ -14,7 +14,7 @@ use crate::session::{CustomerSession, UpstreamCookie};
 /// The cookies of one login. What the login sets is the session's, with the balancer's node affinity; only the XSRF
 /// token is the browser's.
 #[derive(Debug, Default)]
-pub(super) struct Jar {
+pub struct Jar {
     cookies: Vec<(UpstreamCookie, Option<Timestamp>)>,
 }
 
@@ -45,6 +45,12 @@ impl Jar {
         }
         let cookie = UpstreamCookie { name: name.to_owned(), value: Secret::generated(value), path: path.to_owned() };
         self.cookies.push((cookie, None));
+    }
+
+    /// Whether there is a cookie of that name.
+    /// The value of a cookie of that name.
+    pub fn value(&self, name: &str) -> Option<&Secret> {
+        self.cookies.iter().find(|(cookie, _)| cookie.name == name).map(|(cookie, _)| &cookie.value)
     }
 
     pub fn holds(&self, name: &str) -> bool {
