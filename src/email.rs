@@ -1,8 +1,12 @@
 //! E-mail addresses and their domains, parsed once into the one spelling that everything compares.
 
+mod speaks_for;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::speaks_for::{EmailDomains, SpeaksFor};
 
 /// An e-mail address: exactly one `@`, a plain ASCII local part (RFC 5322 `dot-atom`), a domain in its ASCII (IDNA)
 /// form, all in lower case. Two addresses that a mail system may treat as one are equal here.

@@ -118,14 +118,13 @@ impl SignIn {
     }
 
     /// Home-realm discovery: the first of `among` that speaks for the domain of `email`, else the only one of them
-    /// that speaks for any.
+    /// that speaks for any that no provider lists.
     pub fn provider_for_email(&self, email: &EmailAddress, among: &[ProviderName]) -> Option<ProviderName> {
         let known = || among.iter().filter_map(|name| self.provider(name));
-        let speaks_for = |provider: &&Provider| provider.email_domains().iter().any(|domain| domain.holds(email));
-        if let Some(provider) = known().find(speaks_for) {
+        if let Some(provider) = known().find(|provider| provider.speaks_for().lists(email)) {
             return Some(provider.name().clone());
         }
-        let mut any = known().filter(|provider| provider.email_domains().is_empty());
+        let mut any = known().filter(|provider| provider.speaks_for().includes(email));
         match (any.next(), any.next()) {
             (Some(provider), None) => Some(provider.name().clone()),
             _ => None,

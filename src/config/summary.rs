@@ -77,7 +77,7 @@ fn provider_lines(out: &mut String, provider: &ProviderSettings) -> fmt::Result 
         Protocol::Oidc(oidc) => oidc_lines(out, oidc)?,
         Protocol::Saml(saml) => saml_lines(out, saml)?,
     }
-    line(out, "speaks for", &list(&provider.email_domains, "any mail domain"))?;
+    line(out, "speaks for", &list(provider.speaks_for.listed(), "any mail domain that no other provider lists"))?;
     let trust = match &provider.protocol {
         Protocol::Oidc(oidc) => oidc.email_trust,
         Protocol::Saml(saml) => saml.email_trust,

@@ -63,7 +63,7 @@ impl Attempts {
 }
 
 /// One visitor has a whole /64 of IPv6 to choose addresses from.
-fn of_one_visitor(client: IpAddr) -> IpAddr {
+pub fn of_one_visitor(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::Circumstances;
 use crate::condition::Condition;
-use crate::email::{EmailAddress, EmailDomain};
+use crate::email::{EmailAddress, EmailDomains, SpeaksFor};
 use crate::ids::ProviderName;
 use crate::portal::settings::AdmissionSettings;
 use crate::sign_in::VerifiedIdentity;
@@ -12,9 +12,9 @@ use crate::sign_in::VerifiedIdentity;
 /// The rules of one portal.
 #[derive(Clone, Debug)]
 pub struct Admission {
-    providers: BTreeMap<ProviderName, Domains>,
-    allow: Domains,
-    deny: Domains,
+    providers: BTreeMap<ProviderName, SpeaksFor>,
+    allow: EmailDomains,
+    deny: EmailDomains,
     blocked: HashSet<EmailAddress>,
     blocked_accounts: HashSet<(ProviderName, String)>,
     require: Option<Condition>,
@@ -61,11 +61,10 @@ impl NotAdmitted {
 impl Admission {
     /// The rules that `settings` describe.
     pub fn new(settings: &AdmissionSettings) -> Self {
-        let of_provider = |(name, domains): (&ProviderName, &Vec<EmailDomain>)| (name.clone(), Domains::new(domains));
         Self {
-            providers: settings.providers.iter().map(of_provider).collect(),
-            allow: Domains::new(&settings.allow),
-            deny: Domains::new(&settings.deny),
+            providers: settings.providers.clone(),
+            allow: EmailDomains::new(&settings.allow),
+            deny: EmailDomains::new(&settings.deny),
             blocked: settings.blocked.iter().cloned().collect(),
             blocked_accounts: settings.blocked_accounts.iter().cloned().collect(),
             require: settings.require.clone(),
@@ -87,7 +86,7 @@ impl Admission {
         }
         // Asked at the sign-in as well; but the file may have changed since.
         let speaks_for = self.providers.get(who.provider()).ok_or(NotAdmitted::Provider)?;
-        if !speaks_for.is_empty() && !speaks_for.hold(email) {
+        if !speaks_for.includes(email) {
             return Err(NotAdmitted::Provider);
         }
         if !(self.allow.is_empty() || self.allow.hold(email)) || self.deny.hold(email) {
@@ -119,33 +118,11 @@ impl Admission {
     }
 }
 
-/// Mail domains, to be looked up: those by name at once, and those with `*.` one after the other.
-#[derive(Clone, Debug)]
-struct Domains {
-    exact: HashSet<String>,
-    below: Vec<EmailDomain>,
-}
-
-impl Domains {
-    fn new(domains: &[EmailDomain]) -> Self {
-        let (below, exact): (Vec<_>, Vec<_>) =
-            domains.iter().cloned().partition(|domain| domain.as_str().starts_with('*'));
-        Self { exact: exact.iter().map(|domain| domain.as_str().to_owned()).collect(), below }
-    }
-
-    fn hold(&self, email: &EmailAddress) -> bool {
-        self.exact.contains(email.domain()) || self.below.iter().any(|domain| domain.holds(email))
-    }
-
-    fn is_empty(&self) -> bool {
-        self.exact.is_empty() && self.below.is_empty()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
+    use crate::email::EmailDomain;
 
     fn domains(names: &[&str]) -> Vec<EmailDomain> {
         names.iter().map(|name| EmailDomain::parse(name).unwrap()).collect()
@@ -155,7 +132,7 @@ mod tests {
         AdmissionSettings {
             allow: domains(allow),
             deny: domains(deny),
-            providers: [(ProviderName::parse("okta").unwrap(), Vec::new())].into(),
+            providers: [(ProviderName::parse("okta").unwrap(), SpeaksFor::default())].into(),
             ..AdmissionSettings::default()
         }
     }
@@ -211,8 +188,9 @@ mod tests {
     #[test]
     fn a58_a_provider_speaks_for_its_own_domains_even_when_they_changed_since_the_sign_in() {
         let provider = |name: &str| ProviderName::parse(name).unwrap();
-        let providers =
-            [(provider("okta"), domains(&["acme.com"])), (provider("adfs"), domains(&["globex.com"]))].into();
+        let all = domains(&["acme.com", "globex.com"]);
+        let of = |name: &str, listed: &[&str]| (provider(name), SpeaksFor::new(&domains(listed), &all));
+        let providers = [of("okta", &["acme.com"]), of("adfs", &["globex.com"]), of("anybody", &[])].into();
         let rules = AdmissionSettings { providers, ..settings(&[], &[]) };
         for (name, email, expected) in [
             ("okta", "ana@acme.com", Ok(())),
@@ -220,6 +198,8 @@ mod tests {
             ("okta", "ana@globex.com", Err(NotAdmitted::Provider)),
             ("adfs", "ana@acme.com", Err(NotAdmitted::Provider)),
             ("gone", "ana@acme.com", Err(NotAdmitted::Provider)),
+            ("anybody", "ana@any.example", Ok(())),
+            ("anybody", "ana@acme.com", Err(NotAdmitted::Provider)),
         ] {
             assert_eq!(admit(&rules, &VerifiedIdentity::for_test(name, "1", email)), expected, "{name} {email}");
         }
@@ -229,7 +209,7 @@ mod tests {
     fn a58_an_account_is_blocked_at_its_provider_whatever_its_address() {
         let okta = ProviderName::parse("okta").unwrap();
         let mut rules = AdmissionSettings { blocked_accounts: vec![(okta, "00u1".into())], ..settings(&[], &[]) };
-        rules.providers.insert(ProviderName::parse("adfs").unwrap(), Vec::new());
+        rules.providers.insert(ProviderName::parse("adfs").unwrap(), SpeaksFor::default());
         let who = |provider, subject| VerifiedIdentity::for_test(provider, subject, "new.name@acme.com");
         assert_eq!(admit(&rules, &who("okta", "00u1")), Err(NotAdmitted::Blocked));
         assert_eq!(admit(&rules, &who("okta", "00u2")), Ok(()));

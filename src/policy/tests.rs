@@ -4,6 +4,7 @@ use http::{HeaderMap, Version};
 
 use super::*;
 use crate::condition::Condition;
+use crate::email::SpeaksFor;
 use crate::ids::ProviderName;
 use crate::portal::HostName;
 use crate::portal::request::Parts;
@@ -23,7 +24,7 @@ fn session(provider: &str) -> Arc<LiveSession> {
 }
 
 fn outcome(method: &Method, demand: Demand<'_>, session: Option<Arc<LiveSession>>) -> String {
-    let providers = [(ProviderName::parse("okta").unwrap(), Vec::new())].into();
+    let providers = [(ProviderName::parse("okta").unwrap(), SpeaksFor::default())].into();
     let admission = Admission::new(&AdmissionSettings { providers, ..AdmissionSettings::default() });
     let circumstances = Circumstances { client: None, now: Timestamp::from_seconds(1) };
     match decide(&request(method, "/x"), demand, session, &admission, &circumstances) {

@@ -15,7 +15,7 @@ pub use self::directory::{
 };
 use super::{HostName, PathPattern, PublicOrigin};
 use crate::condition::Condition;
-use crate::email::{EmailAddress, EmailDomain};
+use crate::email::{EmailAddress, EmailDomain, SpeaksFor};
 use crate::ids::ProviderName;
 use crate::secret::Secret;
 
@@ -99,8 +99,8 @@ pub struct AdmissionSettings {
     pub blocked_accounts: Vec<(ProviderName, String)>,
     /// What has to hold of everybody.
     pub require: Option<Condition>,
-    /// Who may speak for people here, each for its own domains alone; no domains means any.
-    pub providers: BTreeMap<ProviderName, Vec<EmailDomain>>,
+    /// Who may speak for people here, and for whom.
+    pub providers: BTreeMap<ProviderName, SpeaksFor>,
     /// What a refused person reads about whom to ask; plain text.
     pub contact: Option<String>,
 }

@@ -137,6 +137,14 @@ impl<'k> Decryptor<'k> {
     }
 }
 
+/// Whether the content of `wrapper` is encrypted so that trying altered cipher texts out tells nobody anything (AES-GCM). CBC
+/// is not, and what cannot be read is taken for it.
+pub fn is_authenticated(wrapper: Node<'_, '_>) -> bool {
+    let data = wrapper.one(XENC, "EncryptedData").ok();
+    let cipher = data.and_then(|data| method::Cipher::read(encryption_method(data).ok()?).ok());
+    cipher.is_some_and(method::Cipher::is_authenticated)
+}
+
 /// The EncryptedKeys: in the KeyInfo of the data, or beside it (as Okta and Shibboleth do).
 fn encrypted_keys<'x, 'a>(wrapper: Node<'x, 'a>, data: Node<'x, 'a>) -> Result<Vec<Node<'x, 'a>>, EncryptionRefused> {
     let malformed = EncryptionRefused::Malformed;

@@ -88,8 +88,11 @@ pub enum SamlRejected {
     /// What is encrypted cannot be had.
     #[error(transparent)]
     Encryption(#[from] EncryptionRefused),
-    /// Too much that came unsigned did not decrypt: nothing unsigned is decrypted for a while.
-    #[error("Too many messages of this provider did not decrypt; unsigned responses are not decrypted for a minute.")]
+    /// Too much that came unsigned did not decrypt: nothing unsigned is decrypted from AES-CBC for a while.
+    #[error(
+        "Too many messages did not decrypt; unsigned responses that are encrypted by AES-CBC are not decrypted for a \
+         minute. Let the identity provider sign the response, or encrypt by AES-GCM."
+    )]
     DecryptionPaused,
     /// Another version of SAML.
     #[error("The {0} is not of SAML version 2.0.")]

@@ -23,7 +23,7 @@ pub use expected::{Expected, InResponseTo, Requested};
 
 use crate::clock::Timestamp;
 use crate::saml::base64;
-use crate::saml::encryption::{Decryptor, Opened};
+use crate::saml::encryption::{self, Decryptor, Opened};
 use crate::saml::name_id::NameId;
 use crate::saml::names::{SAML, SAMLP};
 use crate::saml::rejected::{Quoted, SamlRejected};
@@ -137,7 +137,9 @@ pub fn verify_xml(octets: &[u8], expected: &Expected<'_>) -> Result<VerifiedResp
     let envelope = envelope::check(root, envelope::Standing::Unsigned, expected)?;
     let decryptor = Decryptor::new(expected.decryption_keys);
     match inside {
-        Inside::Encrypted(_) if !expected.decrypts_uncovered => Err(SamlRejected::DecryptionPaused),
+        Inside::Encrypted(node) if !expected.decrypts_uncovered_cbc && !encryption::is_authenticated(node) => {
+            Err(SamlRejected::DecryptionPaused)
+        }
         Inside::Encrypted(node) => decrypted(node, envelope, false, &decryptor, expected),
         Inside::Clear(_) => {
             let signed = assertion_signature.ok_or(SamlRejected::Unsigned)?.parse(limits(expected.largest_message))?;

@@ -70,9 +70,9 @@ impl SignIn {
         };
         let Asked::Saml(asked) = &pending.asked else { return refused(SamlSignInRejected::MixedUp, pending.next) };
         if let Some(trial) = pending.trial {
-            return Callback::Tried { trial, report: ours.examine(at, &posted.response, asked).await };
+            return Callback::Tried { trial, report: ours.examine(at, &posted, asked).await };
         }
-        match ours.consume(at, &posted.response, Answers::Request(asked)).await {
+        match ours.consume(at, &posted, Answers::Request(asked)).await {
             Ok(signed_in) => self.signed_in(signed_in, Some(browser), *pending),
             Err(rejected) if is_too_old(&rejected, asked) => Callback::TooOld { next: pending.next },
             Err(rejected) => refused(rejected, pending.next),
@@ -128,7 +128,7 @@ impl SignIn {
 /// The provider began by itself: only where the operator takes the risk, and then nothing of the form but the response
 /// counts. Where its RelayState would like to go does not matter.
 async fn consume_unsolicited(ours: &ServiceProvider, at: At<'_>, posted: PostedResponse) -> Callback {
-    match ours.consume(at, &posted.response, Answers::Nothing).await {
+    match ours.consume(at, &posted, Answers::Nothing).await {
         Ok((identity, hint)) => Callback::SignedIn { identity, hint, next: NextUrl::root(), before: None },
         Err(rejected) => refused(rejected, NextUrl::root()),
     }

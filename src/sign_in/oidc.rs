@@ -41,7 +41,7 @@ use self::token::Tokens;
 use super::identity::VerifiedIdentity;
 use super::settings::OidcSettings;
 use crate::clock::Clock;
-use crate::email::{EmailAddress, EmailDomain};
+use crate::email::{EmailAddress, SpeaksFor};
 use crate::http_client::{Call, HttpClient};
 use crate::ids::ProviderName;
 use crate::random::Random;
@@ -83,7 +83,7 @@ impl Default for CallLimits {
 pub(super) struct RelyingParty {
     name: ProviderName,
     settings: OidcSettings,
-    email_domains: Vec<EmailDomain>,
+    speaks_for: SpeaksFor,
     authenticator: Authenticator,
     http: HttpClient,
     clock: Clock,
@@ -125,7 +125,7 @@ impl RelyingParty {
     pub(super) fn new(
         name: ProviderName,
         settings: OidcSettings,
-        email_domains: Vec<EmailDomain>,
+        speaks_for: SpeaksFor,
         http: HttpClient,
         clock: Clock,
         random: Random,
@@ -134,7 +134,7 @@ impl RelyingParty {
             name,
             authenticator: Authenticator::new(&settings.client_authentication)?,
             settings,
-            email_domains,
+            speaks_for,
             http,
             clock,
             random,
@@ -211,7 +211,7 @@ impl RelyingParty {
             issuer: &self.settings.issuer_text,
             names: &self.settings.claims,
             email_trust: self.settings.email_trust,
-            email_domains: &self.email_domains,
+            speaks_for: &self.speaks_for,
         };
         let more = match (&metadata.value.userinfo_endpoint, &tokens.access_token) {
             (Some(endpoint), Some(token)) if !reading.has_email(&claims.all) => {

@@ -8,7 +8,7 @@ use super::outcome::UnusableProvider;
 use super::saml::{ServiceProvider, Workers};
 use super::settings::{Protocol, ProviderSettings};
 use crate::clock::Clock;
-use crate::email::EmailDomain;
+use crate::email::SpeaksFor;
 use crate::http_client::HttpClient;
 use crate::ids::ProviderName;
 use crate::random::Random;
@@ -17,7 +17,7 @@ use crate::random::Random;
 pub struct Provider {
     name: ProviderName,
     label: String,
-    email_domains: Vec<EmailDomain>,
+    speaks_for: SpeaksFor,
     pub(super) spoken: Spoken,
 }
 
@@ -37,20 +37,20 @@ impl Provider {
         clock: &Clock,
         random: &Random,
     ) -> Result<Self, UnusableProvider> {
-        let ProviderSettings { name, label, email_domains, protocol } = settings;
+        let ProviderSettings { name, label, speaks_for, protocol } = settings;
         let (http, clock, random) = (http.clone(), clock.clone(), random.clone());
         let spoken = match protocol {
             Protocol::Oidc(oidc) => {
-                let ours = RelyingParty::new(name.clone(), oidc, email_domains.clone(), http, clock, random);
+                let ours = RelyingParty::new(name.clone(), oidc, speaks_for.clone(), http, clock, random);
                 Spoken::Oidc(ours.map_err(|unusable| UnusableProvider::ClientKey(name.clone(), unusable))?)
             }
             Protocol::Saml(saml) => {
                 let (once, workers) = (Arc::clone(once), workers.clone());
-                let ours = ServiceProvider::new(name.clone(), saml, email_domains.clone(), once, workers, http, clock);
+                let ours = ServiceProvider::new(name.clone(), saml, speaks_for.clone(), once, workers, http, clock);
                 Spoken::Saml(ours.map_err(|refused| UnusableProvider::MetadataCertificate(name.clone(), refused))?)
             }
         };
-        Ok(Self { name, label, email_domains, spoken })
+        Ok(Self { name, label, speaks_for, spoken })
     }
 
     /// Its name in the configuration.
@@ -63,9 +63,9 @@ impl Provider {
         &self.label
     }
 
-    /// The domains it speaks for; empty means any.
-    pub fn email_domains(&self) -> &[EmailDomain] {
-        &self.email_domains
+    /// The domains that it may speak for.
+    pub fn speaks_for(&self) -> &SpeaksFor {
+        &self.speaks_for
     }
 
     /// Us as its service provider, when it speaks SAML.

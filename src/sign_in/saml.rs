@@ -33,7 +33,7 @@ use super::once::OnceOnly;
 use super::outcome::At;
 use super::settings::SamlSettings;
 use crate::clock::Clock;
-use crate::email::EmailDomain;
+use crate::email::SpeaksFor;
 use crate::http_client::HttpClient;
 use crate::ids::ProviderName;
 use crate::saml::keys::KeyRefused;
@@ -42,7 +42,7 @@ use crate::saml::keys::KeyRefused;
 pub struct ServiceProvider {
     name: ProviderName,
     settings: Arc<SamlSettings>,
-    email_domains: Vec<EmailDomain>,
+    speaks_for: SpeaksFor,
     metadata: Arc<MetadataSource>,
     once: Arc<dyn OnceOnly>,
     workers: Workers,
@@ -54,7 +54,7 @@ impl ServiceProvider {
     pub(super) fn new(
         name: ProviderName,
         settings: SamlSettings,
-        email_domains: Vec<EmailDomain>,
+        speaks_for: SpeaksFor,
         once: Arc<dyn OnceOnly>,
         workers: Workers,
         http: HttpClient,
@@ -62,7 +62,7 @@ impl ServiceProvider {
     ) -> Result<Self, KeyRefused> {
         let metadata = Arc::new(MetadataSource::new(settings.metadata.clone(), http, clock.clone())?);
         let (settings, decryptions) = (Arc::new(settings), FailedDecryptions::default());
-        Ok(Self { name, settings, email_domains, metadata, once, workers, decryptions, clock })
+        Ok(Self { name, settings, speaks_for, metadata, once, workers, decryptions, clock })
     }
 
     /// What the operator wrote.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 pub use self::saml::{RequestSettings, SamlSettings, Unsolicited};
-use crate::email::EmailDomain;
+use crate::email::SpeaksFor;
 use crate::ids::ProviderName;
 use crate::secret::Secret;
 
@@ -18,8 +18,8 @@ pub struct ProviderSettings {
     pub name: ProviderName,
     /// What people read on the sign-in page.
     pub label: String,
-    /// Home-realm discovery, and the only domains that this provider may speak for; empty means any.
-    pub email_domains: Vec<EmailDomain>,
+    /// Home-realm discovery, and the only domains that this provider may speak for.
+    pub speaks_for: SpeaksFor,
     /// The protocol.
     pub protocol: Protocol,
 }

@@ -19,6 +19,7 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::demo::openid_provider as op;
 use crate::demo::openid_provider::{Endpoint, Mode, OpenIdProvider};
+use crate::email::SpeaksFor;
 use crate::http_client::{Call, HttpClientSettings, Roots};
 use crate::portal::PublicOrigin;
 use crate::secret::Secret;
@@ -95,7 +96,7 @@ fn provider(provider: &str, issuer: &str) -> ProviderSettings {
     ProviderSettings {
         name: name(provider),
         label: provider.to_owned(),
-        email_domains: Vec::new(),
+        speaks_for: SpeaksFor::default(),
         protocol: Protocol::Oidc(oidc),
     }
 }

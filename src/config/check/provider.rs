@@ -8,12 +8,19 @@ use std::collections::BTreeMap;
 use super::{Check, all};
 use crate::config::raw::RawProvider;
 use crate::config::tree::Place;
-use crate::email::EmailDomain;
+use crate::email::{EmailDomain, SpeaksFor};
 use crate::ids::ProviderName;
 use crate::sign_in::settings::{Protocol, ProviderSettings};
 
 /// The domains that each provider may speak for, by its name as written; `None` when one of them has a fault.
 pub(super) type Claimed = BTreeMap<String, Option<Vec<EmailDomain>>>;
+
+/// What the provider of that name may speak for; `None` when one of its domains has a fault.
+pub(super) fn speaks_for(claimed: &Claimed, name: &str) -> Option<SpeaksFor> {
+    let listed = claimed.get(name)?.as_ref()?;
+    let others = claimed.iter().filter(|(other, _)| *other != name);
+    Some(SpeaksFor::new(listed, others.filter_map(|(_, domains)| domains.as_ref()).flatten()))
+}
 
 impl Check<'_> {
     pub(super) fn providers(
@@ -26,7 +33,6 @@ impl Check<'_> {
         }
         let mut claimed = Claimed::new();
         let mut owners: Vec<(EmailDomain, String)> = Vec::new();
-        let mut providers = Vec::new();
         for (name, raw) in raw {
             let place = place.key(name);
             let domains = self.domains(&place.key("email_domains"), raw.email_domains.as_deref());
@@ -37,10 +43,13 @@ impl Check<'_> {
                 }
                 owners.push((domain.clone(), name.clone()));
             }
-            claimed.insert(name.clone(), domains.clone());
-            providers.push(self.provider(&place, name, raw, domains));
+            claimed.insert(name.clone(), domains);
         }
-        (all(providers), claimed)
+        let providers = raw.iter().map(|(name, raw)| {
+            let speaks_for = speaks_for(&claimed, name);
+            self.provider(&place.key(name), name, raw, speaks_for)
+        });
+        (all(providers.collect()), claimed)
     }
 
     /// A list of mail domains, each at most once.
@@ -69,7 +78,7 @@ impl Check<'_> {
         place: &Place<'_>,
         name: &str,
         raw: &RawProvider,
-        email_domains: Option<Vec<EmailDomain>>,
+        speaks_for: Option<SpeaksFor>,
     ) -> Option<ProviderSettings> {
         let name = match ProviderName::parse(name) {
             Ok(name) => Some(name),
@@ -82,20 +91,15 @@ impl Check<'_> {
             Some(label) => self.text(&place.key("label"), label, 64),
             None => name.as_ref().map(ToString::to_string),
         };
-        let protocol = self.protocol(place, raw, email_domains.as_deref());
-        Some(ProviderSettings { name: name?, label: label?, email_domains: email_domains?, protocol: protocol? })
+        let protocol = self.protocol(place, raw, speaks_for.as_ref());
+        Some(ProviderSettings { name: name?, label: label?, speaks_for: speaks_for?, protocol: protocol? })
     }
 
-    fn protocol(
-        &mut self,
-        place: &Place<'_>,
-        raw: &RawProvider,
-        email_domains: Option<&[EmailDomain]>,
-    ) -> Option<Protocol> {
+    fn protocol(&mut self, place: &Place<'_>, raw: &RawProvider, speaks_for: Option<&SpeaksFor>) -> Option<Protocol> {
         let saml = place.key("saml");
         match (&raw.oidc, &raw.saml) {
             (Some(oidc), None) => self.oidc(&place.key("oidc"), oidc).map(Protocol::Oidc),
-            (None, Some(raw)) => self.saml(&saml, raw, email_domains).map(Protocol::Saml),
+            (None, Some(raw)) => self.saml(&saml, raw, speaks_for).map(Protocol::Saml),
             (Some(_), Some(_)) => {
                 self.fault(&saml, "oidc is given too", "keep one of them: two providers have two names");
                 None

@@ -18,7 +18,7 @@ pub(in crate::config) struct RawProvider {
     /// What people read on the sign-in page. Without it, the name.
     pub label: Option<String>,
     /// The only mail domains that this provider may speak for, exactly as listed, without subdomains; also the way to it
-    /// with `choose: by_email`. Without it, any.
+    /// with `choose: by_email`. Without it, every domain that no other provider lists.
     #[schemars(extend("default" = []), example = serde_json::json!(["acme.com"]))]
     pub email_domains: Option<Vec<String>>,
 }

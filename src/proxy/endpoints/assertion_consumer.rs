@@ -3,6 +3,7 @@
 //! The one endpoint to which other sites may send a POST. It believes no cookie but the one that ties the answer to a
 //! sign-in of this very browser, and of the form nothing but what the provider signed.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use pingora::proxy::Session;
@@ -43,7 +44,7 @@ impl Gateway {
         }
         // Each octet may come escaped as three.
         let longest = ours.settings().largest_response.saturating_mul(3).saturating_add(BESIDES);
-        let outcome = match self.posted(http, request, longest).await? {
+        let outcome = match self.posted(http, request, longest, ctx.exchange.client()).await? {
             Ok(posted) => {
                 let browser = visitor.cookies.posted_sign_in.one().map(SignInKey::reveal);
                 let watch = Stopwatch::start();
@@ -62,6 +63,7 @@ impl Gateway {
         http: &mut Session,
         request: &CanonicalRequest,
         longest: usize,
+        client: Option<IpAddr>,
     ) -> Result<Result<PostedResponse, SamlSignInRejected>, Refusal> {
         let odd = |what| Ok(Err(SamlSignInRejected::Form(what)));
         if !is_form(http) {
@@ -80,7 +82,7 @@ impl Gateway {
         match form.field("SAMLResponse") {
             Some(response) => {
                 let relay_state = form.field("RelayState").map(str::to_owned);
-                Ok(Ok(PostedResponse { response: response.to_owned(), relay_state }))
+                Ok(Ok(PostedResponse { response: response.to_owned(), relay_state, client }))
             }
             None => odd("SAMLResponse is missing, empty, or there twice"),
         }

@@ -52,6 +52,11 @@ impl Cipher {
         }
     }
 
+    /// Whether a changed cipher text never decrypts to anything.
+    pub fn is_authenticated(self) -> bool {
+        matches!(self, Self::Gcm(_))
+    }
+
     pub fn key_octets(self) -> usize {
         match self {
             Self::Cbc(octets) | Self::Gcm(octets) => octets,

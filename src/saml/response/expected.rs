@@ -21,9 +21,9 @@ pub struct Expected<'a> {
     pub in_response_to: InResponseTo<'a>,
     /// Our private keys, for what is encrypted.
     pub decryption_keys: &'a [DecryptionKey],
-    /// Whether what no signature of the Response covers is decrypted, too. Anybody can send that, so that whoever tries cipher
-    /// texts out is stopped here.
-    pub decrypts_uncovered: bool,
+    /// Whether what no signature of the Response covers is decrypted from AES-CBC, too. Anybody can send that, so that whoever
+    /// tries cipher texts out is stopped here.
+    pub decrypts_uncovered_cbc: bool,
     /// The present moment.
     pub now: Timestamp,
     /// By how much the provider's clock may differ from ours, in both directions.
@@ -65,7 +65,7 @@ impl<'a> Expected<'a> {
             acs,
             in_response_to,
             decryption_keys: &[],
-            decrypts_uncovered: true,
+            decrypts_uncovered_cbc: true,
             now,
             skew: Self::SKEW,
             policy: SignaturePolicy::default(),

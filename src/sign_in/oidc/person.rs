@@ -14,7 +14,7 @@ use super::super::settings::{ClaimNames, EmailTrust};
 use super::id_token::VerifiedClaims;
 use super::rejected::OidcRejected;
 use crate::clock::Timestamp;
-use crate::email::{EmailAddress, EmailDomain};
+use crate::email::{EmailAddress, EmailDomain, SpeaksFor};
 use crate::ids::ProviderName;
 
 /// Groups that are kept of one person.
@@ -32,7 +32,7 @@ pub(super) struct Reading<'a> {
     pub(super) issuer: &'a str,
     pub(super) names: &'a ClaimNames,
     pub(super) email_trust: EmailTrust,
-    pub(super) email_domains: &'a [EmailDomain],
+    pub(super) speaks_for: &'a SpeaksFor,
 }
 
 impl Reading<'_> {
@@ -78,7 +78,7 @@ impl Reading<'_> {
 
     fn email(&self, claims: &Map<String, Value>) -> Result<Option<EmailAddress>, OidcRejected> {
         let Some(claimed) = self.email_claim(claims) else {
-            return if self.email_domains.is_empty() { Ok(None) } else { Err(OidcRejected::EmailMissing) };
+            return if self.speaks_for.is_open() { Ok(None) } else { Err(OidcRejected::EmailMissing) };
         };
         let email = claimed.as_str().and_then(|claimed| EmailAddress::parse(claimed).ok());
         let email = email.ok_or(OidcRejected::EmailMalformed)?;
@@ -87,7 +87,7 @@ impl Reading<'_> {
         if !verified && self.email_trust != EmailTrust::DangerouslyAlways {
             return Err(OidcRejected::EmailNotVerified);
         }
-        if !self.email_domains.is_empty() && !self.email_domains.iter().any(|domain| domain.holds(&email)) {
+        if !self.speaks_for.includes(&email) {
             let domain = EmailDomain::parse(email.domain()).map_err(|_| OidcRejected::EmailMalformed)?;
             return Err(OidcRejected::EmailOutsideDomains(domain));
         }
@@ -166,13 +166,14 @@ mod tests {
     ) -> Result<Established, OidcRejected> {
         let provider = ProviderName::parse("acme").unwrap();
         let domains: Vec<_> = domains.iter().map(|domain| EmailDomain::parse(domain).unwrap()).collect();
+        let of_others = [EmailDomain::parse("globex.com").unwrap()];
         let names = ClaimNames::default();
         let reading = Reading {
             provider: &provider,
             issuer: "https://idp.example",
             names: &names,
             email_trust: trust,
-            email_domains: &domains,
+            speaks_for: &SpeaksFor::new(&domains, &of_others),
         };
         let all = claims.as_object().unwrap().clone();
         let claims = VerifiedClaims { subject: "ana".into(), authenticated_at: None, all };
@@ -213,6 +214,15 @@ mod tests {
         }
         assert_eq!(outcome(json!({}), None, AsClaimed, &[]), "none");
         assert_eq!(outcome(json!({"email": "a@b.c", "email_verified": true}), None, AsClaimed, &[]), "a@b.c");
+    }
+
+    #[test]
+    fn a58_without_domains_of_its_own_a_provider_does_not_speak_for_those_of_others() {
+        for trust in [EmailTrust::AsClaimed, EmailTrust::DangerouslyAlways] {
+            let of_others = json!({"email": "ana@globex.com", "email_verified": true});
+            assert_eq!(outcome(of_others.clone(), None, trust, &[]), "email_outside_domains");
+            assert_eq!(outcome(json!({}), Some(of_others), trust, &[]), "email_outside_domains");
+        }
     }
 
     #[test]

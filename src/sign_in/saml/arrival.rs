@@ -1,6 +1,7 @@
 //! A response arrives at the assertion consumer service: verified, used once, and turned into a person.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub struct PostedResponse {
     pub response: String,
     /// `RelayState`.
     pub relay_state: Option<String>,
+    /// Where the browser is.
+    pub client: Option<IpAddr>,
 }
 
 impl fmt::Debug for PostedResponse {
@@ -52,15 +55,15 @@ impl ServiceProvider {
     pub(in crate::sign_in) async fn consume(
         &self,
         at: At<'_>,
-        response: &str,
+        posted: &PostedResponse,
         answers: Answers<'_>,
     ) -> Result<(VerifiedIdentity, SignOutHint), SamlSignInRejected> {
-        self.person(self.believe(at, response, answers).await?)
+        self.person(self.believe(at, posted, answers).await?)
     }
 
     /// What a test sign-in shows of a posted response. It is used up like any other.
-    pub(in crate::sign_in) async fn examine(&self, at: At<'_>, response: &str, asked: &AuthnAsked) -> Report {
-        let believed = self.believe(at, response, Answers::Request(asked)).await;
+    pub(in crate::sign_in) async fn examine(&self, at: At<'_>, posted: &PostedResponse, asked: &AuthnAsked) -> Report {
+        let believed = self.believe(at, posted, Answers::Request(asked)).await;
         let now = self.clock.now();
         match believed {
             Ok(verified) => {
@@ -72,7 +75,7 @@ impl ServiceProvider {
                 Report { ended: now, message, attributes, outcome }
             }
             Err(rejected) => {
-                let unverified = response::peek(response.as_bytes(), self.settings.largest_response).ok();
+                let unverified = response::peek(posted.response.as_bytes(), self.settings.largest_response).ok();
                 let message = trial::unverified(unverified.as_ref());
                 Report::refused(now, message, rejected.reason(), rejected.to_string())
             }
@@ -82,14 +85,14 @@ impl ServiceProvider {
     async fn believe(
         &self,
         at: At<'_>,
-        response: &str,
+        posted: &PostedResponse,
         answers: Answers<'_>,
     ) -> Result<VerifiedResponse, SamlSignInRejected> {
         if matches!(answers, Answers::Nothing) && self.settings.unsolicited == Unsolicited::Refused {
             return Err(SamlSignInRejected::Unsolicited);
         }
         let known = self.metadata.current().await?;
-        let verified = self.verify(at, response, answers, known).await?;
+        let verified = self.verify(at, posted, answers, known).await?;
         let used = ["saml assertion", &verified.issuer, &verified.assertion_id];
         if self.once.first_use(&used, verified.not_on_or_after.after(REMEMBERED_BEYOND)).await? {
             Ok(verified)
@@ -103,7 +106,7 @@ impl ServiceProvider {
             provider: &self.name,
             mapping: &self.settings.mapping,
             email_trust: self.settings.email_trust,
-            email_domains: &self.email_domains,
+            speaks_for: &self.speaks_for,
         };
         let identity = VerifiedIdentity::vouch(reading.establish(&verified, self.clock.now())?);
         let VerifiedResponse { name_id, session_indexes, .. } = verified;
@@ -114,7 +117,7 @@ impl ServiceProvider {
     async fn verify(
         &self,
         at: At<'_>,
-        response: &str,
+        posted: &PostedResponse,
         answers: Answers<'_>,
         known: Arc<KnownProvider>,
     ) -> Result<VerifiedResponse, SamlSignInRejected> {
@@ -123,18 +126,18 @@ impl ServiceProvider {
             Answers::Nothing => None,
         };
         let verification = Verification {
-            response: response.to_owned(),
+            response: posted.response.clone(),
             entity_id: self.entity_id(at),
             acs: self.acs(at),
             settings: Arc::clone(&self.settings),
-            decrypts_uncovered: self.decryptions.may_try(self.clock.now()),
+            decrypts_uncovered_cbc: self.decryptions.may_try(posted.client, self.clock.now()),
             clock: self.clock.clone(),
             known,
             asked,
         };
         let verified = self.workers.run(move || verification.run()).await?;
         if let Err(SamlRejected::Encryption(EncryptionRefused::Failed)) = &verified {
-            self.decryptions.failed(self.clock.now());
+            self.decryptions.failed(posted.client, self.clock.now());
         }
         Ok(verified?)
     }
@@ -146,7 +149,7 @@ struct Verification {
     entity_id: String,
     acs: String,
     settings: Arc<SamlSettings>,
-    decrypts_uncovered: bool,
+    decrypts_uncovered_cbc: bool,
     clock: Clock,
     known: Arc<KnownProvider>,
     asked: Option<AuthnAsked>,
@@ -159,7 +162,7 @@ impl Verification {
         let now = self.clock.now();
         let expected = Expected {
             decryption_keys: self.settings.keys.decryption(),
-            decrypts_uncovered: self.decrypts_uncovered,
+            decrypts_uncovered_cbc: self.decrypts_uncovered_cbc,
             skew: self.settings.clock_skew,
             policy: self.settings.signatures,
             requested: self.requested(),

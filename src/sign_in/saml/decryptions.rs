@@ -1,19 +1,30 @@
-//! Counts what did not decrypt. Whoever tries cipher texts out to learn what they hold needs thousands of tries (security
-//! case A64), and gets a handful a minute.
+//! Counts what did not decrypt. Whoever tries altered cipher texts of AES-CBC out to learn what they hold needs thousands of
+//! tries (security case A64), and gets a handful a minute. Most of that counts by address, so that nobody can stop the
+//! sign-ins of others so easily.
 
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::clock::Timestamp;
+use moka::sync::Cache;
 
-/// Failures within [`WINDOW`] after which nothing unsigned is decrypted.
-const MOST: u32 = 30;
+use crate::clock::Timestamp;
+use crate::limits::attempts::of_one_visitor;
+
+/// Failures within [`WINDOW`] after which nothing unsigned from that address is decrypted.
+const MOST_OF_ONE: u32 = 5;
+/// Failures within [`WINDOW`] after which nothing unsigned is decrypted, whoever sends it.
+const MOST: u32 = 300;
 /// The time in which failures are counted.
 const WINDOW: Duration = Duration::from_secs(60);
+/// Addresses that are remembered. Within the window there cannot be more of them that have failed.
+const REMEMBERED: u64 = 1024;
 
 /// The failures of one provider.
-#[derive(Debug, Default)]
-pub(super) struct FailedDecryptions(Mutex<Option<Counted>>);
+pub(super) struct FailedDecryptions {
+    all: Mutex<Option<Counted>>,
+    by_address: Cache<Option<IpAddr>, Counted>,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Counted {
@@ -21,24 +32,41 @@ struct Counted {
     failures: u32,
 }
 
+impl Default for FailedDecryptions {
+    fn default() -> Self {
+        Self { all: Mutex::default(), by_address: Cache::new(REMEMBERED) }
+    }
+}
+
 impl FailedDecryptions {
-    /// Whether what is not signed may be decrypted now.
-    pub(super) fn may_try(&self, now: Timestamp) -> bool {
-        self.current(now).is_none_or(|counted| counted.failures < MOST)
+    /// Whether what is not signed and comes from `client` may be decrypted now. Those whose address is not known share one.
+    pub(super) fn may_try(&self, client: Option<IpAddr>, now: Timestamp) -> bool {
+        let theirs = self.by_address.get(&client.map(of_one_visitor));
+        Counted::within(theirs, now).failures < MOST_OF_ONE && Counted::within(*self.lock(), now).failures < MOST
     }
 
     /// Counts a failure.
-    pub(super) fn failed(&self, now: Timestamp) {
-        let counted = self.current(now).unwrap_or(Counted { since: now, failures: 0 });
-        *self.lock() = Some(Counted { failures: counted.failures.saturating_add(1), ..counted });
-    }
-
-    fn current(&self, now: Timestamp) -> Option<Counted> {
-        self.lock().filter(|counted| now.since(counted.since) < WINDOW)
+    pub(super) fn failed(&self, client: Option<IpAddr>, now: Timestamp) {
+        let one_more = |before| Counted::within(before, now).and_one();
+        let entry = self.by_address.entry(client.map(of_one_visitor));
+        entry.and_upsert_with(|before| one_more(before.map(moka::Entry::into_value)));
+        let mut all = self.lock();
+        *all = Some(one_more(*all));
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Counted>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counted {
+    /// What counts of `before`.
+    fn within(before: Option<Self>, now: Timestamp) -> Self {
+        before.filter(|counted| now.since(counted.since) < WINDOW).unwrap_or(Self { since: now, failures: 0 })
+    }
+
+    fn and_one(self) -> Self {
+        Self { failures: self.failures.saturating_add(1), ..self }
     }
 }
 
@@ -46,16 +74,42 @@ impl FailedDecryptions {
 mod tests {
     use super::*;
 
+    fn client(n: u32) -> Option<IpAddr> {
+        Some(IpAddr::from(n.to_be_bytes()))
+    }
+
     #[test]
     fn a64_failures_pause_decryption_for_the_rest_of_a_minute() {
         let (failed, at) = (FailedDecryptions::default(), Timestamp::from_seconds);
-        for _ in 0..MOST {
-            assert!(failed.may_try(at(10)));
-            failed.failed(at(10));
+        for _ in 0..MOST_OF_ONE {
+            assert!(failed.may_try(client(1), at(10)));
+            failed.failed(client(1), at(10));
         }
-        assert!(!failed.may_try(at(10)) && !failed.may_try(at(69)));
-        assert!(failed.may_try(at(70)));
-        failed.failed(at(70));
-        assert!(failed.may_try(at(71)), "the count begins anew");
+        assert!(!failed.may_try(client(1), at(10)) && !failed.may_try(client(1), at(69)));
+        assert!(failed.may_try(client(2), at(69)) && failed.may_try(None, at(69)), "others are not held up");
+        assert!(failed.may_try(client(1), at(70)));
+        failed.failed(client(1), at(70));
+        assert!(failed.may_try(client(1), at(71)), "the count begins anew");
+    }
+
+    #[test]
+    fn a64_many_addresses_are_paused_together() {
+        let (failed, at) = (FailedDecryptions::default(), Timestamp::from_seconds);
+        for n in 0..MOST {
+            assert!(failed.may_try(client(n), at(10)), "{n}");
+            failed.failed(client(n), at(10));
+        }
+        assert!(!failed.may_try(client(MOST), at(69)));
+        assert!(failed.may_try(client(MOST), at(70)));
+    }
+
+    #[test]
+    fn a64_one_visitor_has_a_whole_64_of_ipv6() {
+        let (failed, at) = (FailedDecryptions::default(), Timestamp::from_seconds(10));
+        for n in 0..MOST_OF_ONE {
+            failed.failed(format!("2001:db8::{n}").parse().ok(), at);
+        }
+        assert!(!failed.may_try("2001:db8::ffff".parse().ok(), at));
+        assert!(failed.may_try("2001:db8:0:1::1".parse().ok(), at));
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! The account is (entity id, NameID with format and qualifiers, or the mapped attribute). An e-mail address decides which
 //! customer somebody becomes. SAML has no `email_verified`: a provider vouches for the addresses of its own
-//! `email_domains`, and for no other. Without them an address counts only where the operator says so.
+//! `email_domains`, and for no other. Without them an address counts only where the operator says so, and never one of a
+//! domain that another provider lists.
 
 use std::collections::BTreeMap;
 
 use super::rejected::SamlSignInRejected;
 use crate::clock::Timestamp;
-use crate::email::{EmailAddress, EmailDomain};
+use crate::email::{EmailAddress, EmailDomain, SpeaksFor};
 use crate::ids::ProviderName;
 use crate::saml::mapping::Mapping;
 use crate::saml::response::{Attributes, VerifiedResponse};
@@ -21,7 +22,7 @@ pub(super) struct Reading<'a> {
     pub(super) provider: &'a ProviderName,
     pub(super) mapping: &'a Mapping,
     pub(super) email_trust: EmailTrust,
-    pub(super) email_domains: &'a [EmailDomain],
+    pub(super) speaks_for: &'a SpeaksFor,
 }
 
 impl Reading<'_> {
@@ -51,12 +52,13 @@ impl Reading<'_> {
 
     /// Whether the provider may vouch for that address.
     fn is_believed(&self, email: Option<&EmailAddress>) -> Result<bool, SamlSignInRejected> {
-        if self.email_domains.is_empty() {
-            return Ok(email.is_some() && self.email_trust == EmailTrust::DangerouslyAlways);
-        }
-        let email = email.ok_or(SamlSignInRejected::EmailMissing)?;
-        if self.email_domains.iter().any(|domain| domain.holds(email)) {
-            return Ok(true);
+        let is_open = self.speaks_for.is_open();
+        let email = match email {
+            None if is_open => return Ok(false),
+            email => email.ok_or(SamlSignInRejected::EmailMissing)?,
+        };
+        if self.speaks_for.includes(email) {
+            return Ok(!is_open || self.email_trust == EmailTrust::DangerouslyAlways);
         }
         let domain = EmailDomain::parse(email.domain()).map_err(|_| SamlSignInRejected::EmailMissing)?;
         Err(SamlSignInRejected::EmailOutsideDomains(domain))

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 
 use super::*;
-use crate::email::EmailDomain;
+use crate::email::{EmailDomain, SpeaksFor};
 use crate::sign_in::pending::{Asked, Taken};
 
 #[tokio::test]
@@ -126,10 +126,11 @@ async fn providers_are_found_by_the_domain_of_the_address() {
         let issuer = oidc(&mut providers[0]).issuer_text.clone();
         for (name, domains) in [("globex", vec!["globex.com", "globex.eu"]), ("anybody", vec![])] {
             let mut one = provider(name, &issuer);
-            one.email_domains = domains.into_iter().map(|domain| EmailDomain::parse(domain).unwrap()).collect();
+            let domains: Vec<_> = domains.into_iter().map(|domain| EmailDomain::parse(domain).unwrap()).collect();
+            one.speaks_for = SpeaksFor::new(&domains, &[EmailDomain::parse("acme.com").unwrap()]);
             providers.push(one);
         }
-        providers[0].email_domains = vec![EmailDomain::parse("acme.com").unwrap()];
+        providers[0].speaks_for = SpeaksFor::new(&[EmailDomain::parse("acme.com").unwrap()], []);
     })
     .await;
     let find = |email: &str, among: &[&str]| {
@@ -215,7 +216,7 @@ async fn b8_max_age_and_email_domains_reach_the_checks() {
     assert_eq!(told(&world.browser().sign_in("/").await).0, "id_token_authenticated_too_long_ago");
 
     let world = World::with(op_settings(), |providers| {
-        providers[0].email_domains = vec![EmailDomain::parse("elsewhere.example").unwrap()];
+        providers[0].speaks_for = SpeaksFor::new(&[EmailDomain::parse("elsewhere.example").unwrap()], []);
     })
     .await;
     assert_eq!(told(&world.browser().sign_in("/").await).0, "email_outside_domains");

@@ -5,6 +5,7 @@ mod persons;
 mod replays;
 mod requests;
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -12,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{location, name, next, once, told, web};
 use crate::clock::Clock;
+use crate::email::SpeaksFor;
 use crate::portal::{HostName, PublicOrigin};
 use crate::random::Random;
 use crate::saml::authn_request::ReceivedAuthnRequest;
@@ -77,7 +79,7 @@ fn settings(provider: &str, path: &Path) -> ProviderSettings {
         sign_out_at_provider: false,
     };
     let (name, label) = (name(provider), provider.to_owned());
-    ProviderSettings { name, label, email_domains: Vec::new(), protocol: Protocol::Saml(saml) }
+    ProviderSettings { name, label, speaks_for: SpeaksFor::default(), protocol: Protocol::Saml(saml) }
 }
 
 /// Our key, for signing and for what is encrypted to us.
@@ -138,7 +140,7 @@ impl World {
     }
 
     pub(super) fn browser(&self) -> Browser<'_> {
-        Browser { world: self, key: None }
+        Browser { world: self, key: None, client: None }
     }
 
     /// A new browser asks `idp`, which answers with `message`; gives the outcome in one word.
@@ -147,7 +149,11 @@ impl World {
     }
 
     pub(super) async fn answered(&self, message: impl FnOnce(&str) -> String) -> Callback {
-        let mut browser = self.browser();
+        self.answered_from(None, message).await
+    }
+
+    pub(super) async fn answered_from(&self, client: Option<IpAddr>, message: impl FnOnce(&str) -> String) -> Callback {
+        let mut browser = Browser { client, ..self.browser() };
         let asked = browser.ask("/a").await;
         browser.post(&message(&asked.id), Some(&asked.relay_state)).await
     }
@@ -158,6 +164,7 @@ impl World {
 pub(super) struct Browser<'a> {
     world: &'a World,
     pub(super) key: Option<String>,
+    pub(super) client: Option<IpAddr>,
 }
 
 /// What went to the provider.
@@ -187,7 +194,7 @@ impl Browser<'_> {
 
     pub(super) async fn post_at(&self, provider: &str, message: &str, relay_state: Option<&str>) -> Callback {
         let (response, relay_state) = (STANDARD.encode(message), relay_state.map(str::to_owned));
-        let posted = PostedResponse { response, relay_state };
+        let posted = PostedResponse { response, relay_state, client: self.client };
         self.world.sign_in.consume(self.world.at(), &name(provider), posted, self.key.as_deref()).await
     }
 }

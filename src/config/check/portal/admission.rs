@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::check::provider::Claimed;
+use crate::config::check::provider::{Claimed, speaks_for};
 use crate::config::check::{Check, all};
 use crate::config::raw::{RawAccount, RawAdmission, RawPortal, RawSignIn};
 use crate::config::tree::{Place, quote};
-use crate::email::{EmailAddress, EmailDomain};
+use crate::email::{EmailAddress, SpeaksFor};
 use crate::ids::ProviderName;
 use crate::portal::settings::AdmissionSettings;
 
@@ -35,9 +35,8 @@ impl Check<'_> {
                 self.fault(&deny_place.index(index), what, "keep it in one of the lists");
             }
         }
-        let speaks_for = speaks_for(&providers);
         for (index, domain) in allow.iter().flatten().enumerate() {
-            if speaks_for.as_ref().is_some_and(|domains| !domains.iter().any(|wide| wide.overlaps(domain))) {
+            if !providers.is_empty() && !providers.values().any(|speaks_for| speaks_for.reaches(domain)) {
                 let what = format!("no provider of this portal may speak for {domain}");
                 let cure = "add it to a provider's email_domains, or remove it here";
                 self.fault(&allow_place.index(index), what, cure);
@@ -100,13 +99,7 @@ impl Check<'_> {
 }
 
 /// The portal's providers, each with the domains that it may speak for; `None` when one of them has a fault.
-fn providers(sign_in: &RawSignIn, claimed: &Claimed) -> Option<BTreeMap<ProviderName, Vec<EmailDomain>>> {
-    let provider = |name: &String| Some((ProviderName::parse(name).ok()?, claimed.get(name)?.clone()?));
+fn providers(sign_in: &RawSignIn, claimed: &Claimed) -> Option<BTreeMap<ProviderName, SpeaksFor>> {
+    let provider = |name: &String| Some((ProviderName::parse(name).ok()?, speaks_for(claimed, name)?));
     sign_in.providers.iter().map(provider).collect()
-}
-
-/// The domains that all of them together may speak for; `None` when that is any, or cannot be told.
-fn speaks_for(providers: &BTreeMap<ProviderName, Vec<EmailDomain>>) -> Option<Vec<EmailDomain>> {
-    let any = providers.is_empty() || providers.values().any(Vec::is_empty);
-    (!any).then(|| providers.values().flatten().cloned().collect())
 }

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::config::check::{Check, all, days, minutes, seconds};
 use crate::config::raw::{RawAttributes, RawBinding, RawComparison, RawSaml};
 use crate::config::tree::Place;
-use crate::email::EmailDomain;
+use crate::email::SpeaksFor;
 use crate::saml::authn_request::Comparison;
 use crate::saml::mapping::{Mapping, SubjectFrom};
 use crate::saml::metadata::{self, Binding, MetadataRefused, Reading};
@@ -24,7 +24,7 @@ impl Check<'_> {
         &mut self,
         place: &Place<'_>,
         raw: &RawSaml,
-        email_domains: Option<&[EmailDomain]>,
+        speaks_for: Option<&SpeaksFor>,
     ) -> Option<SamlSettings> {
         let entity_id = self.entity_id(&place.key("entity_id"), raw.entity_id.as_deref());
         let our_entity_id = self.entity_id(&place.key("our_entity_id"), raw.our_entity_id.as_deref());
@@ -40,7 +40,7 @@ impl Check<'_> {
         let usual = u64::try_from(Expected::LARGEST_MESSAGE).unwrap_or(u64::MAX);
         let size = raw.largest_response.as_ref();
         let largest = self.size(&place.key("largest_response"), size, usual, 16 * 1024..=2 * 1024 * 1024);
-        if raw.email_is_verified.is_some() && email_domains.is_some_and(|domains| !domains.is_empty()) {
+        if raw.email_is_verified.is_some() && speaks_for.is_some_and(|speaks_for| !speaks_for.is_open()) {
             let what = "has no meaning beside email_domains: addresses of these are verified, and others are refused";
             self.fault(&place.key("email_is_verified"), what, "remove it");
         }

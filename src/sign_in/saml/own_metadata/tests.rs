@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::Timestamp;
+use crate::email::SpeaksFor;
 use crate::saml::keys::{DecryptionKey, VerificationKeys};
 use crate::saml::mapping::Mapping;
 use crate::saml::metadata::{self, Reading, signed_octets};
@@ -71,7 +72,7 @@ fn own(settings: SamlSettings) -> OwnMetadata {
     let provider = ProviderSettings {
         name: name("adfs"),
         label: "Staff".into(),
-        email_domains: Vec::new(),
+        speaks_for: SpeaksFor::default(),
         protocol: Protocol::Saml(settings),
     };
     let portals =

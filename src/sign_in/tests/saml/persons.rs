@@ -1,7 +1,7 @@
 //! Who somebody is taken for.
 
 use super::*;
-use crate::email::EmailDomain;
+use crate::email::{EmailDomain, SpeaksFor};
 use crate::saml::mapping::SubjectFrom;
 use crate::saml::test_signer::attribute;
 
@@ -47,7 +47,7 @@ async fn attributes_become_email_name_groups_and_claims() {
 async fn a_provider_vouches_for_its_own_domains_alone() {
     let domain = EmailDomain::parse("acme.com").unwrap();
     let of = |email: &'static str| move |id: &str| with_attributes(id, &[("mail", &[email])]);
-    let world = World::all(|provider| provider.email_domains = vec![domain]);
+    let world = World::all(|provider| provider.speaks_for = SpeaksFor::new(&[domain], []));
     let who = identity(&world, of("ana@acme.com")).await;
     assert!(who.email_verified());
     assert_eq!(world.outcome(of("ana@evil.test")).await, "email_outside_domains");
@@ -66,6 +66,15 @@ async fn a_provider_vouches_for_its_own_domains_alone() {
     let nameless =
         |id: &str| Message { name_id: "<saml:NameID>ana</saml:NameID>".into(), ..answer(id) }.response_signed();
     assert!(!identity(&trusting, nameless).await.email_verified(), "there is none");
+}
+
+#[tokio::test]
+async fn a58_without_domains_of_its_own_a_provider_does_not_vouch_for_those_of_others() {
+    let acme = [EmailDomain::parse("acme.com").unwrap()];
+    let world = World::all(|provider| provider.speaks_for = SpeaksFor::new(&[], &acme));
+    let of = |email: &'static str| move |id: &str| with_attributes(id, &[("mail", &[email])]);
+    assert_eq!(world.outcome(of("ana@acme.com")).await, "email_outside_domains");
+    assert!(identity(&world, of("ana@any.example")).await.email().is_some());
 }
 
 #[tokio::test]
