@@ -1,5 +1,6 @@
 //! The whole journey, walked without a browser, over real sockets and TLS: what `vestibule demo --check` does.
 
+mod by_password;
 mod by_saml;
 
 use std::time::Duration;
@@ -74,6 +75,24 @@ pub async fn walk(world: &World, mut tell: impl FnMut(&str, Duration, Option<&St
         let to_provider = step!("a stranger is stopped, and sent to sign in", visitor.is_stopped(PROVIDER));
         step!(name, visitor.is_refused(to_provider, person));
     }
+    if world.provider.is_some() {
+        let site = &world.passwords.jsm;
+        let ana = step!("Ana comes to a portal of Cloud by password", async { Visitor::at_the_password_portal(world) });
+        let to_provider = step!("she is stopped, and sent to sign in", ana.is_stopped(PROVIDER));
+        step!("she signs in", ana.sign_in(to_provider, "ana"));
+        step!("she is asked for her password there", ana.is_asked_for_her_password("only once"));
+        step!("the site mails her, and she chooses one", ana.chooses_a_password_by_mail(site));
+        let landed = step!("claimed password: it is proven, and leads on", ana.gives_the_password(None));
+        step!("the portal opens as Ana", ana.sees_the_portal(&landed, "Ana Almeida"));
+        site.kill_all("ana@acme.example");
+        step!("her customer session dies there, and she does not notice", ana.sees_the_portal(&landed, "Ana Almeida"));
+        site.set_password("ana@acme.example", "another one");
+        site.kill_all("ana@acme.example");
+        step!("she changes it, and is asked for the new one", ana.is_asked_for_her_password("no longer takes"));
+        let landed = step!("the new one leads on", ana.gives_the_password(Some("another one")));
+        step!("the portal opens as Ana again", ana.sees_the_portal(&landed, "Ana Almeida"));
+        step!("Ana signs out there", ana.signs_out());
+    }
     let Some(saml) = &world.saml else { return true };
     let gina = step!("start another browser", async { Visitor::new(world) });
     let to_provider = step!("Gina is stopped, and sent to her company's SAML provider", gina.is_stopped(SAML_PROVIDER));
@@ -100,14 +119,14 @@ struct Visitor {
 
 impl Visitor {
     fn new(world: &World) -> Result<Self, StepFailed> {
-        let client = Client::builder()
-            .no_proxy()
-            .cookie_store(true)
-            .redirect(Policy::none())
-            .add_root_certificate(Certificate::from_pem(world.authority_pem.as_bytes())?)
-            .timeout(Duration::from_secs(30))
-            .build()?;
+        let client = Self::browser(world)?.build()?;
         Ok(Self { client, origin: world.origin(), upstream: world.jsm.base_url() })
+    }
+
+    fn browser(world: &World) -> Result<reqwest::ClientBuilder, StepFailed> {
+        let authority = Certificate::from_pem(world.authority_pem.as_bytes())?;
+        let browser = Client::builder().no_proxy().cookie_store(true).redirect(Policy::none());
+        Ok(browser.add_root_certificate(authority).timeout(Duration::from_secs(30)))
     }
 
     /// Follows a link.

@@ -4,8 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+mod passwords;
 mod saml;
 
+pub use self::passwords::PASSWORD_PORTAL;
 pub use self::saml::SAML_PROVIDER;
 
 use self::saml::SamlSide;
@@ -100,6 +102,8 @@ pub struct World {
     pub jsm: JsmDataCenter,
     /// The look-alike of JSM Cloud, furnished for the demo.
     pub cloud: CloudSite,
+    /// Another one, without single sign-on: its customers have passwords.
+    pub passwords: CloudSite,
     /// What the look-alike of Data Center received, byte for byte.
     pub recorder: Option<Recorder>,
     /// The authority that vouches for every certificate here (PEM).
@@ -118,6 +122,7 @@ impl World {
         let clock = settings.clock.clone();
         let authority = DemoAuthority::load_or_generate(&settings.certificates, clock.now())?;
         authority.load_or_issue(&settings.certificates, "localhost", &["localhost", "127.0.0.1"])?;
+        authority.load_or_issue(&settings.certificates, PASSWORD_PORTAL, &[PASSWORD_PORTAL])?;
         let jsm_certificate = authority.load_or_issue(&settings.certificates, "jsm", &["localhost", "127.0.0.1"])?;
         let mut servers = Vec::new();
 
@@ -126,6 +131,7 @@ impl World {
         let tls = jsm_certificate.server_config()?;
         let cloud = CloudSite::start(Some(tls.clone()), None, clock.clone(), random.clone()).await?;
         cloud.furnish()?;
+        let passwords = passwords::start(tls.clone(), clock.clone(), random.clone()).await?;
         let server = Server::start(jsm.router(), any_port(), Some(tls), recorder.clone()).await?;
         let jsm_url = format!("https://{}", server.addr());
         jsm.set_base_url(&jsm_url);
@@ -167,16 +173,19 @@ impl World {
             jsm_token: jsm.service_token().reveal(),
             portal_lines: &settings.portal_lines,
             datacenter_lines: &settings.datacenter_lines,
+            more_portals: &passwords::configuration(&passwords, &absolute(&settings.certificates)?)?,
         });
         let checked = config::parse(&config, &settings.state, &ProcessEnvironment)?;
         let app = App::start(checked, clock, random).await?;
         let provider = provider.map(|(provider, client_secret)| {
-            let origin = format!("https://localhost:{}", app.https_address().port());
+            let port = app.https_address().port();
+            let at_every_portal =
+                |path: &str| ["localhost", PASSWORD_PORTAL].map(|host| format!("https://{host}:{port}{path}")).to_vec();
             provider.register(Client {
                 id: CLIENT_ID.into(),
                 authentication: ClientAuthentication::Secret(client_secret),
-                redirect_uris: vec![format!("{origin}/.vestibule/oidc/{PROVIDER}/callback")],
-                post_logout_redirect_uris: vec![format!("{origin}/.vestibule/signed-out")],
+                redirect_uris: at_every_portal(&format!("/.vestibule/oidc/{PROVIDER}/callback")),
+                post_logout_redirect_uris: at_every_portal("/.vestibule/signed-out"),
             });
             provider
         });
@@ -186,7 +195,7 @@ impl World {
             side.provider
         });
         let authority_pem = authority.certificate_pem().to_owned();
-        Ok(Self { app, provider, saml, jsm, cloud, recorder, authority_pem, config, servers })
+        Ok(Self { app, provider, saml, jsm, cloud, passwords, recorder, authority_pem, config, servers })
     }
 
     /// `https://localhost:PORT`.
@@ -198,6 +207,7 @@ impl World {
     pub async fn stop(self) {
         self.app.drain().await;
         self.cloud.stop().await;
+        self.passwords.stop().await;
         for server in self.servers {
             server.stop().await;
         }
@@ -228,12 +238,14 @@ struct Configuration<'a> {
     jsm_token: &'a str,
     portal_lines: &'a str,
     datacenter_lines: &'a str,
+    more_portals: &'a str,
 }
 
 /// The demo's `gateway.yaml`: the real one, with everything on loopback.
 fn configuration(with: &Configuration<'_>) -> String {
     let Configuration { port, admin_port, certificates, state, key, issuer, oidc_lines, saml_lines, .. } = with;
-    let Configuration { providers, domains, jsm_url, jsm_token, portal_lines, datacenter_lines, .. } = with;
+    let Configuration { providers, domains, jsm_url, jsm_token, portal_lines, datacenter_lines, more_portals, .. } =
+        with;
     format!(
         r#"version: 1
 listen:
@@ -242,6 +254,7 @@ listen:
 tls:
   certificates:
     - {{ cert: "{certificates}/localhost.pem", key: "{certificates}/localhost.key" }}
+    - {{ cert: "{certificates}/{PASSWORD_PORTAL}.pem", key: "{certificates}/{PASSWORD_PORTAL}.key" }}
 keys: ["{key}"]
 session:
   store: {{ embedded: {{ path: "{state}/sessions.redb" }} }}
@@ -274,6 +287,6 @@ identity_providers:
       - {{ path: "/rest/servicedesk/1/customer/viewport-resources/**", access: public }}
       - {{ path: "/rest/api/**", access: deny }}
       - {{ path: "/secure/admin/**", access: deny }}
-{portal_lines}"#
+{portal_lines}{more_portals}"#
     )
 }

@@ -22,7 +22,7 @@ pub(in crate::config) struct RawCloudPassword {
     /// A program that knows customers' passwords: see [Passwords from a program](jsm.md#passwords-from-a-program).
     pub password_hook: Option<RawPasswordHook>,
     /// How long a customer session is used at most, whatever the upstream says.
-    #[schemars(extend("default" = "12h"))]
+    #[schemars(extend("default" = "8h"))]
     pub max_age: Option<DurationText>,
     /// How many logins, and how many account calls, may run at once.
     #[schemars(extend("default" = 8))]

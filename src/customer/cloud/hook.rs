@@ -8,6 +8,7 @@
 use std::fmt;
 use std::process::Stdio;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
@@ -91,8 +92,10 @@ impl PasswordHook {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .kill_on_drop(true)
+            .process_group(0)
             .spawn()
             .map_err(not_run)?;
+        let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
         let mut line = serde_json::to_vec(wanted).map_err(|error| HookFailed::NotRun(error.to_string()))?;
         line.push(b'\n');
         if let Some(mut input) = child.stdin.take() {
@@ -106,11 +109,32 @@ impl PasswordHook {
             output.take(most).read_to_end(&mut said).await.map_err(not_run)?;
         }
         let status = child.wait().await.map_err(not_run)?;
+        group.is_over();
         match status.code() {
             Some(0) => password(&said).map(Some).ok_or(HookFailed::NoPassword),
             Some(NONE) => Ok(None),
             Some(code) => Err(HookFailed::Ended(format!("code {code}"))),
             None => Err(HookFailed::Ended("a signal".to_owned())),
+        }
+    }
+}
+
+/// The program and whatever it has started, ended when it is waited for no longer.
+struct Group(Option<Pid>);
+
+impl Group {
+    /// The program has ended by itself: its number may soon be somebody else's.
+    fn is_over(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0
+            && let Err(error) = kill_process_group(group, Signal::KILL)
+        {
+            tracing::debug!(%error, "a hook program could not be ended with all that it has started");
         }
     }
 }
@@ -205,9 +229,17 @@ mod tests {
     async fn it_is_stopped_when_it_takes_too_long_and_need_not_be_there() {
         let folder = tempfile::tempdir().unwrap();
         let ran = folder.path().join("ran");
-        let slow = format!("read line; exec 0</dev/null; mkfifo {0}.fifo; : > {0}; cat {0}.fifo", ran.display());
-        let slow = hook(folder.path(), &slow, Duration::from_millis(300));
+        let slow = format!("mkfifo {0}.fifo; cat {0}.fifo & echo $! > {0}; wait", ran.display());
+        let slow = hook(folder.path(), &slow, Duration::from_secs(1));
         assert_eq!(slow.ask(&WANTED, deadline(Duration::from_secs(20))).await.unwrap_err(), HookFailed::TooSlow);
+        let started = format!("/proc/{}/cmdline", std::fs::read_to_string(&ran).unwrap().trim());
+        // What it has started is ended, too; an ended process has no command line.
+        let ended = async {
+            while std::fs::read(&started).is_ok_and(|line| !line.is_empty()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap();
         let settings = HookSettings {
             program: "/nowhere/hook".into(),
             arguments: Vec::new(),

@@ -45,7 +45,7 @@ impl Check<'_> {
             Some(raw) => self.hook(&place.key("password_hook"), raw).map(Some),
         };
         let max_age =
-            self.duration(&place.key("max_age"), raw.max_age.as_ref(), minutes(12 * 60), minutes(1)..=days(30));
+            self.duration(&place.key("max_age"), raw.max_age.as_ref(), minutes(8 * 60), minutes(1)..=days(30));
         let given = raw.concurrency.and_then(|count| usize::try_from(count).ok());
         let concurrency = self.count(&place.key("concurrency"), given, 8, 1..=256);
         let call_timeout =
