@@ -61,7 +61,8 @@ struct ClaimPassword<'a> {
     email: &'a str,
     next: &'a str,
     mail_button: &'static str,
-    mailed: bool,
+    /// Whether the next thing to do is to enter it, and not to ask for a mail.
+    enter: bool,
     wrong: bool,
     said: Option<&'static str>,
     problem: Option<&'static str>,
@@ -71,7 +72,7 @@ struct ClaimPassword<'a> {
 /// Asks for the password that the customer has at the support desk, and offers the mail by which they set one. Both forms
 /// are sent to [`CLAIM_PASSWORD`]. What was entered is never shown again.
 pub fn claim_password(site: &Site<'_>, claim: &Claim<'_>) -> Reply {
-    let frame = Frame::of(site, |texts| texts.claim.title);
+    let frame = Frame::of(site, if claim.stale { |texts| texts.claim.title_stale } else { |texts| texts.claim.title });
     let texts: &Texts = frame.texts;
     let words = &texts.claim;
     let (status, problem, later) = match claim.said {
@@ -88,7 +89,8 @@ pub fn claim_password(site: &Site<'_>, claim: &Claim<'_>) -> Reply {
         email: claim.email,
         next: claim.next,
         mail_button: if mailed { words.mail_again } else { words.mail_button },
-        mailed,
+        enter: matches!(claim.said, ClaimSaid::Mailed | ClaimSaid::Wrong | ClaimSaid::NoPassword)
+            || claim.stale && claim.said == ClaimSaid::Nothing,
         wrong: matches!(claim.said, ClaimSaid::Wrong | ClaimSaid::NoPassword),
         said: mailed.then_some(words.mailed),
         problem,

@@ -73,6 +73,7 @@ pub struct EmailTexts {
 #[expect(missing_docs, reason = "the name says which part of the page it is")]
 pub struct ClaimTexts {
     pub title: &'static str,
+    pub title_stale: &'static str,
     pub lead: &'static str,
     pub lead_stale: &'static str,
     pub first: &'static str,

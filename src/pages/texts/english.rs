@@ -19,6 +19,7 @@ pub(super) static TEXTS: Texts = Texts {
     },
     claim: ClaimTexts {
         title: "One more step, only once",
+        title_stale: "Your new password is needed",
         lead: "You are signed in. The support desk behind this portal also wants a password of its own, which only you can choose.",
         lead_stale: "You are signed in, but the support desk no longer takes the password that you have given here.",
         first: "1. Choose a password at the support desk",

@@ -50,6 +50,7 @@ async fn a_customer_gives_their_password_once_and_again_when_it_has_changed() {
     stage.jsm.kill_all(ANA);
     browser.open(&page).await;
     browser.at(&format!("{origin}/.vestibule/password")).await;
+    browser.sees(Thing::Heading("Your new password is needed")).await;
     browser.sees(Thing::Text("no longer takes the password")).await;
     browser.picture("password-stale", &ALL_LOOKS).await;
     browser.fill(Thing::Field("Password at the support desk"), "a new one").await;
@@ -58,6 +59,6 @@ async fn a_customer_gives_their_password_once_and_again_when_it_has_changed() {
     browser.open(&format!("{origin}/.vestibule/sign-out")).await;
     browser.click(Thing::Button("Sign out")).await;
     browser.sees(Thing::Heading("You are signed out")).await;
-    assert_eq!(stage.jsm.sessions_of(ANA), 1, "the one that she opened at the site itself");
+    assert_eq!(stage.jsm.sessions_of(ANA), 0, "none stays open upstream");
     browser.stop().await;
 }
