@@ -10,6 +10,7 @@ mod client_addr;
 mod context;
 mod endpoints;
 mod header_hygiene;
+pub mod media_type;
 mod native_page;
 mod refuse;
 pub mod rewrite;

@@ -1,208 +1,197 @@
-//! Turns the upstream's own address into the public one, in headers and, streaming, in bodies.
+//! Turns the upstream's own addresses into public ones and back, in headers and, streaming, in bodies.
 //!
-//! A body is never held back whole: what is kept between two chunks is as long as the longest spelling of the address.
+//! A body is never held back whole: what is kept between two chunks is what may be the beginning of an address, and
+//! that is nothing for most of them. What holds no address is passed on as it came, without being copied.
 
-use aho_corasick::{AhoCorasick, MatchKind};
-use bytes::{Bytes, BytesMut};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+mod body;
+mod origin;
+mod search;
+mod spelling;
 
-/// Replaces one origin by another, in each spelling that web pages use.
+use bytes::Bytes;
+
+pub use body::BodyRewriter;
+use origin::Mention;
+pub use origin::{InvalidOrigin, Origin};
+use search::{Needle, Search};
+
+/// Replaces origins by others, in each spelling that web pages use, and literal texts by others.
 #[derive(Clone, Debug)]
-pub struct OriginRewriter {
-    from: String,
-    to: String,
-    finder: AhoCorasick,
-    replacements: Vec<Bytes>,
+pub struct Rewriter {
+    origins: Vec<(Origin, Origin)>,
+    texts: Vec<(Vec<u8>, Vec<u8>)>,
+    search: Search,
+    /// What each needle of the search stands for.
+    targets: Vec<Target>,
+    /// The longest match with what has to be known behind it, in bytes.
     longest: usize,
 }
 
-/// The rewriter could not be built: the origins are longer than the search supports.
+#[derive(Clone, Debug)]
+enum Target {
+    /// This spelling of the host of this origin.
+    Host(usize, String),
+    Text(usize),
+}
+
+/// The rewriter could not be built: the texts are longer or more than the search supports.
 #[derive(Debug, thiserror::Error)]
 #[error("the addresses cannot be rewritten: {0}")]
 pub struct RewriterFailed(#[from] aho_corasick::BuildError);
 
-/// How far behind a match it must be known that the host name ends there.
-const LOOK_AHEAD: usize = 2;
+/// Something that is replaced.
+#[derive(Clone, Copy, Debug)]
+struct Found<'t> {
+    begin: usize,
+    end: usize,
+    by: By<'t>,
+}
 
-impl OriginRewriter {
-    /// Replaces `from` (`scheme://host[:port]`) by `to`.
+#[derive(Clone, Copy, Debug)]
+enum By<'t> {
+    Origin(usize, Mention<'t>),
+    Text(usize),
+}
+
+impl Rewriter {
+    /// Replaces each first origin by the second, and each first text, exactly as it stands, by the second. Of two that
+    /// begin at the same place, a text wins over an origin, and a longer text over a shorter one.
     ///
     /// # Errors
     /// When the search cannot be built.
-    pub fn new(from: &str, to: &str) -> Result<Self, RewriterFailed> {
-        let mut patterns = Vec::new();
-        let mut replacements = Vec::new();
-        let escapes: [fn(&str) -> String; 4] = [
-            str::to_owned,
-            |text| text.replace('/', "\\/"),
-            |text| text.replace('/', "\\u002F"),
-            |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string().replace("%2E", ".").replace("%2D", "-"),
-        ];
-        for escape in escapes {
-            patterns.push(escape(from));
-            replacements.push(Bytes::from(escape(to)));
-        }
-        let longest = patterns.iter().map(String::len).max().unwrap_or(0);
-        let finder = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::LeftmostLongest)
-            .build(&patterns)?;
-        Ok(Self { from: from.to_owned(), to: to.to_owned(), finder, replacements, longest })
-    }
-
-    /// Rewrites an address that stands at the start of a header value: `Location`, `Origin`, `Referer`.
-    /// `None` when it is another address.
-    pub fn address(&self, value: &str) -> Option<String> {
-        let rest = value.get(self.from.len()..)?;
-        let same = value.get(..self.from.len())?.eq_ignore_ascii_case(&self.from);
-        (same && ends_host(rest.as_bytes())).then(|| format!("{}{rest}", self.to))
-    }
-
-    /// Starts to rewrite a body.
-    pub fn body(&self) -> BodyRewriter {
-        BodyRewriter { held: BytesMut::new() }
-    }
-
-    /// Rewrites a text at once.
-    pub fn text(&self, text: &[u8]) -> Bytes {
-        self.body().push(self, text, true)
-    }
-}
-
-/// Whether what follows a host name does not go on with it: `.example` and `:8080` would make it another host.
-fn ends_host(rest: &[u8]) -> bool {
-    match rest {
-        [b'.' | b':', next, ..] => !next.is_ascii_alphanumeric(),
-        [b'%', b'3', ..] => rest.get(2).is_none_or(|c| !matches!(c, b'A' | b'a')),
-        [next, ..] => !next.is_ascii_alphanumeric() && *next != b'-' && *next != b'@',
-        [] => true,
-    }
-}
-
-/// The part of a body that is still to be decided about.
-#[derive(Debug)]
-pub struct BodyRewriter {
-    held: BytesMut,
-}
-
-impl BodyRewriter {
-    /// Takes the next chunk and gives what is decided. At the `end` nothing is held back.
-    pub fn push(&mut self, rewriter: &OriginRewriter, chunk: &[u8], end: bool) -> Bytes {
-        self.held.extend_from_slice(chunk);
-        let text = &self.held[..];
-        // A match that begins before this point is complete, and so is what follows it.
-        let reserve = if end { 0 } else { rewriter.longest.saturating_add(LOOK_AHEAD) };
-        let decided = text.len().saturating_sub(reserve);
-        let mut out = BytesMut::with_capacity(text.len());
-        let mut done = 0;
-        for found in rewriter.finder.find_iter(text) {
-            if found.start() >= decided {
-                break;
+    pub fn new(origins: Vec<(Origin, Origin)>, texts: Vec<(String, String)>) -> Result<Self, RewriterFailed> {
+        let (mut needles, mut targets) = (Vec::new(), Vec::new());
+        for (index, (from, _)) in origins.iter().enumerate() {
+            for host in from.hosts() {
+                targets.push(Target::Host(index, host.clone()));
+                needles.push(Needle { text: host.clone().into_bytes(), ignores_case: true });
             }
-            let replacement = rewriter.replacements.get(found.pattern().as_usize());
-            let (Some(replacement), true) = (replacement, ends_host(text.get(found.end()..).unwrap_or_default()))
-            else {
-                continue;
-            };
-            out.extend_from_slice(text.get(done..found.start()).unwrap_or_default());
-            out.extend_from_slice(replacement);
-            done = found.end();
         }
-        let decided = decided.max(done);
-        out.extend_from_slice(text.get(done..decided).unwrap_or_default());
-        let _ = self.held.split_to(decided);
-        out.freeze()
+        let texts: Vec<(Vec<u8>, Vec<u8>)> =
+            texts.into_iter().filter(|(from, _)| !from.is_empty()).map(|(from, to)| (from.into(), to.into())).collect();
+        for (index, (from, _)) in texts.iter().enumerate() {
+            targets.push(Target::Text(index));
+            needles.push(Needle { text: from.clone(), ignores_case: false });
+        }
+        let longest_origin = origins.iter().map(|(from, _)| from.longest_mention());
+        let longest = longest_origin.chain(texts.iter().map(|(from, _)| from.len())).max().unwrap_or(0);
+        let search = Search::new(&needles)?;
+        Ok(Self { origins, texts, search, targets, longest })
     }
-}
 
-/// Whether bodies of that content type carry addresses: HTML, JSON, JavaScript.
-pub fn carries_addresses(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    matches!(
-        essence.as_str(),
-        "text/html" | "application/xhtml+xml" | "application/json" | "text/javascript" | "application/javascript"
-    ) || essence.ends_with("+json")
+    /// Rewrites an address that stands at the start of a header value: `Origin`, `Referer`. `None` when it is another one.
+    pub fn address(&self, value: &str) -> Option<String> {
+        let found = self.find(&[], value.as_bytes(), true).into_iter().find(|found| found.begin == 0)?;
+        let mut out = Vec::with_capacity(value.len());
+        self.write(&found, &mut out);
+        out.extend_from_slice(value.as_bytes().get(found.end..)?);
+        String::from_utf8(out).ok()
+    }
+
+    /// Rewrites a whole text; `None` when nothing in it changes.
+    pub fn text(&self, text: &[u8]) -> Option<Bytes> {
+        let found = self.find(&[], text, true);
+        (!found.is_empty()).then(|| self.replaced(text, &found).into())
+    }
+
+    /// Whether nothing is ever replaced.
+    pub fn is_idle(&self) -> bool {
+        self.targets.is_empty()
+    }
+
+    /// What is replaced in `text`, in order and without overlaps. `before` is what stood before the text; after its `end`
+    /// nothing follows, otherwise what is not decided yet is left out.
+    fn find<'t>(&self, before: &[u8], text: &'t [u8], end: bool) -> Vec<Found<'t>> {
+        let mut all: Vec<Found<'t>> = Vec::new();
+        for candidate in self.search.candidates(text) {
+            let begin = candidate.begin;
+            let found = match self.targets.get(candidate.needle) {
+                Some(Target::Host(index, host)) => self.origins.get(*index).and_then(|(from, _)| {
+                    let host_end = begin.checked_add(host.len())?;
+                    if !text.get(begin..host_end)?.eq_ignore_ascii_case(host.as_bytes()) {
+                        return None;
+                    }
+                    let mention = from.mention_at(before, text, begin, host_end, end)?;
+                    Some(Found { begin: mention.begin, end: mention.end, by: By::Origin(*index, mention) })
+                }),
+                Some(Target::Text(index)) => self.texts.get(*index).and_then(|(from, _)| {
+                    let end = begin.checked_add(from.len())?;
+                    (text.get(begin..end)? == from.as_slice()).then_some(Found { begin, end, by: By::Text(*index) })
+                }),
+                None => None,
+            };
+            all.extend(found);
+        }
+        if all.len() > 1 {
+            all.sort_by_key(|found| {
+                let origin = matches!(found.by, By::Origin(..));
+                (found.begin, origin, std::cmp::Reverse(found.end))
+            });
+            let mut done = 0;
+            all.retain(|found| {
+                let apart = found.begin >= done;
+                if apart {
+                    done = found.end;
+                }
+                apart
+            });
+        }
+        all
+    }
+
+    /// From where on a text that goes on is not decided yet; what is found before that stands. Nothing is undecided within
+    /// what is found already.
+    fn undecided(&self, text: &[u8], found: &[Found<'_>]) -> usize {
+        let from = text.len().saturating_sub(self.longest);
+        let mut at = from;
+        let mut found = found.iter().skip_while(|found| found.end <= from).peekable();
+        while at < text.len() {
+            if let Some(next) = found.next_if(|next| next.begin < at) {
+                at = at.max(next.end);
+                continue;
+            }
+            if self.may_begin(text.get(at..).unwrap_or_default()) {
+                return at;
+            }
+            if let Some(next) = found.next_if(|next| next.begin == at) {
+                at = next.end;
+                continue;
+            }
+            at = at.saturating_add(1);
+        }
+        text.len()
+    }
+
+    fn may_begin(&self, text: &[u8]) -> bool {
+        self.origins.iter().any(|(from, _)| from.may_begin(text))
+            || self.texts.iter().any(|(from, _)| from.len() > text.len() && from.starts_with(text))
+    }
+
+    fn replaced(&self, text: &[u8], found: &[Found<'_>]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(text.len().saturating_add(text.len() / 8));
+        let mut done = 0;
+        for found in found {
+            out.extend_from_slice(text.get(done..found.begin).unwrap_or_default());
+            self.write(found, &mut out);
+            done = found.end;
+        }
+        out.extend_from_slice(text.get(done..).unwrap_or_default());
+        out
+    }
+
+    fn write(&self, found: &Found<'_>, out: &mut Vec<u8>) {
+        match &found.by {
+            By::Origin(index, mention) => {
+                if let Some((_, to)) = self.origins.get(*index) {
+                    to.write(mention, out);
+                }
+            }
+            By::Text(index) => {
+                out.extend_from_slice(self.texts.get(*index).map(|(_, to)| to.as_slice()).unwrap_or_default());
+            }
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rewriter() -> OriginRewriter {
-        OriginRewriter::new("https://jsm.internal:8444", "https://support.acme.com").unwrap()
-    }
-
-    #[test]
-    fn every_spelling_is_rewritten() {
-        for (from, to) in [
-            ("<a href=\"https://jsm.internal:8444/x\">", "<a href=\"https://support.acme.com/x\">"),
-            (r#"{"u":"https:\/\/jsm.internal:8444\/x"}"#, r#"{"u":"https:\/\/support.acme.com\/x"}"#),
-            (r"'https:\u002F\u002Fjsm.internal:8444\u002Fx'", r"'https:\u002F\u002Fsupport.acme.com\u002Fx'"),
-            ("?continue=https%3A%2F%2Fjsm.internal%3A8444%2Fx", "?continue=https%3A%2F%2Fsupport.acme.com%2Fx"),
-            ("HTTPS://JSM.internal:8444", "https://support.acme.com"),
-            ("see https://jsm.internal:8444.", "see https://support.acme.com."),
-        ] {
-            assert_eq!(rewriter().text(from.as_bytes()), to, "{from}");
-        }
-    }
-
-    #[test]
-    fn another_host_is_left_alone() {
-        for text in [
-            "https://jsm.internal:84440/x",
-            "https://jsm.internal:8444.evil.test/",
-            "https://jsm.internal:8444@evil.test/",
-            "https://jsm.internal/x",
-            "http://jsm.internal:8444/x",
-        ] {
-            assert_eq!(rewriter().text(text.as_bytes()), text);
-        }
-        let plain = OriginRewriter::new("https://jsm.internal", "https://p").unwrap();
-        for text in ["https://jsm.internal:8444", "https://jsm.internal.evil.test", "https%3A%2F%2Fjsm.internal%3A8444"]
-        {
-            assert_eq!(plain.text(text.as_bytes()), text);
-            assert_eq!(plain.address(text), None);
-        }
-        assert_eq!(plain.address("https://JSM.internal/a").as_deref(), Some("https://p/a"));
-    }
-
-    #[test]
-    fn any_chunking_gives_the_same() {
-        let rewriter = rewriter();
-        let text = br#"a https://jsm.internal:8444/1 https:\/\/jsm.internal:8444\/2 https://jsm.internal:8444.x https://jsm.internal:8444"#;
-        let whole = rewriter.text(text);
-        for first in 0..text.len() {
-            for second in first..text.len() {
-                let mut body = rewriter.body();
-                let mut out = Vec::new();
-                for (chunk, end) in [(&text[..first], false), (&text[first..second], false), (&text[second..], true)] {
-                    out.extend_from_slice(&body.push(&rewriter, chunk, end));
-                }
-                assert_eq!(out, whole, "{first} {second}");
-            }
-        }
-    }
-
-    #[test]
-    fn little_is_held_back() {
-        let rewriter = rewriter();
-        let mut body = rewriter.body();
-        let out = body.push(&rewriter, &[b'x'; 10_000], false);
-        assert!(out.len() > 9_900, "{}", out.len());
-    }
-
-    #[test]
-    fn types_with_addresses() {
-        for (content_type, expected) in [
-            ("text/html; charset=UTF-8", true),
-            ("application/json", true),
-            ("application/problem+json", true),
-            ("Text/JavaScript", true),
-            ("image/png", false),
-            ("application/octet-stream", false),
-            ("", false),
-        ] {
-            assert_eq!(carries_addresses(content_type), expected, "{content_type}");
-        }
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::rewrite::{OriginRewriter, RewriterFailed};
+use super::rewrite::{InvalidOrigin, Origin, Rewriter, RewriterFailed};
 use super::upstream::{Upstream, UpstreamUnusable};
 use crate::clock::Clock;
 use crate::customer::CustomerSessions;
@@ -29,9 +29,9 @@ pub struct Site {
     /// Whose sessions are injected.
     pub customers: CustomerSessions,
     /// Upstream address to public address.
-    pub to_public: OriginRewriter,
+    pub to_public: Arc<Rewriter>,
     /// Public address to upstream address.
-    pub to_upstream: OriginRewriter,
+    pub to_upstream: Arc<Rewriter>,
 }
 
 /// A portal cannot be served.
@@ -52,6 +52,8 @@ pub enum SiteFault {
     Upstream(#[from] UpstreamUnusable),
     #[error(transparent)]
     Rewriter(#[from] RewriterFailed),
+    #[error(transparent)]
+    Origin(#[from] InvalidOrigin),
 }
 
 impl Site {
@@ -68,9 +70,11 @@ impl Site {
         let host = settings.host.clone();
         let unusable = |source: SiteFault| SiteUnusable { host: host.clone(), source };
         let upstream = Upstream::new(&settings.upstream, settings.limits, clock).map_err(|e| unusable(e.into()))?;
-        let public = settings.public_origin.as_str();
-        let to_public = OriginRewriter::new(upstream.origin(), public).map_err(|e| unusable(e.into()))?;
-        let to_upstream = OriginRewriter::new(public, upstream.origin()).map_err(|e| unusable(e.into()))?;
+        let own = Origin::of(&settings.upstream.url).map_err(|e| unusable(e.into()))?;
+        let public = Origin::parse(settings.public_origin.as_str()).map_err(|e| unusable(e.into()))?;
+        let to_public =
+            Rewriter::new(vec![(own.clone(), public.clone())], Vec::new()).map_err(|e| unusable(e.into()))?;
+        let to_upstream = Rewriter::new(vec![(public, own)], Vec::new()).map_err(|e| unusable(e.into()))?;
         let is_jsm = !matches!(settings.customer_session, CustomerSessionSettings::None);
         let jsm = is_jsm.then(|| JsmPaths::new(settings.upstream.url.path()));
         let limits = settings.limits.creations;
@@ -82,8 +86,8 @@ impl Site {
             attempts: settings.limits.sign_in_attempts.map(Attempts::new),
             upstream: Arc::new(upstream),
             customers,
-            to_public,
-            to_upstream,
+            to_public: Arc::new(to_public),
+            to_upstream: Arc::new(to_upstream),
             settings,
         })
     }

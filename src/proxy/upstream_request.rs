@@ -2,6 +2,8 @@
 //!
 //! Runs again when a request is sent again, from the same visitor's head, with the same result.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::Version;
 use http::header::{self, HeaderName, HeaderValue};
@@ -11,7 +13,8 @@ use pingora::{ErrorType, OrErr, Result};
 use super::answer::REQUEST_ID;
 use super::context::{Repeat, RequestCtx, Stage};
 use super::header_hygiene::stays_behind;
-use super::rewrite::carries_addresses;
+use super::media_type::carries_addresses;
+use super::rewrite::BodyRewriter;
 use super::set_cookie;
 use super::site::Site;
 use crate::session::CustomerSession;
@@ -49,7 +52,7 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
             request.set_version(Version::HTTP_11);
             request.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
         }
-        forwarding.request_body = Some(site.to_upstream.body());
+        forwarding.request_body = Some(BodyRewriter::new(Arc::clone(&site.to_upstream)));
     }
     if forwarding.repeat != Repeat::No {
         // The form's XSRF token belongs to the customer session that died. That the request comes from the portal's own
@@ -78,10 +81,9 @@ fn has_addresses_in_body(visitor: &RequestHeader) -> bool {
 
 /// Rewrites the next part of the request's body; nothing at the `end` ends it.
 pub fn rewrite_body(body: &mut Option<Bytes>, end: bool, ctx: &mut RequestCtx) {
-    let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else { return };
-    let Some(rewriter) = &mut forwarding.request_body else { return };
+    let Some(rewriter) = ctx.forwarding().and_then(|forwarding| forwarding.request_body.as_mut()) else { return };
     let end = end || body.is_none();
-    let out = rewriter.push(&site.to_upstream, body.as_deref().unwrap_or_default(), end);
+    let out = rewriter.push(body.take().unwrap_or_default(), end);
     // An empty part at the end would be taken for a second end.
     *body = (!out.is_empty() || !end).then_some(out);
 }

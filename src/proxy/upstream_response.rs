@@ -1,5 +1,7 @@
 //! What the visitor gets to see of an answer, and what the answer tells about the customer session.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
@@ -10,7 +12,8 @@ use pingora::{Error, ErrorType, Result};
 use super::Gateway;
 use super::answer::{HSTS, REQUEST_ID};
 use super::context::{Forwarding, Repeat, RequestCtx, Stage};
-use super::rewrite::carries_addresses;
+use super::media_type::carries_addresses;
+use super::rewrite::BodyRewriter;
 use super::set_cookie;
 use super::site::Site;
 use crate::clock::Stopwatch;
@@ -171,13 +174,16 @@ fn rewrite_addresses(site: &Site, response: &mut ResponseHeader) -> Result<()> {
         HeaderName::from_static("reporting-endpoints"),
     ] {
         let values: Vec<HeaderValue> = response.headers.get_all(&name).iter().cloned().collect();
-        let rewritten: Vec<Bytes> = values.iter().map(|value| site.to_public.text(value.as_bytes())).collect();
-        if values.iter().zip(&rewritten).all(|(value, text)| value.as_bytes() == text) {
+        let rewritten: Vec<Option<Bytes>> = values.iter().map(|value| site.to_public.text(value.as_bytes())).collect();
+        if rewritten.iter().all(Option::is_none) {
             continue;
         }
         response.remove_header(&name);
-        for text in rewritten {
-            response.append_header(name.clone(), text.to_vec())?;
+        for (value, text) in values.iter().zip(rewritten) {
+            match text {
+                Some(text) => response.append_header(name.clone(), text.to_vec())?,
+                None => response.append_header(name.clone(), value.clone())?,
+            };
         }
     }
     Ok(())
@@ -216,7 +222,7 @@ fn decide_about_body(
     response.remove_header(&HeaderName::from_static("digest"));
     response.remove_header(&header::CONTENT_LENGTH);
     if *method != Method::HEAD {
-        forwarding.body = Some(site.to_public.body());
+        forwarding.body = Some(BodyRewriter::new(Arc::clone(&site.to_public)));
         // Where the length is not known, HTTP/1.1 needs chunks; Pingora takes this header away again for HTTP/2.
         response.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
     }
@@ -238,10 +244,8 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 
 /// Rewrites the next chunk of a body.
 pub fn rewrite_body(body: &mut Option<Bytes>, end: bool, ctx: &mut RequestCtx) {
-    let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else { return };
-    let Some(rewriter) = &mut forwarding.body else { return };
-    let chunk = body.take().unwrap_or_default();
-    let out = rewriter.push(&site.to_public, &chunk, end);
+    let Some(rewriter) = ctx.forwarding().and_then(|forwarding| forwarding.body.as_mut()) else { return };
+    let out = rewriter.push(body.take().unwrap_or_default(), end);
     *body = (!out.is_empty() || end).then_some(out);
 }
 
