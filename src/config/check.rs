@@ -48,6 +48,9 @@ impl Check<'_> {
         let (providers, claimed) = self.providers(&root.key("identity_providers"), &raw.identity_providers);
         let port = listen.as_ref().map(|listen| listen.public_port.unwrap_or(listen.https.port()));
         let portals = self.portals(&root.key("portals"), &raw.portals, &claimed, listen.as_ref(), port.unwrap_or(443));
+        if let Some(portals) = &portals {
+            self.portals_of_indexes(&root.key("identity_providers"), &raw.identity_providers, portals);
+        }
         let sound = self.report.is_empty();
         let config =
             Config { listen: listen?, tls: tls?, session: session?, providers: providers?, portals: portals?, log };

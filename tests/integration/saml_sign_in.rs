@@ -165,7 +165,7 @@ async fn c1_other_sites_may_post_to_the_assertion_consumer_service_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a76_the_form_is_posted_in_one_way_and_no_other() {
+async fn a76_a78_the_form_is_posted_in_one_way_and_no_other() {
     let (gateway, provider, _recorder) = start("").await;
     let client = gateway.client();
     let acs = format!("{}/.vestibule/saml/globex/acs", gateway.origin());
@@ -181,6 +181,16 @@ async fn a76_the_form_is_posted_in_one_way_and_no_other() {
         format!("--b\r\nContent-Disposition: form-data; name=\"SAMLResponse\"\r\n\r\n{response}\r\n--b--\r\n");
     let rows: Vec<(&str, reqwest::RequestBuilder, u16)> = vec![
         ("GET with the fields in the address", client.get(format!("{acs}?{encoded}")), 404),
+        (
+            "A78: an artifact in the address",
+            client.get(format!("{acs}?SAMLart=AAQAAMFbLinlXaCM&RelayState={relay_state}")),
+            404,
+        ),
+        (
+            "A78: an artifact in the form",
+            client.post(&acs).form(&[("SAMLart", "AAQAAMFbLinlXaCM"), ("RelayState", relay_state)]),
+            400,
+        ),
         ("PUT", client.put(&acs).header("content-type", form).body(encoded.clone()), 404),
         ("JSON", client.post(&acs).header("content-type", "application/json").body(json), 400),
         ("multipart", client.post(&acs).header("content-type", "multipart/form-data; boundary=b").body(multipart), 400),

@@ -68,7 +68,7 @@ impl Check<'_> {
         all(portals.collect())
     }
 
-    fn host(&mut self, place: &Place<'_>, text: &str) -> Option<HostName> {
+    pub(super) fn host(&mut self, place: &Place<'_>, text: &str) -> Option<HostName> {
         match HostName::parse(text) {
             Ok(host) => Some(host),
             Err(error) => {

@@ -63,6 +63,9 @@ pub(in crate::config) struct RawSaml {
     pub max_age: Option<DurationText>,
     /// Names the assertion consumer service by this index in the request, for a provider that takes no address there.
     pub acs_index: Option<u16>,
+    /// The same for portals that share `our_entity_id`: the host of each portal, and the index that its assertion consumer
+    /// service has in our metadata and in its requests.
+    pub acs_indexes: Option<BTreeMap<String, u16>>,
     /// Which attributes mean what. The usual names of the usual providers need no entry.
     pub attributes: Option<RawAttributes>,
     /// The most that the provider's clock and this one may differ.

@@ -88,11 +88,12 @@ impl OwnMetadata {
             false => one.host == portal.host,
         };
         let portals: Vec<&SignInPortal> = self.portals.iter().filter(at_same_entity).collect();
-        let first = if shared { 0 } else { settings.request.acs_index.unwrap_or(0) };
-        let consumers = portals.iter().zip(first..).map(|(portal, index)| IndexedEndpoint {
-            index,
-            is_default: index == first,
-            endpoint: endpoint(Binding::Post, paths::acs(portal.at(), name)),
+        let mut free =
+            (0..=u16::MAX).filter(|index| !settings.request.acs_indexes.values().any(|taken| taken == index));
+        let indexes = portals.iter().map(|portal| settings.request.acs_index_at(&portal.host).or_else(|| free.next()));
+        let consumers = indexes.zip(&portals).enumerate().filter_map(|(number, (index, portal))| {
+            let endpoint = endpoint(Binding::Post, paths::acs(portal.at(), name));
+            Some(IndexedEndpoint { index: index?, is_default: number == 0, endpoint })
         });
         ServiceProvider {
             entity_id: paths::entity_id(settings, portal.at(), name),

@@ -45,7 +45,7 @@ impl ServiceProvider {
             issue_instant: asked.at,
             destination: &endpoint.location,
             issuer: &issuer,
-            acs: settings.acs_index.map_or(Acs::Url(&acs), Acs::Index),
+            acs: settings.acs_index_at(at.portal).map_or(Acs::Url(&acs), Acs::Index),
             force_authn: asked.forced,
             is_passive: false,
             name_id_policy: format.map(|format| NameIdPolicy { format: Some(format), allow_create: true }),

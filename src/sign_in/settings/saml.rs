@@ -1,9 +1,11 @@
 //! Settings of a SAML identity provider, and of us as its service provider.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::EmailTrust;
+use crate::portal::HostName;
 use crate::saml::authn_request::Comparison;
 use crate::saml::mapping::Mapping;
 use crate::saml::metadata::Binding;
@@ -57,6 +59,15 @@ pub struct RequestSettings {
     pub comparison: Comparison,
     /// The index of our assertion consumer service, for a provider that takes no address.
     pub acs_index: Option<u16>,
+    /// The same of each portal, where portals share an entity id.
+    pub acs_indexes: BTreeMap<HostName, u16>,
+}
+
+impl RequestSettings {
+    /// The index of our assertion consumer service at that portal; `None` where the request names its address.
+    pub fn acs_index_at(&self, portal: &HostName) -> Option<u16> {
+        self.acs_indexes.get(portal).copied().or(self.acs_index)
+    }
 }
 
 /// Whether a response that nobody asked for signs anybody in.

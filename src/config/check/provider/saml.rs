@@ -2,11 +2,15 @@
 
 mod keys;
 
+use std::collections::BTreeMap;
+
 use crate::clock::Timestamp;
 use crate::config::check::{Check, all, days, minutes, seconds};
-use crate::config::raw::{RawAttributes, RawBinding, RawComparison, RawSaml};
-use crate::config::tree::Place;
+use crate::config::raw::{RawAttributes, RawBinding, RawComparison, RawProvider, RawSaml};
+use crate::config::tree::{Place, quote};
 use crate::email::SpeaksFor;
+use crate::portal::HostName;
+use crate::portal::settings::PortalSettings;
 use crate::saml::authn_request::Comparison;
 use crate::saml::mapping::{Mapping, SubjectFrom};
 use crate::saml::metadata::{self, Binding, MetadataRefused, Reading};
@@ -55,7 +59,7 @@ impl Check<'_> {
         }
         if raw.acs_index.is_some() && raw.our_entity_id.is_some() {
             let what = "names one address, and all portals that share our_entity_id would have it";
-            self.fault(&place.key("acs_index"), what, "remove one of the two");
+            self.fault(&place.key("acs_index"), what, "give each portal its own by acs_indexes");
         }
         entity_id?;
         Some(SamlSettings {
@@ -167,6 +171,7 @@ impl Check<'_> {
             let what = "compares with authn_contexts, and there are none";
             self.fault(&place.key("authn_context_comparison"), what, "list them, or remove it");
         }
+        let acs_indexes = self.acs_indexes(&place.key("acs_indexes"), raw);
         Some(RequestSettings {
             binding: raw.binding.map(binding),
             name_id_format: name_id_format?,
@@ -174,7 +179,43 @@ impl Check<'_> {
             authn_contexts: all(contexts)?,
             comparison,
             acs_index: raw.acs_index,
+            acs_indexes: acs_indexes?,
         })
+    }
+
+    /// Says which hosts of `acs_indexes` are no portals: their portals would have another index than is meant.
+    pub(in crate::config::check) fn portals_of_indexes(
+        &mut self,
+        place: &Place<'_>,
+        providers: &BTreeMap<String, RawProvider>,
+        portals: &[PortalSettings],
+    ) {
+        let hosts: Vec<&str> = portals.iter().map(|portal| portal.host.as_str()).collect();
+        for (name, raw) in providers {
+            let place = place.key(name).key("saml").key("acs_indexes");
+            let given = raw.saml.iter().flat_map(|saml| saml.acs_indexes.iter().flatten());
+            for (text, _) in given.filter(|(text, _)| !hosts.contains(&text.as_str())) {
+                let what = format!("{} is the host of no portal", quote(text));
+                self.fault(&place.key(text), what, format!("known: {}", hosts.join(", ")));
+            }
+        }
+    }
+
+    fn acs_indexes(&mut self, place: &Place<'_>, raw: &RawSaml) -> Option<BTreeMap<HostName, u16>> {
+        let given = raw.acs_indexes.iter().flatten();
+        if raw.our_entity_id.is_none() && given.clone().next().is_some() {
+            let what = "is for portals that share our_entity_id, and there is none";
+            self.fault(place, what, "use acs_index, or add our_entity_id");
+        }
+        let (mut indexes, mut seen) = (Vec::new(), BTreeMap::new());
+        for (text, index) in given {
+            let place = place.key(text);
+            if let Some(other) = seen.insert(*index, text) {
+                self.fault(&place, format!("{index} is the index of {other} already"), "each portal has its own");
+            }
+            indexes.push(self.host(&place, text).map(|host| (host, *index)));
+        }
+        Some(all(indexes)?.into_iter().collect())
     }
 
     fn attributes(&mut self, place: &Place<'_>, raw: Option<&RawAttributes>) -> Option<Mapping> {

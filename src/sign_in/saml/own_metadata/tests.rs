@@ -132,6 +132,17 @@ fn a75_the_index_of_the_settings_is_the_one_that_is_told() {
 }
 
 #[test]
+fn a75_portals_of_one_entity_have_the_indexes_of_the_settings() {
+    let mut settings = settings(&[]);
+    settings.our_entity_id = Some("urn:acme:portals".into());
+    settings.request.acs_indexes = [(host("b.example"), 0)].into();
+    let read = read(&document(&own(settings), "a.example"));
+    let both = ["https://a.example/.vestibule/saml/adfs/acs", "https://b.example/.vestibule/saml/adfs/acs"];
+    assert_eq!(consumers(&read), [(1, both[0]), (0, both[1])], "who has none gets one that is free");
+    assert_eq!(read.default_consumer().unwrap().index, 1);
+}
+
+#[test]
 fn a75_it_is_signed_where_the_settings_say_so() {
     let key = test_keys::one(Kind::Rsa2048);
     let trusted = VerificationKeys::from_certificates(std::slice::from_ref(&key.certificate)).unwrap();

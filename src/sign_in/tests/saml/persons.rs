@@ -3,7 +3,8 @@
 use super::*;
 use crate::email::{EmailDomain, SpeaksFor};
 use crate::saml::mapping::SubjectFrom;
-use crate::saml::test_signer::attribute;
+use crate::saml::names::SAML;
+use crate::saml::test_signer::{Encryption, attribute};
 
 fn with_attributes(id: &str, attributes: &[(&str, &[&str])]) -> String {
     let attributes = attributes.iter().map(|(name, values)| attribute(name, values)).collect();
@@ -138,4 +139,16 @@ async fn a61_what_could_do_harm_in_a_header_is_left_out_whole() {
     let who = who.await;
     assert_eq!(who.claims().keys().collect::<Vec<_>>(), ["good"]);
     assert_ne!(who.display_name(), "A\nB");
+}
+
+#[tokio::test]
+async fn a68_an_encrypted_name_id_is_the_same_account() {
+    let world = World::with(|saml| saml.keys = own_keys());
+    let plain = identity(&world, |id| answer(id).response_signed()).await;
+    let hidden = identity(&world, |id| {
+        let name_id = answer(id).name_id.replacen("<saml:NameID", &format!("<saml:NameID xmlns:saml=\"{SAML}\""), 1);
+        let message = Message { name_id: Encryption::default().encrypt("EncryptedID", &name_id), ..answer(id) };
+        message.both_signed()
+    });
+    assert_eq!(hidden.await.subject(), plain.subject());
 }

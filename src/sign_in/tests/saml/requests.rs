@@ -67,6 +67,18 @@ async fn a_request_by_form_is_signed_in_itself() {
 }
 
 #[tokio::test]
+async fn portals_of_one_entity_ask_by_their_own_index() {
+    let here = HostName::parse("portal.example").unwrap();
+    let world = World::with(|saml| {
+        saml.our_entity_id = Some("urn:acme:portals".into());
+        saml.request.acs_indexes = [(here, 5), (HostName::parse("second.example").unwrap(), 6)].into();
+    });
+    let sent = world.browser().ask("/").await;
+    assert_eq!(sent.request.acs, RequestedAcs::Index(5));
+    assert_eq!(sent.request.head.issuer, "urn:acme:portals");
+}
+
+#[tokio::test]
 async fn a_request_by_redirect_is_signed_beside_the_message() {
     let world = World::with(|saml| saml.keys = own_keys());
     let started = world.sign_in.start(world.at(), &name("idp"), next("/"), Ties::default(), None).await.unwrap();
