@@ -109,7 +109,7 @@ impl PasswordHook {
             output.take(most).read_to_end(&mut said).await.map_err(not_run)?;
         }
         let status = child.wait().await.map_err(not_run)?;
-        group.is_over();
+        group.ended();
         match status.code() {
             Some(0) => password(&said).map(Some).ok_or(HookFailed::NoPassword),
             Some(NONE) => Ok(None),
@@ -124,7 +124,7 @@ struct Group(Option<Pid>);
 
 impl Group {
     /// The program has ended by itself: its number may soon be somebody else's.
-    fn is_over(mut self) {
+    fn ended(mut self) {
         self.0 = None;
     }
 }

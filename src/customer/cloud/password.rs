@@ -72,7 +72,7 @@ impl ByPassword {
     }
 
     /// The password that the operator's program knows, unless it is the one that was refused already.
-    async fn from_hook(
+    async fn ask_hook(
         &self,
         customer: &Customer,
         record: &PasswordRecord,
@@ -164,7 +164,7 @@ impl CloudLogin for ByPassword {
         if let Some(jar) = self.try_kept(site, customer, &mut record, now, deadline).await? {
             return Ok(jar);
         }
-        if let Some(password) = self.from_hook(customer, &record, now, deadline).await? {
+        if let Some(password) = self.ask_hook(customer, &record, now, deadline).await? {
             match self.try_new(site, customer, &password, record.clone(), now, deadline).await {
                 Err(BrokerFailed::LoginRefused(_)) => {
                     tracing::warn!(account = customer.account(), "the password of the hook program is refused");
