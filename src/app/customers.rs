@@ -5,14 +5,20 @@ use std::sync::Arc;
 use super::StartFailed;
 use crate::clock::Clock;
 use crate::customer::accounts::CustomerAccounts;
+use crate::customer::cloud::identity_provider::SiteIdentityProvider;
 use crate::customer::cloud::vault::{self, PasswordVault};
-use crate::customer::cloud::{ByPassword, CloudAccounts, CloudBroker, CloudParts, CloudPasswords, PasswordParts};
+use crate::customer::cloud::{
+    ByPassword, CloudAccounts, CloudBroker, CloudLogin, CloudParts, CloudPasswords, PasswordParts, SingleSignOn,
+};
 use crate::customer::datacenter::DataCenter;
 use crate::customer::ledger::Ledger;
 use crate::customer::{CustomerObserver, CustomerSessions, Directory, DirectoryParts, PasswordClaims, People};
 use crate::operator::PortalCustomers;
 use crate::policy::Admission;
-use crate::portal::settings::{CloudPasswordSettings, CustomerSessionSettings, DirectorySettings, PortalSettings};
+use crate::portal::settings::{
+    CloudAccountsSettings, CloudPasswordSettings, CloudSiteSettings, CustomerSessionSettings, DirectorySettings,
+    PortalSettings,
+};
 use crate::random::Random;
 use crate::session::{Records, Sessions};
 use crate::telemetry::Metrics;
@@ -30,6 +36,8 @@ pub(super) struct CustomerParts<'a> {
 pub(super) struct OfPortal {
     /// Whose sessions are injected.
     pub sessions: CustomerSessions,
+    /// The gateway as the identity provider of the site's customers, where it is.
+    pub identity_provider: Option<Arc<SiteIdentityProvider>>,
     /// What operators can do to them; nothing where no account is touched.
     pub for_operators: Option<PortalCustomers>,
 }
@@ -42,7 +50,10 @@ impl<'a> CustomerParts<'a> {
     /// The customers of that portal.
     pub fn of(&self, portal: &PortalSettings) -> Result<OfPortal, StartFailed> {
         match &portal.customer_session {
-            CustomerSessionSettings::None => Ok(OfPortal { sessions: CustomerSessions::none(), for_operators: None }),
+            CustomerSessionSettings::None => {
+                let sessions = CustomerSessions::none();
+                Ok(OfPortal { sessions, identity_provider: None, for_operators: None })
+            }
             CustomerSessionSettings::DataCenter(settings) => {
                 let (people, random) = (Arc::clone(&self.people), self.random.clone());
                 let jsm = DataCenter::new(&portal.upstream, &portal.limits, (**settings).clone(), people, random)?;
@@ -56,9 +67,15 @@ impl<'a> CustomerParts<'a> {
                     self.clock.clone(),
                     observer,
                 );
-                let admission = Admission::new(&portal.admission);
-                let for_operators = PortalCustomers { portal: portal.host.clone(), directory, admission, claims: None };
-                Ok(OfPortal { sessions, for_operators: Some(for_operators) })
+                Ok(of_portal(portal, sessions, directory))
+            }
+            CustomerSessionSettings::CloudSaml(settings) => {
+                let provider =
+                    SiteIdentityProvider::new(&settings.identity_provider, &portal.public_origin, self.random.clone());
+                let provider = Arc::new(provider);
+                let login = SingleSignOn::new(settings, Arc::clone(&provider));
+                let of_portal = self.at_cloud(portal, &settings.site, Arc::new(login))?;
+                Ok(OfPortal { identity_provider: Some(provider), ..of_portal })
             }
             CustomerSessionSettings::CloudPassword(settings) => self.by_password(portal, settings),
         }
@@ -66,40 +83,60 @@ impl<'a> CustomerParts<'a> {
 
     /// Customers at Cloud, each with their own password.
     fn by_password(&self, portal: &PortalSettings, settings: &CloudPasswordSettings) -> Result<OfPortal, StartFailed> {
-        let (site, host) = (&settings.site, portal.host.clone());
-        let (people, random) = (Arc::clone(&self.people), self.random.clone());
-        let accounts = CloudAccounts::new(&portal.upstream, &portal.limits, &site.accounts, random.clone())?;
-        let (accounts, observer) = (Arc::new(accounts), self.metrics.watch_customers(&host));
-        let (records, url) = (self.sessions.records(), portal.upstream.url.as_str());
-        let login = Arc::new(ByPassword::new(
-            settings.clone(),
-            PasswordParts {
-                portal: host.clone(),
-                vault: PasswordVault::new(records, random.clone(), url, &host),
-                accounts: Arc::clone(&accounts),
-                observer: Arc::clone(&observer),
-            },
-        ));
-        let parts = CloudParts {
-            accounts: Arc::clone(&accounts),
-            login: Arc::<ByPassword>::clone(&login),
-            people: Arc::clone(&people),
-            random,
+        let (upstream, host) = (&portal.upstream, portal.host.clone());
+        let accounts = CloudAccounts::new(upstream, &portal.limits, &settings.site.accounts, self.random.clone())?;
+        let (records, random) = (self.sessions.records(), self.random.clone());
+        let parts = PasswordParts {
+            portal: host.clone(),
+            vault: PasswordVault::new(records, random, upstream.url.as_str(), &host),
+            accounts: Arc::new(accounts),
+            observer: self.metrics.watch_customers(&host),
         };
-        let broker = Arc::new(CloudBroker::new(&portal.upstream, &portal.limits, site, parts)?);
-        let claims: Arc<dyn PasswordClaims> = Arc::new(CloudPasswords::new(Arc::clone(&broker), login, people));
-        let (calls, watch) = (site.accounts.concurrency, Arc::clone(&observer));
-        let directory = self.directory(portal, &site.accounts.directory, accounts, calls, watch);
-        let (sessions, clock) = (self.sessions.clone(), self.clock.clone());
-        let customers = CustomerSessions::brokered(directory.clone(), broker, sessions, clock, observer);
-        let admission = Admission::new(&portal.admission);
-        let for_operators = PortalCustomers { portal: host, directory, admission, claims: Some(Arc::clone(&claims)) };
-        Ok(OfPortal { sessions: customers.with_claims(claims), for_operators: Some(for_operators) })
+        let login = Arc::new(ByPassword::new(settings.clone(), parts));
+        let (of_portal, broker) = self.brokered(portal, &settings.site, Arc::<ByPassword>::clone(&login))?;
+        let claims: Arc<dyn PasswordClaims> = Arc::new(CloudPasswords::new(broker, login, Arc::clone(&self.people)));
+        let for_operators =
+            of_portal.for_operators.map(|one| PortalCustomers { claims: Some(Arc::clone(&claims)), ..one });
+        Ok(OfPortal { sessions: of_portal.sessions.with_claims(claims), for_operators, ..of_portal })
     }
 
     /// The people whom somebody is busy with.
     pub fn people(&self) -> Arc<People> {
         Arc::clone(&self.people)
+    }
+
+    /// The customers of a portal at Cloud, who are logged in so.
+    fn at_cloud(
+        &self,
+        portal: &PortalSettings,
+        settings: &CloudSiteSettings,
+        login: Arc<dyn CloudLogin>,
+    ) -> Result<OfPortal, StartFailed> {
+        self.brokered(portal, settings, login).map(|(of_portal, _)| of_portal)
+    }
+
+    fn brokered(
+        &self,
+        portal: &PortalSettings,
+        settings: &CloudSiteSettings,
+        login: Arc<dyn CloudLogin>,
+    ) -> Result<(OfPortal, Arc<CloudBroker>), StartFailed> {
+        let (upstream, limits, random) = (&portal.upstream, &portal.limits, self.random.clone());
+        let accounts = Arc::new(CloudAccounts::new(upstream, limits, &settings.accounts, random.clone())?);
+        let parts = CloudParts { accounts: Arc::clone(&accounts), login, people: Arc::clone(&self.people), random };
+        let broker = Arc::new(CloudBroker::new(upstream, limits, settings, parts)?);
+        let observer = self.metrics.watch_customers(&portal.host);
+        let CloudAccountsSettings { directory, concurrency, .. } = &settings.accounts;
+        let directory = self.directory(portal, directory, accounts, *concurrency, Arc::clone(&observer));
+        let (sessions, clock) = (self.sessions.clone(), self.clock.clone());
+        let sessions = CustomerSessions::brokered(
+            directory.clone(),
+            Arc::<CloudBroker>::clone(&broker),
+            sessions,
+            clock,
+            observer,
+        );
+        Ok((of_portal(portal, sessions, directory), broker))
     }
 
     fn directory(
@@ -120,6 +157,12 @@ impl<'a> CustomerParts<'a> {
         };
         Arc::new(Directory::new(portal.host.clone(), settings.clone(), parts))
     }
+}
+
+fn of_portal(portal: &PortalSettings, sessions: CustomerSessions, directory: Arc<Directory>) -> OfPortal {
+    let admission = Admission::new(&portal.admission);
+    let for_operators = PortalCustomers { portal: portal.host.clone(), directory, admission, claims: None };
+    OfPortal { sessions, identity_provider: None, for_operators: Some(for_operators) }
 }
 
 /// Has the first key seal what the customer ledger holds, so that the others can go: sessions end by themselves, and the

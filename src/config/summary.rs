@@ -144,15 +144,24 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
     match &portal.customer_session {
         CustomerSessionSettings::None => line(out, "customers", &"the upstream is told nothing")?,
         CustomerSessionSettings::DataCenter(settings) => {
-            line(out, "customers", &format!("datacenter, {}", account(&settings.directory.credentials)))?;
+            line(out, "customers", &format!("datacenter, {}", account(&settings.directory)))?;
             directory_lines(out, portal, &settings.directory)?;
         }
         CustomerSessionSettings::CloudPassword(settings) => {
             let directory = &settings.site.accounts.directory;
-            line(out, "customers", &format!("cloud_password, {}", account(&directory.credentials)))?;
+            line(out, "customers", &format!("cloud_password, {}", account(directory)))?;
             if let Some(hook) = &settings.hook {
                 line(out, "passwords from", &hook.program.display())?;
             }
+            directory_lines(out, portal, directory)?;
+        }
+        CustomerSessionSettings::CloudSaml(settings) => {
+            let directory = &settings.site.accounts.directory;
+            line(out, "customers", &format!("cloud_saml, {}", account(directory)))?;
+            let site = &settings.identity_provider.site;
+            line(out, "signs on to", &site.entity_id)?;
+            let requests = if site.signs_requests { "have to be signed" } else { "need not be signed" };
+            line(out, "its requests", &requests)?;
             directory_lines(out, portal, directory)?;
         }
     }
@@ -172,10 +181,14 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
     line(out, "body limit", &show_size(limits.body))
 }
 
-fn account(credentials: &ServiceCredentials) -> String {
-    match credentials {
+fn account(directory: &DirectorySettings) -> String {
+    let account = match &directory.credentials {
         ServiceCredentials::Bearer(token) => format!("personal access token, {}", token.source()),
         ServiceCredentials::Basic { user, token } => format!("user {user}, {}", token.source()),
+    };
+    match &directory.api_url {
+        Some(url) => format!("{account}, at {url}"),
+        None => account,
     }
 }
 

@@ -149,6 +149,24 @@ pub enum BrokerFailed {
     /// The kept passwords cannot be read or written.
     #[error("the kept passwords cannot be read or written: {0}")]
     Vault(#[from] RecordError),
+    /// The login of the site does not lead to the gateway: single sign-on is off there, or begins elsewhere.
+    #[error("the upstream's login does not lead to the gateway as its identity provider")]
+    SingleSignOnOff,
+    /// What asked the gateway for a sign-on is not the configured site.
+    #[error("what asked for a sign-on is not the configured site: {0}")]
+    SignOnRequestRefused(String),
+    /// The site does not believe the gateway as its identity provider, or does not know the customer.
+    #[error("the upstream does not let {0} in with what the gateway says")]
+    SignOnRefused(String),
+    /// The login leads to a host that is not configured, or round in circles.
+    #[error("the upstream's login leads to {0}, where the gateway does not go")]
+    LedElsewhere(String),
+    /// The firewall before the site blocks logins.
+    #[error("the firewall before the upstream blocks logins")]
+    LoginBlocked,
+    /// The gateway's own key does not sign.
+    #[error("the gateway's key as an identity provider does not sign")]
+    NotSigned,
     /// Logins rest for a while because of how the last ones went.
     #[error("logins rest for {0:?}")]
     LoginsPaused(Duration),
@@ -205,7 +223,7 @@ pub enum Unfit {
 }
 
 /// Every label that [`CustomerFailed::reason`] can give.
-pub const REASONS: [&str; 44] = [
+pub const REASONS: [&str; 50] = [
     "upstream_unreachable",
     "upstream_tls",
     "upstream_timed_out",
@@ -246,6 +264,12 @@ pub const REASONS: [&str; 44] = [
     "password_tries",
     "password_hook_failed",
     "password_vault_unavailable",
+    "single_sign_on_off",
+    "sign_on_request_refused",
+    "sign_on_refused",
+    "login_led_elsewhere",
+    "login_blocked",
+    "sign_on_not_signed",
     "logins_paused",
     "keeps_dying",
     "session_ended",
@@ -315,6 +339,12 @@ impl BrokerFailed {
             Self::TooManyTries(_) => "password_tries",
             Self::HookFailed(_) => "password_hook_failed",
             Self::Vault(_) => "password_vault_unavailable",
+            Self::SingleSignOnOff => "single_sign_on_off",
+            Self::SignOnRequestRefused(_) => "sign_on_request_refused",
+            Self::SignOnRefused(_) => "sign_on_refused",
+            Self::LedElsewhere(_) => "login_led_elsewhere",
+            Self::LoginBlocked => "login_blocked",
+            Self::NotSigned => "sign_on_not_signed",
             Self::LoginsPaused(_) => "logins_paused",
             Self::Upstream(failed) => failed.reason(),
         }
@@ -392,7 +422,13 @@ impl CustomerFailed {
         match self {
             Self::Broker(BrokerFailed::LoginsPaused(rest)) => (*rest).min(MOST),
             Self::Broker(BrokerFailed::CaptchaRequired(_) | BrokerFailed::TwoStepEnforced) => MOST,
-            Self::KeepsDying => Duration::from_secs(30),
+            Self::Broker(
+                BrokerFailed::SingleSignOnOff
+                | BrokerFailed::SignOnRequestRefused(_)
+                | BrokerFailed::SignOnRefused(_)
+                | BrokerFailed::LedElsewhere(_),
+            )
+            | Self::KeepsDying => Duration::from_secs(30),
             _ => match self.upstream() {
                 Some(UpstreamFailed::RateLimited(rest) | UpstreamFailed::Resting(rest)) => (*rest).min(MOST),
                 _ if self.is_about_the_account() => Duration::from_secs(30),
@@ -461,6 +497,12 @@ mod tests {
             B::TooManyTries(Timestamp::from_seconds(0)),
             B::HookFailed(text()),
             B::Vault(RecordError::Unreadable),
+            B::SingleSignOnOff,
+            B::SignOnRequestRefused(text()),
+            B::SignOnRefused(text()),
+            B::LedElsewhere(text()),
+            B::LoginBlocked,
+            B::NotSigned,
             B::LoginsPaused(Duration::ZERO),
         ];
         let told: std::collections::BTreeSet<_> = (upstream.into_iter().map(|failed| C::Broker(failed.into())))

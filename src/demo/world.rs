@@ -4,12 +4,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+mod cloud;
 mod passwords;
 mod saml;
 
 pub use self::passwords::PASSWORD_PORTAL;
 pub use self::saml::SAML_PROVIDER;
 
+use self::cloud::CloudPortal;
 use self::saml::SamlSide;
 use super::certificates::{CertificateError, DemoAuthority};
 use super::cloud_site::{CloudSite, NoCloudSite};
@@ -29,6 +31,9 @@ pub const CLIENT_ID: &str = "vestibule-demo";
 
 /// The name of the identity provider in the demo's configuration.
 pub const PROVIDER: &str = "acme";
+
+/// The host of the portal in front of JSM Cloud. Browsers know that such names are this machine.
+pub const CLOUD_HOST: &str = "cloud.localhost";
 
 /// Both providers of the demo, as a portal lists them.
 const BOTH: &str = "acme, globex";
@@ -52,6 +57,8 @@ pub struct WorldSettings {
     pub portal_lines: String,
     /// More lines for `customer_session.datacenter`, indented by eight blanks.
     pub datacenter_lines: String,
+    /// More lines for `customer_session.cloud_saml`, indented by eight blanks.
+    pub cloud_lines: String,
     /// Bytes that the look-alike's recorder keeps; 0 records nothing.
     pub recorded: usize,
     /// Where `now` comes from.
@@ -100,7 +107,7 @@ pub struct World {
     pub saml: Option<SamlProvider>,
     /// The look-alike of JSM Data Center.
     pub jsm: JsmDataCenter,
-    /// The look-alike of JSM Cloud, furnished for the demo.
+    /// The look-alike of JSM Cloud, furnished for the demo; it lets customers in by the gateway alone.
     pub cloud: CloudSite,
     /// Another one, without single sign-on: its customers have passwords.
     pub passwords: CloudSite,
@@ -124,6 +131,7 @@ impl World {
         authority.load_or_issue(&settings.certificates, "localhost", &["localhost", "127.0.0.1"])?;
         authority.load_or_issue(&settings.certificates, PASSWORD_PORTAL, &[PASSWORD_PORTAL])?;
         let jsm_certificate = authority.load_or_issue(&settings.certificates, "jsm", &["localhost", "127.0.0.1"])?;
+        authority.load_or_issue(&settings.certificates, CLOUD_HOST, &[CLOUD_HOST])?;
         let mut servers = Vec::new();
 
         let jsm = JsmDataCenter::new(clock.clone(), random.clone())?;
@@ -158,6 +166,11 @@ impl World {
             None => None,
         };
         let saml_lines = saml.as_ref().map(|side| side.configuration(&settings.certificates)).transpose()?;
+        let providers = if saml.is_some() { BOTH } else { PROVIDER };
+        let domains = if saml.is_some() { "acme.example, globex.com" } else { "acme.example" };
+        let certificates = settings.certificates.as_path();
+        let lines = settings.cloud_lines.as_str();
+        let at_cloud = CloudPortal { site: &cloud, certificates, providers, domains, lines }.configuration()?;
         let config = configuration(&Configuration {
             port: settings.port,
             admin_port: settings.admin_port,
@@ -167,30 +180,35 @@ impl World {
             issuer: &issuer,
             oidc_lines: &oidc_lines,
             saml_lines: saml_lines.as_deref().unwrap_or_default(),
-            providers: if saml.is_some() { BOTH } else { PROVIDER },
-            domains: if saml.is_some() { "acme.example, globex.com" } else { "acme.example" },
+            providers,
+            domains,
             jsm_url: &jsm_url,
             jsm_token: jsm.service_token().reveal(),
             portal_lines: &settings.portal_lines,
             datacenter_lines: &settings.datacenter_lines,
-            more_portals: &passwords::configuration(&passwords, &absolute(&settings.certificates)?)?,
+            at_cloud: &at_cloud,
+            by_password: &passwords::configuration(&passwords, &absolute(&settings.certificates)?)?,
         });
         let checked = config::parse(&config, &settings.state, &ProcessEnvironment)?;
-        let app = App::start(checked, clock, random).await?;
+        let identity_provider = cloud::identity_provider(&checked);
+        let app = App::start(checked, clock, random.clone()).await?;
+        if let Some(settings) = &identity_provider {
+            cloud::introduce(&cloud, settings, &app, random)?;
+        }
+        let origins = ["localhost", CLOUD_HOST, PASSWORD_PORTAL];
+        let origins = origins.map(|host| format!("https://{host}:{}", app.https_address().port()));
         let provider = provider.map(|(provider, client_secret)| {
-            let port = app.https_address().port();
-            let at_every_portal =
-                |path: &str| ["localhost", PASSWORD_PORTAL].map(|host| format!("https://{host}:{port}{path}")).to_vec();
+            let at_each = |path: &str| origins.iter().map(|origin| format!("{origin}{path}")).collect();
             provider.register(Client {
                 id: CLIENT_ID.into(),
                 authentication: ClientAuthentication::Secret(client_secret),
-                redirect_uris: at_every_portal(&format!("/.vestibule/oidc/{PROVIDER}/callback")),
-                post_logout_redirect_uris: at_every_portal("/.vestibule/signed-out"),
+                redirect_uris: at_each(&format!("/.vestibule/oidc/{PROVIDER}/callback")),
+                post_logout_redirect_uris: at_each("/.vestibule/signed-out"),
             });
             provider
         });
         let saml = saml.map(|side| {
-            side.introduce(&format!("https://localhost:{}", app.https_address().port()));
+            origins.iter().for_each(|origin| side.introduce(origin));
             servers.push(side.server);
             side.provider
         });
@@ -201,6 +219,16 @@ impl World {
     /// `https://localhost:PORT`.
     pub fn origin(&self) -> String {
         format!("https://localhost:{}", self.app.https_address().port())
+    }
+
+    /// `https://cloud.localhost:PORT`, where the portal in front of JSM Cloud is.
+    pub fn cloud_origin(&self) -> String {
+        format!("https://{CLOUD_HOST}:{}", self.app.https_address().port())
+    }
+
+    /// `https://passwords.localhost:PORT`, where the portal is whose customers have passwords.
+    pub fn password_origin(&self) -> String {
+        format!("https://{PASSWORD_PORTAL}:{}", self.app.https_address().port())
     }
 
     /// Lets requests in flight finish, then stops everything.
@@ -238,14 +266,15 @@ struct Configuration<'a> {
     jsm_token: &'a str,
     portal_lines: &'a str,
     datacenter_lines: &'a str,
-    more_portals: &'a str,
+    at_cloud: &'a str,
+    by_password: &'a str,
 }
 
 /// The demo's `gateway.yaml`: the real one, with everything on loopback.
 fn configuration(with: &Configuration<'_>) -> String {
     let Configuration { port, admin_port, certificates, state, key, issuer, oidc_lines, saml_lines, .. } = with;
-    let Configuration { providers, domains, jsm_url, jsm_token, portal_lines, datacenter_lines, more_portals, .. } =
-        with;
+    let Configuration { providers, domains, jsm_url, jsm_token, portal_lines, datacenter_lines, .. } = with;
+    let Configuration { at_cloud, by_password, .. } = with;
     format!(
         r#"version: 1
 listen:
@@ -254,6 +283,7 @@ listen:
 tls:
   certificates:
     - {{ cert: "{certificates}/localhost.pem", key: "{certificates}/localhost.key" }}
+    - {{ cert: "{certificates}/{CLOUD_HOST}.pem", key: "{certificates}/{CLOUD_HOST}.key" }}
     - {{ cert: "{certificates}/{PASSWORD_PORTAL}.pem", key: "{certificates}/{PASSWORD_PORTAL}.key" }}
 keys: ["{key}"]
 session:
@@ -287,6 +317,6 @@ identity_providers:
       - {{ path: "/rest/servicedesk/1/customer/viewport-resources/**", access: public }}
       - {{ path: "/rest/api/**", access: deny }}
       - {{ path: "/secure/admin/**", access: deny }}
-{portal_lines}{more_portals}"#
+{portal_lines}{at_cloud}{by_password}"#
     )
 }

@@ -1,5 +1,6 @@
 //! Settings of a portal.
 
+mod cloud;
 mod cloud_password;
 mod directory;
 
@@ -8,10 +9,11 @@ use std::time::Duration;
 
 use url::Url;
 
+pub use self::cloud::{CloudAccountsSettings, CloudSamlSettings, CloudSiteSettings, IdentityProviderSettings};
 pub use self::cloud_password::{CloudPasswordSettings, HookSettings, PasswordLogin, PasswordMail};
 pub use self::directory::{
-    CloudAccountsSettings, CloudSiteSettings, DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange,
-    OnLeave, OrganizationName, OrganizationRule, ValueSource,
+    DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange, OnLeave, OrganizationName, OrganizationRule,
+    ValueSource,
 };
 use super::{HostName, PathPattern, PublicOrigin};
 use crate::condition::Condition;
@@ -112,6 +114,8 @@ pub enum CustomerSessionSettings {
     None,
     /// Data Center: a fresh random password for each sign-in, by documented calls.
     DataCenter(Box<DataCenterSettings>),
+    /// Cloud: the site's own single sign-on, whose identity provider the gateway is.
+    CloudSaml(Box<CloudSamlSettings>),
     /// Cloud: by the password that the customer has at the site.
     CloudPassword(Box<CloudPasswordSettings>),
 }

@@ -81,6 +81,11 @@ impl Gateway {
                 let asset = pages::asset(path, &http.req_header().headers).ok_or(Reason::NoSuchEndpoint)?;
                 Ok(Verdict::Reply(Outcome::Answered, asset))
             }
+            "/.vestibule/cloud/metadata" if get => tell_identity_provider(site),
+            // Who began at the site's own address: the portal is here.
+            "/.vestibule/cloud/sign-on" if get && site.identity_provider.is_some() => {
+                Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(&site.start_page())))
+            }
             trial::OVER if get => Ok(Verdict::Reply(Outcome::Answered, pages::tried(&page_site(site)))),
             // Not by HEAD: whoever only looks at a link does not use it up.
             _ if *request.method() == Method::GET && path.starts_with(trial::TICKETS) => {
@@ -98,11 +103,20 @@ impl Gateway {
     /// Our metadata at this portal, for whoever asks: it holds nothing but what the provider's operator needs.
     fn tell_metadata(&self, provider: &ProviderName, site: &Site) -> Result<Verdict, Refusal> {
         let document = self.own_metadata.document(&site.settings.host, provider).ok_or(Reason::NoSuchEndpoint)?;
-        let document = document.map_err(|error| Refusal::with_detail(Reason::Internal, error.to_string()))?;
-        let media_type = HeaderValue::from_static(published::MEDIA_TYPE);
-        let reply = Reply::text(StatusCode::OK, document).with_header(header::CONTENT_TYPE, media_type);
-        Ok(Verdict::Reply(Outcome::Answered, reply))
+        document.map(metadata_reply).map_err(|error| Refusal::with_detail(Reason::Internal, error.to_string()))
     }
+}
+
+/// Our metadata as the identity provider of the site's customers, for whoever asks.
+fn tell_identity_provider(site: &Site) -> Result<Verdict, Refusal> {
+    let document = site.identity_provider.as_ref().ok_or(Reason::NoSuchEndpoint)?.metadata();
+    document.map(metadata_reply).map_err(|error| Refusal::with_detail(Reason::Internal, error.to_string()))
+}
+
+fn metadata_reply(document: String) -> Verdict {
+    let media_type = HeaderValue::from_static(published::MEDIA_TYPE);
+    let reply = Reply::text(StatusCode::OK, document).with_header(header::CONTENT_TYPE, media_type);
+    Verdict::Reply(Outcome::Answered, reply)
 }
 
 fn at(site: &Site) -> At<'_> {

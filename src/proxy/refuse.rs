@@ -221,9 +221,15 @@ fn explain_broker(failed: &BrokerFailed) -> Explanation {
         BrokerFailed::ReadOnlyDirectory(_) => Explanation::AccountIsReadOnly,
         BrokerFailed::Administrator(_) => Explanation::AccountIsAdministrator,
         BrokerFailed::CaptchaRequired(_) | BrokerFailed::TwoStepEnforced => Explanation::CustomerLoginChallenged,
-        BrokerFailed::PasswordRejected(_) | BrokerFailed::LoginRefused(_) | BrokerFailed::NoLoginAvailable => {
-            Explanation::CustomerLoginRefused
-        }
+        BrokerFailed::PasswordRejected(_)
+        | BrokerFailed::LoginRefused(_)
+        | BrokerFailed::NoLoginAvailable
+        | BrokerFailed::SingleSignOnOff
+        | BrokerFailed::SignOnRequestRefused(_)
+        | BrokerFailed::SignOnRefused(_)
+        | BrokerFailed::LedElsewhere(_)
+        | BrokerFailed::NotSigned => Explanation::CustomerLoginRefused,
+        BrokerFailed::LoginBlocked => Explanation::CustomerServiceUnreachable,
         BrokerFailed::PasswordNeeded(_) => Explanation::PasswordNeeded,
         BrokerFailed::TooManyTries(_) | BrokerFailed::HookFailed(_) => Explanation::CustomerServiceBusy,
         BrokerFailed::Vault(_) => Explanation::StoreUnavailable,

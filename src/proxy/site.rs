@@ -6,6 +6,7 @@ use super::rewrite::{InvalidOrigin, Origin, Rewriter, RewriterFailed};
 use super::upstream::{Upstream, UpstreamUnusable};
 use crate::clock::Clock;
 use crate::customer::CustomerSessions;
+use crate::customer::cloud::identity_provider::SiteIdentityProvider;
 use crate::limits::{Attempts, CreationLog, Creations};
 use crate::policy::{Admission, Rules};
 use crate::portal::settings::{CustomerSessionSettings, PortalSettings};
@@ -28,6 +29,8 @@ pub struct Site {
     pub upstream: Arc<Upstream>,
     /// Whose sessions are injected.
     pub customers: CustomerSessions,
+    /// The gateway as the identity provider of the site's customers, where it is.
+    pub identity_provider: Option<Arc<SiteIdentityProvider>>,
     /// Upstream address to public address.
     pub to_public: Arc<Rewriter>,
     /// Public address to upstream address.
@@ -64,6 +67,7 @@ impl Site {
     pub fn new(
         settings: PortalSettings,
         customers: CustomerSessions,
+        identity_provider: Option<Arc<SiteIdentityProvider>>,
         log: Arc<dyn CreationLog>,
         clock: Clock,
     ) -> Result<Self, SiteUnusable> {
@@ -86,6 +90,7 @@ impl Site {
             attempts: settings.limits.sign_in_attempts.map(Attempts::new),
             upstream: Arc::new(upstream),
             customers,
+            identity_provider,
             to_public: Arc::new(to_public),
             to_upstream: Arc::new(to_upstream),
             settings,

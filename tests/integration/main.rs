@@ -14,6 +14,7 @@ mod admission;
 mod browser;
 mod certified_provider;
 mod cloud_password;
+mod cloud_saml;
 mod companies;
 mod crowd;
 mod documents;

@@ -14,6 +14,7 @@ use crate::portal::settings::{CertificateAuthorities, Choose, PortalSettings, Si
 use crate::portal::{HostName, PublicOrigin};
 
 mod admission;
+mod cloud;
 mod cloud_password;
 mod customer;
 mod directory;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{DurationText, RateText, RawCloudPassword, RawSecret, SizeText};
+use super::{DurationText, RateText, RawCloudPassword, RawCloudSaml, RawSecret, SizeText};
 
 /// One portal.
 #[derive(Deserialize, JsonSchema)]
@@ -106,11 +106,14 @@ pub(in crate::config) struct RawDomains {
 #[schemars(extend(
     "x-choice" = true,
     "type" = ["object", "string"],
-    "pattern" = "^(datacenter|cloud_password|none)$",
+    "pattern" = "^(cloud_saml|cloud_password|datacenter|none)$",
     "minProperties" = 1,
     "maxProperties" = 1,
 ))]
 pub(in crate::config) struct RawCustomerSession {
+    /// Jira Service Management Cloud with Atlassian Guard: the gateway is the one SAML identity provider of the site's customers,
+    /// and signs them on. No password exists.
+    pub cloud_saml: Option<RawCloudSaml>,
     /// Jira Service Management Data Center: the gateway signs the customer in with a fresh random password each time.
     pub datacenter: Option<RawDataCenter>,
     /// Jira Service Management Cloud: the gateway signs the customer in with the password that they have given once, at a page of
@@ -163,6 +166,13 @@ pub(in crate::config) enum RawLogin {
 pub(in crate::config) struct RawDirectory {
     /// The account on whose behalf customers are found and made: a Jira administrator.
     pub site_token: Option<RawSiteToken>,
+    /// Cloud: the id of the site, for a scoped API token, which is good below `https://api.atlassian.com/ex/jira/ID` alone.
+    /// `https://SITE/_edge/tenant_info` shows it.
+    #[schemars(example = "11223344-a1b2-3b33-c444-def123456789")]
+    pub cloud_id: Option<String>,
+    /// Cloud: where REST calls go in place of `upstream`, where it is not the address that `cloud_id` makes.
+    #[schemars(example = "https://api.atlassian.com/ex/jira/11223344-a1b2-3b33-c444-def123456789")]
+    pub api_url: Option<String>,
     /// Whether a customer is made for people who have none yet.
     #[schemars(extend("default" = true))]
     pub create_customers: Option<bool>,
@@ -232,9 +242,10 @@ pub(in crate::config) enum RawOnEmailChange {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct RawSiteToken {
-    /// User name, for Basic authentication. Without it, `token` is a personal access token.
+    /// User name, for Basic authentication; at Cloud, the e-mail address of the account. Without it, `token` is a personal
+    /// access token.
     pub user: Option<String>,
-    /// Personal access token, or with `user` the password.
+    /// Personal access token, or with `user` the password; at Cloud, the API token.
     #[schemars(example = serde_json::json!({ "env": "JSM_TOKEN" }))]
     pub token: RawSecret,
 }

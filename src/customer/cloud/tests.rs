@@ -1,7 +1,9 @@
 //! The directory over Cloud's accounts, and customers' sessions there, against the look-alike, over real sockets.
 
 mod passwords;
+mod saml;
 mod sessions;
+mod visits;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,27 +1,15 @@
 //! A Cloud portal whose customers have passwords: asked once, and again when it has changed.
 
-use std::net::SocketAddr;
-
 use reqwest::Response;
 use reqwest::header::{ACCEPT, ORIGIN};
 
 use super::{DEEP_LINK, StepFailed, Visitor, expect, first, location_of, start_of, unescape};
 use crate::demo::jsm_cloud::JsmCloud;
-use crate::demo::world::{PASSWORD_PORTAL, World};
 
 const CLAIM: &str = "/.vestibule/password";
 const PASSWORD: &str = "what Ana has chosen";
 
 impl Visitor {
-    /// A browser at the portal with passwords, whose name no resolver has to know.
-    pub(super) fn at_the_password_portal(world: &World) -> Result<Self, StepFailed> {
-        let port = world.app.https_address().port();
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let client = Self::browser(world)?.resolve(PASSWORD_PORTAL, address).build()?;
-        let (origin, upstream) = (format!("https://{PASSWORD_PORTAL}:{port}"), world.passwords.jsm.base_url());
-        Ok(Self { client, origin, upstream })
-    }
-
     async fn claims(&self, fields: &[(&str, &str)]) -> Result<Response, StepFailed> {
         let call = self.client.post(format!("{}{CLAIM}", self.origin)).header(ORIGIN, &self.origin);
         Ok(call.header(ACCEPT, "text/html").header("sec-fetch-mode", "navigate").form(fields).send().await?)

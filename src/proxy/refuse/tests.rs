@@ -254,6 +254,13 @@ fn of_customers() -> Vec<Refusal> {
         B::NoLoginAvailable,
         B::WrongCustomer(text()),
         B::Administrator(text()),
+        B::AtlassianAccount(text()),
+        B::SingleSignOnOff,
+        B::SignOnRequestRefused(text()),
+        B::SignOnRefused(text()),
+        B::LedElsewhere(text()),
+        B::LoginBlocked,
+        B::NotSigned,
         B::PasswordNeeded(Box::new(NeededPassword {
             account: text(),
             address: EmailAddress::parse("ana@acme.com").unwrap(),

@@ -2,13 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::config::check::{Check, all, days, minutes, seconds};
+use super::cloud::Shared;
+use crate::config::check::{Check, all, minutes, seconds};
 use crate::config::raw::{RawCloudPassword, RawPasswordHook, RawPasswordLogin, RawPasswordMail};
 use crate::config::tree::Place;
-use crate::portal::settings::{
-    CloudAccountsSettings, CloudPasswordSettings, CloudSiteSettings, DirectorySettings, HookSettings, PasswordLogin,
-    PasswordMail,
-};
+use crate::portal::settings::{CloudPasswordSettings, DirectorySettings, HookSettings, PasswordLogin, PasswordMail};
 
 /// Where the login page of a site asks for the mail.
 const FORGOT_PASSWORD: &str = "/rest/servicedesk/1/customer/pages/user/forgot-password";
@@ -44,16 +42,14 @@ impl Check<'_> {
             None => Some(None),
             Some(raw) => self.hook(&place.key("password_hook"), raw).map(Some),
         };
-        let max_age =
-            self.duration(&place.key("max_age"), raw.max_age.as_ref(), minutes(8 * 60), minutes(1)..=days(30));
-        let given = raw.concurrency.and_then(|count| usize::try_from(count).ok());
-        let concurrency = self.count(&place.key("concurrency"), given, 8, 1..=256);
-        let call_timeout =
-            self.duration(&place.key("call_timeout"), raw.call_timeout.as_ref(), seconds(10), seconds(1)..=minutes(5));
-        let accounts =
-            CloudAccountsSettings { directory: directory?, concurrency: concurrency?, call_timeout: call_timeout? };
+        let shared = Shared {
+            max_age: raw.max_age.as_ref(),
+            concurrency: raw.concurrency,
+            call_timeout: raw.call_timeout.as_ref(),
+        };
+        let site = self.cloud_site(place, shared, directory);
         Some(CloudPasswordSettings {
-            site: CloudSiteSettings { accounts, max_age: max_age? },
+            site: site?,
             logins,
             mails,
             forgot_password_path: forgot_password_path?,

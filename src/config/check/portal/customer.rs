@@ -1,5 +1,6 @@
 //! Customers and their sessions at the upstream.
 
+use super::directory::Product;
 use crate::config::check::{Check, days, minutes, seconds};
 use crate::config::raw::{RawDataCenter, RawLogin, RawPortal};
 use crate::config::tree::Place;
@@ -17,35 +18,50 @@ impl Check<'_> {
             }
             return Some(CustomerSessionSettings::None);
         }
-        let kind = match (&chosen.datacenter, &chosen.cloud_password) {
-            (Some(_), _) => "datacenter",
-            (None, Some(_)) => "cloud_password",
-            (None, None) => {
-                // Not chosen at all: `structure` has said so. The directory is looked at all the same.
-                if let Some(directory) = &raw.directory {
-                    self.directory(&directory_place, directory, &raw.sign_in.providers);
-                }
-                return None;
-            }
-        };
+        if let Some(data_center) = &chosen.datacenter {
+            let directory = self.needed_directory(place, raw, "datacenter", Product::DataCenter);
+            let settings = self.data_center(&session_place.key("datacenter"), data_center, directory)?;
+            return Some(CustomerSessionSettings::DataCenter(Box::new(settings)));
+        }
+        if let Some(cloud) = &chosen.cloud_saml {
+            let directory = self.needed_directory(place, raw, "cloud_saml", Product::Cloud);
+            let settings = self.cloud_saml(&session_place.key("cloud_saml"), cloud, directory)?;
+            return Some(CustomerSessionSettings::CloudSaml(Box::new(settings)));
+        }
+        if let Some(cloud) = &chosen.cloud_password {
+            let directory = self.needed_directory(place, raw, "cloud_password", Product::Cloud);
+            let settings = self.cloud_password(&session_place.key("cloud_password"), cloud, directory)?;
+            return Some(CustomerSessionSettings::CloudPassword(Box::new(settings)));
+        }
+        // Not chosen at all: `structure` has said so. The directory is looked at all the same.
+        if let Some(directory) = &raw.directory {
+            self.directory(&directory_place, directory, &raw.sign_in.providers, None);
+        }
+        None
+    }
+
+    /// The directory of a kind of customer session that has no use without one.
+    fn needed_directory(
+        &mut self,
+        place: &Place<'_>,
+        raw: &RawPortal,
+        kind: &str,
+        product: Product,
+    ) -> Option<DirectorySettings> {
+        let directory_place = place.key("directory");
         let token_place = directory_place.key("site_token");
         if raw.directory.as_ref().is_none_or(|directory| directory.site_token.is_none())
             && !self.report.is_broken(&token_place)
         {
             let what = format!("{kind} needs an account to find and make customers with");
-            let cure = "add directory.site_token, such as directory: {site_token: {token: {env: JSM_TOKEN}}}";
-            self.fault(&session_place, what, cure);
+            let user = if product == Product::Cloud { "user: bot@acme.com, " } else { "" };
+            let cure = format!(
+                "add directory.site_token, such as directory: {{site_token: {{{user}token: {{env: JSM_TOKEN}}}}}}"
+            );
+            self.fault(&place.key("customer_session"), what, cure);
         }
-        let directory = raw
-            .directory
-            .as_ref()
-            .and_then(|directory| self.directory(&directory_place, directory, &raw.sign_in.providers));
-        if let Some(cloud) = &chosen.cloud_password {
-            let settings = self.cloud_password(&session_place.key(kind), cloud, directory)?;
-            return Some(CustomerSessionSettings::CloudPassword(Box::new(settings)));
-        }
-        let settings = self.data_center(&session_place.key(kind), chosen.datacenter.as_ref()?, directory)?;
-        Some(CustomerSessionSettings::DataCenter(Box::new(settings)))
+        let directory = raw.directory.as_ref()?;
+        self.directory(&directory_place, directory, &raw.sign_in.providers, Some(product))
     }
 
     fn data_center(
