@@ -18,6 +18,7 @@ use crate::admin::{Admin, Orders, Readiness};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::customer::ledger::Ledger;
+use crate::customer::trusted_jwt::TokenKeyRefused;
 use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient};
 use crate::ids::ProviderName;
 use crate::limits::{CreationLog, StoredCreations};
@@ -59,6 +60,8 @@ pub enum StartFailed {
     Store(#[from] StoreError),
     #[error(transparent)]
     Site(#[from] SiteUnusable),
+    #[error("a key of trusted_jwt cannot serve: {0}")]
+    TokenKey(#[from] TokenKeyRefused),
     #[error(transparent)]
     HttpClient(#[from] NoHttpClient),
     #[error(transparent)]

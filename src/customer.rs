@@ -22,7 +22,9 @@ pub mod datacenter;
 mod death;
 mod directory;
 mod failure;
+mod hand_over;
 mod jar;
+mod known;
 pub mod ledger;
 mod lifetime;
 mod login_breaker;
@@ -32,12 +34,14 @@ mod observer;
 mod people;
 mod places;
 mod sessions;
+pub mod trusted_jwt;
 mod upstream;
 
 use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http::HeaderName;
 use tokio::time::Instant;
 
 use self::accounts::Account;
@@ -48,6 +52,7 @@ pub use self::directory::{Directory, DirectoryParts, Planned, Standing, SyncOutc
 pub use self::failure::{
     BrokerFailed, CustomerFailed, DirectoryFailed, NeededPassword, REASONS, Unfit, UpstreamFailed,
 };
+pub use self::hand_over::{HandOver, LettingThrough};
 pub use self::observer::{CustomerEvent, CustomerObserver, NobodyWatches, Provisioning};
 pub use self::people::People;
 pub use self::sessions::{CustomerSessions, Verdict};
@@ -74,6 +79,11 @@ impl Customer {
         Self { account: account.id, address: told.unwrap_or_else(|| email.clone()), email }
     }
 
+    /// Somebody whose account is nobody's here to judge: known by the address that they came with.
+    fn unjudged(account: String, email: EmailAddress) -> Self {
+        Self { account, address: email.clone(), email }
+    }
+
     /// What the upstream calls the account: a user name or an account id.
     pub fn account(&self) -> &str {
         &self.account
@@ -95,6 +105,33 @@ impl fmt::Debug for Customer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Customer({})", self.account)
     }
+}
+
+/// What a customer session is opened for.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// What the identity provider has proved.
+    pub who: &'a VerifiedIdentity,
+    /// The account.
+    pub customer: &'a Customer,
+    /// The customer session that this one follows, because its time is over or will be soon; `None` for one that died.
+    pub held: Option<&'a CustomerSession>,
+    /// What it counts as.
+    pub generation: u64,
+    /// The present moment.
+    pub now: Timestamp,
+    /// When nobody waits any more.
+    pub deadline: Instant,
+}
+
+/// An account at the upstream on whose behalf customers are found and made.
+#[async_trait]
+pub trait ServiceAccount: fmt::Debug + Send + Sync {
+    /// Whether its credentials work and suffice. Tells whose they are.
+    ///
+    /// # Errors
+    /// In an operator's words, when they do not.
+    async fn check_credentials(&self, deadline: Instant) -> Result<String, Unfit>;
 }
 
 /// Finds or creates customers and keeps what belongs to them right.
@@ -128,6 +165,35 @@ pub trait CustomerSessionBroker: fmt::Debug + Send + Sync {
         now: Timestamp,
         deadline: Instant,
     ) -> Result<CustomerSession, BrokerFailed>;
+
+    /// The same for brokers that tell the upstream more than the account, or go on with what the session before held.
+    ///
+    /// # Errors
+    /// As for [`CustomerSessionBroker::open`].
+    async fn open_for(&self, opening: &Opening<'_>) -> Result<CustomerSession, BrokerFailed> {
+        self.open(opening.customer, opening.generation, opening.now, opening.deadline).await
+    }
+
+    /// How long a customer whom the directory has found in order is taken to be so when the next session is opened for the
+    /// same visitor. `None` for brokers that open rarely: the directory is asked each time.
+    fn trusts_the_directory_for(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Whether a cookie of that name that the upstream sets belongs into the customer session.
+    fn adopts(&self, _name: &str) -> bool {
+        false
+    }
+
+    /// The header field by which the upstream is told who the visitor is: nobody else may send it there.
+    fn identity_header(&self) -> Option<&HeaderName> {
+        None
+    }
+
+    /// Whether there is a service account to check.
+    fn has_service_account(&self) -> bool {
+        true
+    }
 
     /// Whether the upstream still knows the session.
     ///

@@ -6,6 +6,7 @@
 
 mod assets;
 mod form_targets;
+mod hand_over;
 mod local_href;
 mod notice;
 mod password;
@@ -18,6 +19,7 @@ mod wants;
 
 pub use assets::{ASSETS, asset};
 pub use form_targets::FormTargets;
+pub use hand_over::hand_over;
 pub use local_href::{InvalidLocalHref, LocalHref};
 pub use notice::{Actions, Form, Notice, Retry, Ways, refusal, refusal_json};
 pub use password::{CLAIM_PASSWORD, Claim, ClaimSaid, MAIL_FIELD, NEXT_FIELD, PASSWORD_FIELD, claim_password};

@@ -24,6 +24,7 @@ pub use rules::{Demand, Rules};
 #[derive(Clone, Debug)]
 pub struct Permit {
     visitor: Visitor,
+    for_everybody: bool,
 }
 
 /// On whose behalf a request is forwarded.
@@ -39,6 +40,11 @@ impl Permit {
     /// On whose behalf.
     pub fn visitor(&self) -> &Visitor {
         &self.visitor
+    }
+
+    /// Whether anybody would have been given it: a rule calls the path public, and the request only reads.
+    pub fn is_for_everybody(&self) -> bool {
+        self.for_everybody
     }
 
     /// The session, when there is one.
@@ -110,10 +116,11 @@ pub fn decide(
         Demand::Needs(Access::Deny, _) => return Decision::Deny,
         Demand::Needs(access, require) => (access, require),
     };
+    // Reading is public; an anonymous write never passes, and whoever has to be somebody is nobody yet.
+    let for_everybody = access == Access::Public && require.is_none() && reads(request);
     let Some(session) = session else {
-        // Reading is public; an anonymous write never passes, and whoever has to be somebody is nobody yet.
-        let passes = access == Access::Public && require.is_none() && reads(request);
-        return if passes { Decision::Forward(Permit { visitor: Visitor::Anonymous }) } else { Decision::SignIn };
+        let permit = Permit { visitor: Visitor::Anonymous, for_everybody };
+        return if for_everybody { Decision::Forward(permit) } else { Decision::SignIn };
     };
     if let Err(reason) = admission.admit(session.identity(), circumstances) {
         return Decision::NotAdmitted(reason);
@@ -122,7 +129,7 @@ pub fn decide(
     if require.is_some_and(|require| require.holds(&circumstances.facts(session.identity())) != Ok(true)) {
         return Decision::RuleNotMet;
     }
-    Decision::Forward(Permit { visitor: Visitor::SignedIn(session) })
+    Decision::Forward(Permit { visitor: Visitor::SignedIn(session), for_everybody })
 }
 
 fn reads(request: &CanonicalRequest) -> bool {

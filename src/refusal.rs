@@ -81,6 +81,8 @@ pub enum Reason {
         /// What it says.
         explanation: Explanation,
     },
+    /// Whoever has signed in here is served at the site's own address, and this request cannot be taken there.
+    HandedOver,
     /// The customer session had died, and the request could not be repeated.
     NotSent,
     /// The upstream could not be reached.
@@ -213,6 +215,7 @@ impl Reason {
             Self::NoSuchEndpoint => StatusCode::NOT_FOUND,
             Self::SignInRequired => StatusCode::UNAUTHORIZED,
             Self::PathDenied | Self::PathClosed | Self::AccountPage | Self::RuleNotMet => StatusCode::FORBIDDEN,
+            Self::HandedOver => StatusCode::FORBIDDEN,
             Self::CrossOrigin | Self::NotAdmitted(_) => StatusCode::FORBIDDEN,
             Self::TooManyRequests { .. } | Self::TooManySignIns(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::SignIn { blame: Blame::ProviderUnavailable, .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -262,6 +265,7 @@ impl Reason {
             | Self::CustomerSession { label, .. }
             | Self::SessionStore { label } => label,
             Self::SignInLoop => "sign_in_loop",
+            Self::HandedOver => "handed_over",
             Self::NotSent => "not_sent",
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamTimeout => "upstream_timeout",
@@ -301,6 +305,7 @@ impl Reason {
             Self::SignInLoop => Explanation::SignInLoop,
             Self::Logout { .. } => Explanation::LogoutNotDone,
             Self::CustomerSession { explanation, .. } => explanation,
+            Self::HandedOver => Explanation::ServedElsewhere,
             Self::NotSent => Explanation::RequestNotSent,
             Self::UpstreamUnreachable => Explanation::UpstreamUnreachable,
             Self::UpstreamTimeout => Explanation::UpstreamSlow,
@@ -334,7 +339,7 @@ impl Reason {
     pub fn offer(self) -> Offer {
         match self {
             Self::Malformed(_) | Self::NoSuchEndpoint | Self::CrossOrigin | Self::Logout { .. } => Offer::Start,
-            Self::PathDenied | Self::PathClosed | Self::AccountPage => Offer::Start,
+            Self::PathDenied | Self::PathClosed | Self::AccountPage | Self::HandedOver => Offer::Start,
             Self::TooManyRequests { .. } => Offer::Nothing,
             Self::HeadTooLarge | Self::BodyTooLarge | Self::UnknownHost | Self::NotSent => Offer::Nothing,
             Self::SignInRequired | Self::SignInLoop => Offer::SignInAgain,

@@ -12,12 +12,18 @@ use crate::customer::cloud::{
 };
 use crate::customer::datacenter::DataCenter;
 use crate::customer::ledger::Ledger;
-use crate::customer::{CustomerObserver, CustomerSessions, Directory, DirectoryParts, PasswordClaims, People};
+use crate::customer::trusted_jwt::{ByAddress, TokenKeys, TrustedJwt, TrustedJwtParts};
+use crate::customer::{
+    CustomerDirectory, CustomerObserver, CustomerSessionBroker, CustomerSessions, Directory, DirectoryParts, HandOver,
+    LettingThrough, PasswordClaims, People, ServiceAccount,
+};
+use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient, Roots};
 use crate::operator::PortalCustomers;
 use crate::policy::Admission;
 use crate::portal::settings::{
-    CloudAccountsSettings, CloudPasswordSettings, CloudSiteSettings, CustomerSessionSettings, DirectorySettings,
-    PortalSettings,
+    AccountsSettings, CloudAccountsSettings, CloudPasswordSettings, CloudSiteSettings, CustomerSessionSettings,
+    DataCenterSettings, DirectorySettings, OtherAccounts, PortalSettings, Product, RedirectSettings,
+    TrustedJwtSettings,
 };
 use crate::random::Random;
 use crate::session::{Records, Sessions};
@@ -78,6 +84,8 @@ impl<'a> CustomerParts<'a> {
                 Ok(OfPortal { identity_provider: Some(provider), ..of_portal })
             }
             CustomerSessionSettings::CloudPassword(settings) => self.by_password(portal, settings),
+            CustomerSessionSettings::TrustedJwt(settings) => self.trusted_jwt(portal, settings),
+            CustomerSessionSettings::Redirect(settings) => self.redirect(portal, settings),
         }
     }
 
@@ -93,7 +101,8 @@ impl<'a> CustomerParts<'a> {
             observer: self.metrics.watch_customers(&host),
         };
         let login = Arc::new(ByPassword::new(settings.clone(), parts));
-        let (of_portal, broker) = self.brokered(portal, &settings.site, Arc::<ByPassword>::clone(&login))?;
+        let (of_portal, broker) =
+            self.at_cloud_with_broker(portal, &settings.site, Arc::<ByPassword>::clone(&login))?;
         let claims: Arc<dyn PasswordClaims> = Arc::new(CloudPasswords::new(broker, login, Arc::clone(&self.people)));
         let for_operators =
             of_portal.for_operators.map(|one| PortalCustomers { claims: Some(Arc::clone(&claims)), ..one });
@@ -112,10 +121,10 @@ impl<'a> CustomerParts<'a> {
         settings: &CloudSiteSettings,
         login: Arc<dyn CloudLogin>,
     ) -> Result<OfPortal, StartFailed> {
-        self.brokered(portal, settings, login).map(|(of_portal, _)| of_portal)
+        self.at_cloud_with_broker(portal, settings, login).map(|(of_portal, _)| of_portal)
     }
 
-    fn brokered(
+    fn at_cloud_with_broker(
         &self,
         portal: &PortalSettings,
         settings: &CloudSiteSettings,
@@ -139,6 +148,82 @@ impl<'a> CustomerParts<'a> {
         Ok((of_portal(portal, sessions, directory), broker))
     }
 
+    fn trusted_jwt(&self, portal: &PortalSettings, settings: &TrustedJwtSettings) -> Result<OfPortal, StartFailed> {
+        let keys = Arc::new(TokenKeys::from_pems(&settings.signing_keys).map_err(|(_, refused)| refused)?);
+        let observer = self.metrics.watch_customers(&portal.host);
+        let accounts = self.accounts(portal, settings.accounts.as_ref(), settings.product, &observer)?;
+        let broker = TrustedJwt::new(
+            settings.clone(),
+            TrustedJwtParts {
+                origin: portal.public_origin.as_str().to_owned(),
+                keys: Arc::clone(&keys),
+                upstream: portal.upstream.url.clone(),
+                client: client_of(portal)?,
+                service: accounts.service,
+                random: self.random.clone(),
+            },
+        );
+        let directory = accounts.directory.clone().map_or_else(|| Arc::new(ByAddress) as _, |directory| directory as _);
+        let sessions = self.brokered(directory, Arc::new(broker), observer).publishing(keys);
+        let for_operators = accounts.directory.map(|directory| for_operators(portal, directory));
+        Ok(OfPortal { sessions, identity_provider: None, for_operators })
+    }
+
+    fn redirect(&self, portal: &PortalSettings, settings: &RedirectSettings) -> Result<OfPortal, StartFailed> {
+        let observer = self.metrics.watch_customers(&portal.host);
+        let accounts = self.accounts(portal, settings.accounts.as_ref(), settings.product, &observer)?;
+        let directory: Arc<dyn CustomerDirectory> = match (&accounts.directory, settings.other_accounts) {
+            (None, _) => Arc::new(ByAddress),
+            (Some(directory), OtherAccounts::Refuse) => Arc::<Directory>::clone(directory),
+            (Some(directory), OtherAccounts::HandOver) => Arc::new(LettingThrough(Arc::<Directory>::clone(directory))),
+        };
+        let call_timeout = settings.accounts.as_ref().map(|accounts| accounts.call_timeout);
+        let sessions = self.brokered(directory, Arc::new(HandOver::new(accounts.service, call_timeout)), observer);
+        let for_operators = accounts.directory.map(|directory| for_operators(portal, directory));
+        Ok(OfPortal { sessions, identity_provider: None, for_operators })
+    }
+
+    fn brokered(
+        &self,
+        directory: Arc<dyn CustomerDirectory>,
+        broker: Arc<dyn CustomerSessionBroker>,
+        observer: Arc<dyn CustomerObserver>,
+    ) -> CustomerSessions {
+        CustomerSessions::brokered(directory, broker, self.sessions.clone(), self.clock.clone(), observer)
+    }
+
+    /// The directory of a kind of customer session that needs none to log in.
+    fn accounts(
+        &self,
+        portal: &PortalSettings,
+        settings: Option<&AccountsSettings>,
+        product: Product,
+        observer: &Arc<dyn CustomerObserver>,
+    ) -> Result<Accounts, StartFailed> {
+        let Some(settings) = settings else { return Ok(Accounts { directory: None, service: None }) };
+        let AccountsSettings { directory, concurrency, call_timeout } = settings.clone();
+        let (of_accounts, service): (Arc<dyn CustomerAccounts>, Arc<dyn ServiceAccount>) = match product {
+            Product::Cloud => {
+                let settings = CloudAccountsSettings { directory, concurrency, call_timeout };
+                let random = self.random.clone();
+                let cloud = Arc::new(CloudAccounts::new(&portal.upstream, &portal.limits, &settings, random)?);
+                (Arc::<CloudAccounts>::clone(&cloud), cloud)
+            }
+            Product::DataCenter | Product::Other => {
+                // Nobody is logged in: there are accounts alone.
+                let (logins, managed_group, max_age) = (Vec::new(), None, std::time::Duration::ZERO);
+                let settings =
+                    DataCenterSettings { directory, logins, managed_group, max_age, concurrency, call_timeout };
+                let (people, random) = (Arc::clone(&self.people), self.random.clone());
+                let jira = DataCenter::new(&portal.upstream, &portal.limits, settings, people, random)?;
+                let jira = Arc::new(jira);
+                (Arc::<DataCenter>::clone(&jira), jira)
+            }
+        };
+        let directory = self.directory(portal, &settings.directory, of_accounts, concurrency, Arc::clone(observer));
+        Ok(Accounts { directory: Some(directory), service: Some(service) })
+    }
+
     fn directory(
         &self,
         portal: &PortalSettings,
@@ -160,9 +245,36 @@ impl<'a> CustomerParts<'a> {
 }
 
 fn of_portal(portal: &PortalSettings, sessions: CustomerSessions, directory: Arc<Directory>) -> OfPortal {
-    let admission = Admission::new(&portal.admission);
-    let for_operators = PortalCustomers { portal: portal.host.clone(), directory, admission, claims: None };
-    OfPortal { sessions, identity_provider: None, for_operators: Some(for_operators) }
+    OfPortal { sessions, identity_provider: None, for_operators: Some(for_operators(portal, directory)) }
+}
+
+/// Customers' accounts, where there is a directory.
+struct Accounts {
+    directory: Option<Arc<Directory>>,
+    service: Option<Arc<dyn ServiceAccount>>,
+}
+
+fn for_operators(portal: &PortalSettings, directory: Arc<Directory>) -> PortalCustomers {
+    PortalCustomers {
+        portal: portal.host.clone(),
+        directory,
+        admission: Admission::new(&portal.admission),
+        claims: None,
+    }
+}
+
+/// For calls to the portal's upstream.
+fn client_of(portal: &PortalSettings) -> Result<HttpClient, NoHttpClient> {
+    let roots = match &portal.upstream.ca {
+        Some(given) => Roots::Only(given.certificates.clone()),
+        None => Roots::System,
+    };
+    HttpClient::new(HttpClientSettings {
+        roots,
+        connect_timeout: portal.limits.upstream_connect,
+        idle_timeout: portal.limits.upstream_idle,
+        ..HttpClientSettings::default()
+    })
 }
 
 /// Has the first key seal what the customer ledger holds, so that the others can go: sessions end by themselves, and the

@@ -4,9 +4,10 @@ use std::fmt::{self, Write as _};
 
 use super::Config;
 use super::quantity::{show_duration, show_rate, show_size};
+use crate::customer::trusted_jwt::TokenKeys;
 use crate::portal::settings::{
-    Choose, CustomerSessionSettings, DirectorySettings, EachOf, OnEmailChange, OnLeave, OrganizationRule,
-    PortalSettings, ServiceCredentials, ValueSource,
+    AccountsSettings, Choose, CustomerSessionSettings, DirectorySettings, EachOf, OnEmailChange, OnLeave,
+    OrganizationRule, OtherAccounts, PortalSettings, ServiceCredentials, TrustedJwtSettings, ValueSource,
 };
 use crate::session::settings::StoreSettings;
 use crate::sign_in::saml::metadata_source::MetadataFrom;
@@ -164,6 +165,14 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
             line(out, "its requests", &requests)?;
             directory_lines(out, portal, directory)?;
         }
+        CustomerSessionSettings::TrustedJwt(settings) => trusted_jwt_lines(out, portal, settings)?,
+        CustomerSessionSettings::Redirect(settings) => {
+            line(out, "customers", &format!("redirect to {}", settings.address.origin().ascii_serialization()))?;
+            if settings.other_accounts == OtherAccounts::HandOver {
+                line(out, "other accounts", &"are handed over, too")?;
+            }
+            accounts_lines(out, portal, settings.accounts.as_ref())?;
+        }
     }
     for rule in &portal.rules {
         let require = rule.require.as_ref().map(|require| format!(", requires {}", require.text())).unwrap_or_default();
@@ -190,6 +199,28 @@ fn account(directory: &DirectorySettings) -> String {
         Some(url) => format!("{account}, at {url}"),
         None => account,
     }
+}
+
+fn trusted_jwt_lines(out: &mut String, portal: &PortalSettings, settings: &TrustedJwtSettings) -> fmt::Result {
+    let lifetime = show_duration(settings.lifetime);
+    line(out, "customers", &format!("trusted_jwt for {}, {lifetime} each, in {}", settings.audience, settings.header))?;
+    line(out, "issuer", &settings.issuer.as_deref().unwrap_or(portal.public_origin.as_str()))?;
+    let ids = TokenKeys::from_pems(&settings.signing_keys).map(|keys| keys.ids().to_vec()).unwrap_or_default();
+    for (index, (key, id)) in settings.signing_keys.iter().zip(ids).enumerate() {
+        let duty = if index == 0 { "signs" } else { "is published" };
+        line(out, "token key", &format!("{id}, {}, {duty}", key.source()))?;
+    }
+    if let Some(cookie) = &settings.cookie {
+        line(out, "token cookie", cookie)?;
+    }
+    line(out, "kept cookies", &list(&settings.session_cookies, "none"))?;
+    accounts_lines(out, portal, settings.accounts.as_ref())
+}
+
+fn accounts_lines(out: &mut String, portal: &PortalSettings, accounts: Option<&AccountsSettings>) -> fmt::Result {
+    let Some(accounts) = accounts else { return line(out, "directory", &"none: nobody is provisioned or judged") };
+    line(out, "directory", &account(&accounts.directory))?;
+    directory_lines(out, portal, &accounts.directory)
 }
 
 fn directory_lines(out: &mut String, portal: &PortalSettings, directory: &DirectorySettings) -> fmt::Result {

@@ -19,6 +19,7 @@ pub mod vault;
 
 use std::fmt;
 
+use async_trait::async_trait;
 use http::Method;
 use tokio::time::Instant;
 
@@ -27,10 +28,9 @@ pub use self::hook::is_password;
 pub use self::password::{ByPassword, CloudPasswords, PasswordParts};
 pub use self::saml::SingleSignOn;
 pub use self::site::CloudSite;
-use super::Unfit;
-use super::UpstreamFailed;
 use super::upstream::answers::understood;
 use super::upstream::{CallLimits, Upstream};
+use super::{ServiceAccount, Unfit, UpstreamFailed};
 use crate::http_client::NoHttpClient;
 use crate::portal::settings::{CloudAccountsSettings, PortalLimits, UpstreamSettings};
 use crate::random::Random;
@@ -91,6 +91,13 @@ impl CloudAccounts {
             }
         }
         Ok(name)
+    }
+}
+
+#[async_trait]
+impl ServiceAccount for CloudAccounts {
+    async fn check_credentials(&self, deadline: Instant) -> Result<String, Unfit> {
+        self.check(deadline).await
     }
 }
 

@@ -15,20 +15,22 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use async_trait::async_trait;
 use http::Method;
 use tokio::time::Instant;
 
+pub(super) use self::death::sign as sign_of_death;
 use super::login_breaker::LoginBreaker;
 use super::upstream::{CallLimits, Upstream};
-use super::{People, Unfit, UpstreamFailed};
+use super::{People, ServiceAccount, Unfit, UpstreamFailed};
 use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient, Roots};
 use crate::portal::settings::{DataCenterSettings, PortalLimits, UpstreamSettings};
 use crate::random::Random;
 
 /// The name of the upstream's session.
-const SESSION_COOKIE: &str = "JSESSIONID";
+pub(super) const SESSION_COOKIE: &str = "JSESSIONID";
 /// Logs in again by itself when the session is over.
-const REMEMBER_ME_COOKIE: &str = "seraph.rememberme.cookie";
+pub(super) const REMEMBER_ME_COOKIE: &str = "seraph.rememberme.cookie";
 
 /// One Data Center site: its accounts and its broker.
 pub struct DataCenter {
@@ -110,6 +112,13 @@ impl DataCenter {
             }
         }
         Ok(me)
+    }
+}
+
+#[async_trait]
+impl ServiceAccount for DataCenter {
+    async fn check_credentials(&self, deadline: Instant) -> Result<String, Unfit> {
+        self.checked(deadline).await
     }
 }
 

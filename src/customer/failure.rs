@@ -134,6 +134,9 @@ pub enum BrokerFailed {
     /// The session may administer the upstream.
     #[error("the account {0} is an administrator of the upstream")]
     Administrator(String),
+    /// The token that would tell the upstream who the visitor is could not be signed.
+    #[error("the token for the upstream could not be signed: {0}")]
+    TokenNotSigned(&'static str),
     /// The login leads to an Atlassian account, which signs in at Atlassian and not here.
     #[error("{0} is led to the login of Atlassian accounts")]
     AtlassianAccount(String),
@@ -223,7 +226,7 @@ pub enum Unfit {
 }
 
 /// Every label that [`CustomerFailed::reason`] can give.
-pub const REASONS: [&str; 50] = [
+pub const REASONS: [&str; 51] = [
     "upstream_unreachable",
     "upstream_tls",
     "upstream_timed_out",
@@ -271,6 +274,7 @@ pub const REASONS: [&str; 50] = [
     "login_blocked",
     "sign_on_not_signed",
     "logins_paused",
+    "token_not_signed",
     "keeps_dying",
     "session_ended",
     "interrupted",
@@ -322,6 +326,22 @@ impl DirectoryFailed {
     }
 }
 
+impl DirectoryFailed {
+    /// Whether it is about this person's account, so that trying again does not help until somebody changes it.
+    pub fn is_about_the_account(&self) -> bool {
+        !matches!(
+            self,
+            Self::Upstream(_)
+                | Self::Rejected(_)
+                | Self::ManagedGroup(_)
+                | Self::ServiceDesk(_)
+                | Self::Organization(_)
+                | Self::Ledger(_)
+                | Self::Crowded
+        )
+    }
+}
+
 impl BrokerFailed {
     /// The label for metrics and refusals, one of [`REASONS`].
     pub fn reason(&self) -> &'static str {
@@ -346,6 +366,7 @@ impl BrokerFailed {
             Self::LoginBlocked => "login_blocked",
             Self::NotSigned => "sign_on_not_signed",
             Self::LoginsPaused(_) => "logins_paused",
+            Self::TokenNotSigned(_) => "token_not_signed",
             Self::Upstream(failed) => failed.reason(),
         }
     }
@@ -387,21 +408,8 @@ impl CustomerFailed {
     /// Whether it is about this person's account, so that trying again does not help until somebody changes it.
     pub fn is_about_the_account(&self) -> bool {
         use BrokerFailed as B;
-        use DirectoryFailed as D;
         match self {
-            Self::Directory(failed) => {
-                use D::{Crowded, Ledger, ManagedGroup, Organization, Rejected, ServiceDesk, Upstream};
-                !matches!(
-                    failed,
-                    Upstream(_)
-                        | Rejected(_)
-                        | ManagedGroup(_)
-                        | ServiceDesk(_)
-                        | Organization(_)
-                        | Ledger(_)
-                        | Crowded
-                )
-            }
+            Self::Directory(failed) => failed.is_about_the_account(),
             Self::Broker(failed) => {
                 matches!(
                     failed,
@@ -504,6 +512,7 @@ mod tests {
             B::LoginBlocked,
             B::NotSigned,
             B::LoginsPaused(Duration::ZERO),
+            B::TokenNotSigned(""),
         ];
         let told: std::collections::BTreeSet<_> = (upstream.into_iter().map(|failed| C::Broker(failed.into())))
             .chain(directory.into_iter().map(C::Directory))

@@ -10,14 +10,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use http::header::SET_COOKIE;
 use moka::sync::Cache;
 
 use super::attempts::{AllAttempts, Attempts, Since};
+use super::known::KnownCustomers;
 use super::lifetime::Age;
+use super::trusted_jwt::TokenKeys;
 use super::{
-    AnswerHead, CustomerDirectory, CustomerEvent, CustomerFailed, CustomerObserver, CustomerSessionBroker, DeathSign,
-    PasswordClaims, Provisioning, Unfit,
+    AnswerHead, Customer, CustomerDirectory, CustomerEvent, CustomerFailed, CustomerObserver, CustomerSessionBroker,
+    DeathSign, DirectoryFailed, Opening, PasswordClaims, Provisioning, Unfit,
 };
 use crate::clock::{Clock, Stopwatch, Timestamp, deadline};
 use crate::session::{CustomerSession, Kept, LiveSession, Sessions};
@@ -40,6 +43,7 @@ const LEAVERS: u64 = 10_000;
 #[derive(Clone)]
 pub struct CustomerSessions {
     strategy: Strategy,
+    keys: Option<Arc<TokenKeys>>,
 }
 
 #[derive(Clone)]
@@ -58,6 +62,7 @@ struct Brokered {
     claims: Option<Arc<dyn PasswordClaims>>,
     attempts: AllAttempts,
     leavers: Cache<(String, String), ()>,
+    known: Option<KnownCustomers>,
 }
 
 /// What an answer says about the customer session that its request carried.
@@ -85,7 +90,7 @@ enum Want {
 impl CustomerSessions {
     /// The strategy `none`: the upstream knows nothing of the visitor.
     pub fn none() -> Self {
-        Self { strategy: Strategy::None }
+        Self { strategy: Strategy::None, keys: None }
     }
 
     /// Customers from `directory`, their sessions from `broker`, kept in `sessions`.
@@ -98,8 +103,21 @@ impl CustomerSessions {
     ) -> Self {
         let attempts = AllAttempts::default();
         let leavers = Cache::builder().max_capacity(LEAVERS).time_to_live(LEAVING).build();
-        let brokered = Brokered { directory, broker, sessions, clock, observer, claims: None, attempts, leavers };
-        Self { strategy: Strategy::Brokered(Arc::new(brokered)) }
+        let known = broker.trusts_the_directory_for().map(KnownCustomers::for_so_long);
+        let brokered =
+            Brokered { directory, broker, sessions, clock, observer, claims: None, attempts, leavers, known };
+        Self { strategy: Strategy::Brokered(Arc::new(brokered)), keys: None }
+    }
+
+    /// The same, with the keys by which the upstream verifies what it is told.
+    #[must_use]
+    pub fn publishing(self, keys: Arc<TokenKeys>) -> Self {
+        Self { keys: Some(keys), ..self }
+    }
+
+    /// The keys by which the upstream verifies what it is told, where it has to.
+    pub fn published_keys(&self) -> Option<&TokenKeys> {
+        self.keys.as_deref()
     }
 
     /// The customer session for a request of `session`; `None` where the portal injects none. Opened if need be; the
@@ -158,7 +176,7 @@ impl CustomerSessions {
         let Strategy::Brokered(brokered) = &self.strategy else { return Verdict::Alive };
         match brokered.broker.signs_of_death(answer) {
             Some(sign) => Verdict::Dead(sign),
-            None => match used.absorb(answer.headers.get_all(SET_COOKIE), now) {
+            None => match used.absorb(answer.headers.get_all(SET_COOKIE), |name| brokered.broker.adopts(name), now) {
                 Some(renewed) => match brokered.broker.renewed(renewed, now) {
                     Ok(renewed) => Verdict::Renewed(renewed),
                     Err(sign) => {
@@ -194,6 +212,14 @@ impl CustomerSessions {
         }
     }
 
+    /// The header field by which the upstream is told who somebody is: the visitor's own never goes on.
+    pub fn identity_header(&self) -> Option<&HeaderName> {
+        match &self.strategy {
+            Strategy::None => None,
+            Strategy::Brokered(brokered) => brokered.broker.identity_header(),
+        }
+    }
+
     /// Ends a customer session at the upstream: best effort, within a few seconds. For what
     /// [`Sessions::end`] and [`Sessions::end_matching`] hand over.
     pub async fn end(&self, customer_session: &CustomerSession) {
@@ -226,6 +252,7 @@ impl CustomerSessions {
     pub async fn check(&self) -> Result<Option<String>, Unfit> {
         match &self.strategy {
             Strategy::None => Ok(None),
+            Strategy::Brokered(brokered) if !brokered.broker.has_service_account() => Ok(None),
             Strategy::Brokered(brokered) => brokered.broker.check(deadline(brokered.broker.patience())).await.map(Some),
         }
     }
@@ -287,13 +314,16 @@ impl Brokered {
             return Err(failure);
         }
         let watch = Stopwatch::start();
-        let opened = self.open(session).await;
+        // What died is not gone on with.
+        let followed = held.as_deref().filter(|_| !matches!(want, Want::Instead { .. }));
+        let opened = self.open(session, followed).await;
         let (took, now) = (watch.elapsed(), self.clock.now());
         match &opened {
             Ok(_) => {
                 attempts.opened(now);
                 self.observer.note(&CustomerEvent::Opened { took });
-                if let Some(over) = held.filter(|held| Age::of(held, now) == Age::Over) {
+                let goes_on = self.known.is_some();
+                if let Some(over) = held.filter(|held| Age::of(held, now) == Age::Over && !goes_on) {
                     self.end(&over).await;
                 }
             }
@@ -338,13 +368,50 @@ impl Brokered {
         }
     }
 
-    async fn open(&self, session: &Arc<LiveSession>) -> Result<Arc<CustomerSession>, CustomerFailed> {
+    async fn open(
+        &self,
+        session: &Arc<LiveSession>,
+        held: Option<&CustomerSession>,
+    ) -> Result<Arc<CustomerSession>, CustomerFailed> {
         let deadline = deadline(self.broker.patience());
-        let customer = self.directory.ensure(session.identity(), deadline).await?;
-        let generation = session.next_generation();
-        let opened = self.broker.open(&customer, generation, self.clock.now(), deadline).await?;
-        tracing::info!(session = %session.hash(), account = customer.account(), generation, "customer session opened");
+        let who = session.identity();
+        let customer = self.customer(session, deadline).await?;
+        let (generation, now) = (session.next_generation(), self.clock.now());
+        let opening = Opening { who, customer: &customer, held, generation, now, deadline };
+        let opened = self.broker.open_for(&opening).await?;
+        let (hash, account) = (session.hash(), customer.account());
+        if held.is_some() && self.known.is_some() {
+            tracing::debug!(session = %hash, account, generation, "customer session renewed");
+        } else {
+            tracing::info!(session = %hash, account, generation, "customer session opened");
+        }
         self.kept(session, opened).await
+    }
+
+    /// The customer that the visitor is: the directory is asked, unless it was not long ago. When it cannot be asked now,
+    /// whom it found in order before goes on.
+    async fn customer(
+        &self,
+        session: &LiveSession,
+        deadline: tokio::time::Instant,
+    ) -> Result<Customer, DirectoryFailed> {
+        let Some(known) = &self.known else { return self.directory.ensure(session.identity(), deadline).await };
+        let now = self.clock.now();
+        if let Some(customer) = known.fresh(session.hash(), now) {
+            return Ok(customer);
+        }
+        match self.directory.ensure(session.identity(), deadline).await {
+            Ok(customer) => {
+                known.learn(session.hash(), &customer, now);
+                Ok(customer)
+            }
+            Err(failed) if failed.is_about_the_account() => Err(failed),
+            Err(failed) => {
+                let before = known.any(session.hash()).ok_or_else(|| failed.clone())?;
+                tracing::warn!(session = %session.hash(), reason = failed.reason(), %failed, "a customer could not be looked at again; they go on");
+                Ok(before)
+            }
+        }
     }
 
     /// Has the session keep what was opened. The old one may have been renewed meanwhile, by a slow answer, under the
@@ -359,9 +426,7 @@ impl Brokered {
                 Ok(Kept::Kept) => return Ok(Arc::new(opened)),
                 Ok(Kept::SessionEnded) => break,
                 Ok(Kept::Older) => {
-                    let (customer, cookies) = (opened.customer().to_owned(), opened.cookies().to_vec());
-                    let generation = session.next_generation();
-                    opened = CustomerSession::new(generation, customer, cookies, opened.opened(), opened.expires());
+                    opened = opened.of_generation(session.next_generation());
                 }
                 Err(error) => {
                     tracing::warn!(session = %session.hash(), %error, "a customer session is held in memory only");

@@ -301,7 +301,8 @@ fn fewer_calls(answer: &Answer) -> Option<Duration> {
     Some(wait.min(LONGEST_WAIT))
 }
 
-fn named(failed: CallFailed) -> UpstreamFailed {
+/// A failed call, as everybody here names it.
+pub(in crate::customer) fn named(failed: CallFailed) -> UpstreamFailed {
     match failed {
         CallFailed::Tls(what) => UpstreamFailed::Tls(what),
         CallFailed::TimedOut(_) => UpstreamFailed::TimedOut,

@@ -4,6 +4,7 @@
 //! Origin and Referer, rights, CAPTCHA and cookies, writes absolute URLs of its base URL into everything, and shows a
 //! customer nothing but their own requests. Switches and faults make it behave as sites do on a bad day.
 
+mod access_plugin;
 mod accounts;
 mod attachments;
 mod counters;

@@ -34,6 +34,8 @@ pub struct Texts {
     pub claim: ClaimTexts,
     /// The page on the way to a provider.
     pub go_on: GoOnTexts,
+    /// The page on the way to the site itself.
+    pub hand_over: HandOverTexts,
     /// The page before signing out.
     pub sign_out: SignOutTexts,
     /// The page after signing out.
@@ -99,6 +101,16 @@ pub struct ClaimTexts {
 pub struct GoOnTexts {
     pub title: &'static str,
     pub lead: &'static str,
+    pub link: &'static str,
+}
+
+/// The page on the way to the site itself.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the name says which part of the page it is")]
+pub struct HandOverTexts {
+    pub title: &'static str,
+    pub lead: &'static str,
+    pub advice: &'static str,
     pub link: &'static str,
 }
 
@@ -225,6 +237,8 @@ explanations! {
     CustomerServiceBusy,
     /// The customer session: the upstream did not answer.
     CustomerServiceUnreachable,
+    /// People go on at the site itself, and the request cannot be taken there.
+    ServedElsewhere,
     /// The customer session ended, and the request could not be repeated.
     RequestNotSent,
     /// The upstream cannot be reached.

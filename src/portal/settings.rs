@@ -3,6 +3,8 @@
 mod cloud;
 mod cloud_password;
 mod directory;
+mod redirect;
+mod trusted_jwt;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,6 +17,8 @@ pub use self::directory::{
     DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange, OnLeave, OrganizationName, OrganizationRule,
     ValueSource,
 };
+pub use self::redirect::{OtherAccounts, RedirectSettings};
+pub use self::trusted_jwt::{AccountsSettings, Product, TrustedJwtSettings};
 use super::{HostName, PathPattern, PublicOrigin};
 use crate::condition::Condition;
 use crate::email::{EmailAddress, EmailDomain, SpeaksFor};
@@ -118,6 +122,21 @@ pub enum CustomerSessionSettings {
     CloudSaml(Box<CloudSamlSettings>),
     /// Cloud: by the password that the customer has at the site.
     CloudPassword(Box<CloudPasswordSettings>),
+    /// Any upstream that believes our signature: a token in each request.
+    TrustedJwt(Box<TrustedJwtSettings>),
+    /// None: who has signed in goes on at the site itself.
+    Redirect(Box<RedirectSettings>),
+}
+
+impl CustomerSessionSettings {
+    /// Whether Jira Service Management stands behind the portal, so that its paths are known.
+    pub fn is_jsm(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::TrustedJwt(settings) => settings.product != Product::Other,
+            Self::DataCenter(_) | Self::CloudSaml(_) | Self::CloudPassword(_) | Self::Redirect(_) => true,
+        }
+    }
 }
 
 /// Data Center: accounts and sessions.

@@ -62,6 +62,9 @@ impl Gateway {
         if is_own(&request) {
             return self.serve_own(http, &request, &site, &visitor, ctx).await;
         }
+        if let Some(reply) = self.answer_for_cloudflare(&request, &site)? {
+            return Ok(reply);
+        }
         let demand = site.rules.demand(request.decoded_path());
         let circumstances = self.circumstances(ctx);
         let permit = match policy::decide(&request, demand, visitor.session.clone(), &site.admission, &circumstances) {
@@ -78,6 +81,9 @@ impl Gateway {
             Decision::Page(page) => return self.answer_for_jsm(page, &request, &site, &visitor, ctx).await,
             Decision::SignIn => return self.send_to_sign_in(&request, &site, &visitor, ctx).await,
         };
+        if let Some(address) = site.hands_over_to().filter(|_| !permit.is_for_everybody()) {
+            return self.hand_over(address, &permit, &request, &site, ctx).await;
+        }
         let headers = &http.req_header().headers;
         if (!request.is_safe() || request.is_websocket()) && !is_same_origin(headers, &site.settings.public_origin) {
             return Err(Reason::CrossOrigin.into());
@@ -187,13 +193,15 @@ impl Gateway {
     }
 
     /// The customer session that is injected; opened when there is none yet.
-    async fn customer_session(
+    pub(super) async fn customer_session(
         &self,
         permit: &Permit,
         site: &Site,
         ctx: &mut RequestCtx,
     ) -> Result<Option<Arc<CustomerSession>>, Refusal> {
-        let Some(session) = permit.session() else { return Ok(None) };
+        // What is for everybody needs nobody where people go on elsewhere.
+        let needed = site.hands_over_to().is_none() || !permit.is_for_everybody();
+        let Some(session) = permit.session().filter(|_| needed) else { return Ok(None) };
         let held = session.customer_session().is_some();
         let watch = Stopwatch::start();
         let ensured = site.customers.ensure(session, self.clock.now()).await;

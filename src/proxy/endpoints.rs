@@ -17,6 +17,7 @@ use super::Gateway;
 use super::admit::{Verdict, Visitor};
 use super::answer::Form;
 use super::context::RequestCtx;
+use super::published_keys;
 use super::same_origin::is_same_origin;
 use super::site::Site;
 use crate::ids::ProviderName;
@@ -86,6 +87,7 @@ impl Gateway {
             "/.vestibule/cloud/sign-on" if get && site.identity_provider.is_some() => {
                 Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(&site.start_page())))
             }
+            published_keys::PATH if get => self.publish_keys(site),
             trial::OVER if get => Ok(Verdict::Reply(Outcome::Answered, pages::tried(&page_site(site)))),
             // Not by HEAD: whoever only looks at a link does not use it up.
             _ if *request.method() == Method::GET && path.starts_with(trial::TICKETS) => {
@@ -123,7 +125,7 @@ fn at(site: &Site) -> At<'_> {
     At { portal: &site.settings.host, origin: &site.settings.public_origin }
 }
 
-fn page_site(site: &Site) -> pages::Site<'_> {
+pub(super) fn page_site(site: &Site) -> pages::Site<'_> {
     pages::Site { name: Some(site.settings.host.as_str()), language: Language::English }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use url::Url;
+
 use super::rewrite::{InvalidOrigin, Origin, Rewriter, RewriterFailed};
 use super::upstream::{Upstream, UpstreamUnusable};
 use crate::clock::Clock;
@@ -79,7 +81,7 @@ impl Site {
         let to_public =
             Rewriter::new(vec![(own.clone(), public.clone())], Vec::new()).map_err(|e| unusable(e.into()))?;
         let to_upstream = Rewriter::new(vec![(public, own)], Vec::new()).map_err(|e| unusable(e.into()))?;
-        let is_jsm = !matches!(settings.customer_session, CustomerSessionSettings::None);
+        let is_jsm = settings.customer_session.is_jsm();
         let jsm = is_jsm.then(|| JsmPaths::new(settings.upstream.url.path()));
         let limits = settings.limits.creations;
         let counts = limits.per_day.or(limits.per_minute).is_some() && is_jsm;
@@ -97,9 +99,22 @@ impl Site {
         })
     }
 
+    /// The origin at which people go on who have signed in here, where nobody is served here.
+    pub fn hands_over_to(&self) -> Option<&Url> {
+        match &self.settings.customer_session {
+            CustomerSessionSettings::Redirect(settings) => Some(&settings.address),
+            _ => None,
+        }
+    }
+
+    /// Whether we answer in place of Cloudflare Access.
+    pub fn has_cloudflare_paths(&self) -> bool {
+        matches!(&self.settings.customer_session, CustomerSessionSettings::TrustedJwt(settings) if settings.cloudflare_paths)
+    }
+
     /// Where a visitor goes who asked for nothing in particular.
     pub fn start_page(&self) -> String {
-        if matches!(self.settings.customer_session, CustomerSessionSettings::None) {
+        if !self.settings.customer_session.is_jsm() {
             return "/".into();
         }
         format!("{}/servicedesk/customer/portals", self.settings.upstream.url.path().trim_end_matches('/'))

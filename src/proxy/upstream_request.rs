@@ -36,12 +36,18 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
     forwarding.received = 0;
     let websocket = forwarding.request.is_websocket();
     drop_fields(request, websocket);
+    if let Some(name) = site.customers.identity_header() {
+        request.remove_header(name);
+    }
     request.set_raw_path(forwarding.request.target().as_bytes())?;
     request.insert_header(header::HOST, site.upstream.authority().clone())?;
     let customer_session = forwarding.customer_session.as_deref();
     let is_theirs = |name: &str| site.customers.keeps_back(name, customer_session);
     if let Some(cookies) = cookies(visitor, forwarding.request.path(), customer_session, is_theirs) {
         request.insert_header(header::COOKIE, cookies)?;
+    }
+    if let Some((name, value)) = customer_session.and_then(CustomerSession::assertion_header) {
+        request.insert_header(name.clone(), value.clone())?;
     }
     rewrite_source(visitor, request, site)?;
     forwarding.request_body = None;

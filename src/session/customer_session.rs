@@ -1,11 +1,12 @@
-//! The upstream cookies that make JSM see a customer. Held for the session, sealed in its record, never shown to the
-//! browser, never logged. The broker opens and renews them; this is the value alone.
+//! The upstream cookies that make JSM see a customer, and the token that does where it takes one. Held for the session,
+//! sealed in its record, never shown to the browser, never logged. The broker opens and renews them; this is the value alone.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use cookie::Cookie;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
@@ -60,6 +61,19 @@ impl SetCookie {
     }
 }
 
+/// The most cookies that one customer session takes over from the upstream.
+const MOST_COOKIES: usize = 16;
+
+/// A signed token that tells the upstream who the visitor is, and where it goes in a request. It lives in memory alone: what
+/// is written of a customer session leaves it out.
+#[derive(Clone)]
+pub struct Assertion {
+    /// The header field, ready to be sent, when the token goes in one.
+    pub header: Option<(HeaderName, HeaderValue)>,
+    /// The cookie's name and value, when the token goes in one.
+    pub cookie: Option<(String, Secret)>,
+}
+
 /// The upstream cookies of one customer, as the upstream gave them at one moment. A new sign-in there, or a renewed
 /// cookie, is a new value with a higher generation.
 #[derive(Clone)]
@@ -69,6 +83,7 @@ pub struct CustomerSession {
     cookies: Vec<UpstreamCookie>,
     opened: Timestamp,
     expires: Option<Timestamp>,
+    assertion: Option<Arc<Assertion>>,
     /// The whole `Cookie` header, when no cookie is for a part of the site only.
     everywhere: Option<HeaderValue>,
 }
@@ -84,8 +99,21 @@ impl CustomerSession {
     ) -> Self {
         // Longer paths stand first (RFC 6265, 5.4).
         cookies.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
-        let everywhere = if cookies.iter().all(|cookie| cookie.path == "/") { header(cookies.iter()) } else { None };
-        Self { generation, customer: customer.into(), cookies, opened, expires, everywhere }
+        let everywhere = ready(&cookies, None);
+        Self { generation, customer: customer.into(), cookies, opened, expires, assertion: None, everywhere }
+    }
+
+    /// The same with a token beside the cookies. Its end is that of the customer session.
+    #[must_use]
+    pub fn with_assertion(self, assertion: Option<Arc<Assertion>>) -> Self {
+        let everywhere = ready(&self.cookies, assertion.as_deref());
+        Self { assertion, everywhere, ..self }
+    }
+
+    /// The same under another generation.
+    #[must_use]
+    pub fn of_generation(self, generation: u64) -> Self {
+        Self { generation, ..self }
     }
 
     /// Counts the customer sessions of one session upwards: what is newer wins.
@@ -117,29 +145,53 @@ impl CustomerSession {
     pub fn cookie_header(&self, path: &str) -> Option<HeaderValue> {
         match &self.everywhere {
             Some(whole) => Some(whole.clone()),
-            None => header(self.cookies.iter().filter(|cookie| path_matches(path, &cookie.path))),
+            None => {
+                header(self.cookies.iter().filter(|cookie| path_matches(path, &cookie.path)), self.assertion.as_deref())
+            }
         }
+    }
+
+    /// The header field with the token, marked sensitive, when there is one.
+    pub fn assertion_header(&self) -> Option<&(HeaderName, HeaderValue)> {
+        self.assertion.as_ref()?.header.as_ref()
     }
 
     /// Whether a cookie of that name is held, so that the browser's must not reach the upstream beside it.
     pub fn holds(&self, name: &str) -> bool {
-        self.cookies.iter().any(|cookie| cookie.name == name)
+        self.cookies.iter().any(|cookie| cookie.name == name) || self.asserts_by(name)
     }
 
-    /// Takes over what the upstream says about the cookies that are held: a new value of the next generation when
-    /// something changed, `None` when nothing did. Other cookies are the browser's.
-    pub fn absorb<'a>(&self, set_cookies: impl IntoIterator<Item = &'a HeaderValue>, now: Timestamp) -> Option<Self> {
+    /// Whether the token goes in a cookie of that name, which is never the upstream's to set.
+    fn asserts_by(&self, name: &str) -> bool {
+        self.assertion.as_ref().and_then(|assertion| assertion.cookie.as_ref()).is_some_and(|(ours, _)| ours == name)
+    }
+
+    /// Takes over what the upstream says about the cookies that are held, and about those that it `adopts` by their name: a
+    /// new value of the next generation when something changed, `None` when nothing did. Other cookies are the browser's.
+    pub fn absorb<'a>(
+        &self,
+        set_cookies: impl IntoIterator<Item = &'a HeaderValue>,
+        adopts: impl Fn(&str) -> bool,
+        now: Timestamp,
+    ) -> Option<Self> {
         let mut cookies = self.cookies.clone();
         let mut changed = false;
         for asked in set_cookies.into_iter().filter_map(|value| SetCookie::parse(value, now)) {
             match asked {
                 SetCookie::Hold(new, _) => {
+                    let more = cookies.len() < MOST_COOKIES && adopts(&new.name) && !self.asserts_by(&new.name);
                     let held = |old: &&mut UpstreamCookie| old.name == new.name && old.path == new.path;
-                    if let Some(old) = cookies.iter_mut().find(held)
-                        && old.value.reveal() != new.value.reveal()
-                    {
-                        *old = new;
-                        changed = true;
+                    match cookies.iter_mut().find(held) {
+                        Some(old) if old.value.reveal() == new.value.reveal() => {}
+                        Some(old) => {
+                            *old = new;
+                            changed = true;
+                        }
+                        None if more => {
+                            cookies.push(new);
+                            changed = true;
+                        }
+                        None => {}
                     }
                 }
                 SetCookie::Forget { name, path } => {
@@ -151,10 +203,14 @@ impl CustomerSession {
             }
         }
         let next = self.generation.saturating_add(1);
-        changed.then(|| Self::new(next, self.customer.clone(), cookies, self.opened, self.expires))
+        changed.then(|| {
+            let renewed = Self::new(next, self.customer.clone(), cookies, self.opened, self.expires);
+            renewed.with_assertion(self.assertion.clone())
+        })
     }
 
-    /// What is written into the record.
+    /// What is written into the record. A token is not: whoever reads it back has a customer session that is over, with the
+    /// cookies that are good still.
     pub(super) fn text(&self) -> CustomerSessionText<'_> {
         CustomerSessionText {
             generation: self.generation,
@@ -169,7 +225,7 @@ impl CustomerSession {
                 })
                 .collect(),
             opened: self.opened,
-            expires: self.expires,
+            expires: if self.assertion.is_some() { Some(self.opened) } else { self.expires },
         }
     }
 
@@ -193,7 +249,17 @@ impl fmt::Debug for CustomerSession {
             .field("cookies", &self.cookies)
             .field("opened", &self.opened)
             .field("expires", &self.expires)
+            .field("token", &self.assertion.is_some())
             .finish()
+    }
+}
+
+/// Where it goes, and not what it says.
+impl fmt::Debug for Assertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let header = self.header.as_ref().map(|(name, _)| name);
+        let cookie = self.cookie.as_ref().map(|(name, _)| name);
+        f.debug_struct("Assertion").field("header", &header).field("cookie", &cookie).finish()
     }
 }
 
@@ -220,15 +286,22 @@ struct CookieText<'a> {
     path: Cow<'a, str>,
 }
 
-fn header<'a>(cookies: impl Iterator<Item = &'a UpstreamCookie>) -> Option<HeaderValue> {
+/// The header for every path, when there is one for all of them.
+fn ready(cookies: &[UpstreamCookie], assertion: Option<&Assertion>) -> Option<HeaderValue> {
+    cookies.iter().all(|cookie| cookie.path == "/").then(|| header(cookies.iter(), assertion)).flatten()
+}
+
+fn header<'a>(cookies: impl Iterator<Item = &'a UpstreamCookie>, assertion: Option<&Assertion>) -> Option<HeaderValue> {
     let mut text = zeroize::Zeroizing::new(String::new());
-    for cookie in cookies {
+    let cookies = cookies.map(|cookie| (&cookie.name, &cookie.value));
+    let asserted = assertion.and_then(|assertion| assertion.cookie.as_ref()).map(|(name, value)| (name, value));
+    for (name, value) in cookies.chain(asserted) {
         if !text.is_empty() {
             text.push_str("; ");
         }
-        text.push_str(&cookie.name);
+        text.push_str(name);
         text.push('=');
-        text.push_str(cookie.value.reveal());
+        text.push_str(value.reveal());
     }
     if text.is_empty() {
         return None;
@@ -262,7 +335,7 @@ mod tests {
 
     fn absorbed(session: &CustomerSession, set_cookies: &[&str]) -> Option<CustomerSession> {
         let values: Vec<HeaderValue> = set_cookies.iter().map(|value| HeaderValue::from_str(value).unwrap()).collect();
-        session.absorb(&values, NOW)
+        session.absorb(&values, |name| name == "adopted", NOW)
     }
 
     #[test]
@@ -289,6 +362,37 @@ mod tests {
         let next = absorbed(&session, &["JSESSIONID=new; Path=/; Secure", "theme=dark"]).unwrap();
         assert_eq!(next.generation(), 8);
         assert_eq!(next.cookie_header("/").unwrap(), "JSESSIONID=new; xsrf=x");
+    }
+
+    fn asserted(session: CustomerSession) -> CustomerSession {
+        let header = (HeaderName::from_static("x-token"), HeaderValue::from_static("top.secret.token"));
+        let cookie = ("Token".to_owned(), Secret::generated("top.secret.token"));
+        session.with_assertion(Some(Arc::new(Assertion { header: Some(header), cookie: Some(cookie) })))
+    }
+
+    #[test]
+    fn a_token_goes_beside_the_cookies_and_stays_when_they_change() {
+        let asserted = asserted(session(Vec::new()));
+        assert_eq!(asserted.cookie_header("/").unwrap(), "Token=top.secret.token");
+        assert!(asserted.holds("Token") && asserted.cookie_header("/").unwrap().is_sensitive());
+        assert!(absorbed(&asserted, &["Token=planted; Path=/", "adapted=1"]).is_none(), "never the upstream's to set");
+        let next = absorbed(&asserted, &["adopted=1; Path=/jira; HttpOnly"]).unwrap().of_generation(11);
+        assert_eq!((next.generation(), next.assertion_header().is_some()), (11, true));
+        assert_eq!(next.cookie_header("/jira/x").unwrap(), "adopted=1; Token=top.secret.token");
+        assert_eq!(next.cookie_header("/").unwrap(), "Token=top.secret.token");
+        let many: Vec<String> = (0..40).map(|n| format!("adopted=1; Path=/{n}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(absorbed(&asserted, &many).unwrap().cookies().len(), MOST_COOKIES);
+    }
+
+    #[test]
+    fn a_token_is_not_written_and_what_is_read_back_is_over() {
+        let asserted = asserted(session(vec![cookie("JSESSIONID", "abc", "/")]));
+        let text = serde_json::to_string(&asserted.text()).unwrap();
+        assert!(!text.contains("top.secret.token") && !format!("{asserted:?}").contains("top.secret.token"), "{text}");
+        let back = CustomerSession::from_text(serde_json::from_str(&text).unwrap());
+        assert_eq!((back.expires(), back.assertion_header().is_none()), (Some(NOW), true));
+        assert_eq!(back.cookie_header("/").unwrap(), "JSESSIONID=abc");
     }
 
     #[test]

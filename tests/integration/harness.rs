@@ -31,6 +31,10 @@ pub struct Options {
     pub more_providers: String,
     /// The portal's providers.
     pub providers: &'static str,
+    /// Whom the provider knows.
+    pub people: Vec<Person>,
+    /// The mail domains that the provider speaks for.
+    pub email_domains: &'static str,
     /// The mail domains that the portal lets in.
     pub admitted: &'static str,
     /// More of the portal's `admission`, from a comma on.
@@ -52,6 +56,12 @@ impl Options {
             top: String::new(),
             more_providers: String::new(),
             providers: "acme",
+            people: vec![
+                Person::new("ana", "Ana Lima", "ana@acme.com"),
+                Person::new("ben", "Ben", "ben@acme.com"),
+                Person::new("mallory", "Mallory", "mallory@evil.test"),
+            ],
+            email_domains: "acme.com, evil.test",
             admitted: "acme.com",
             admission: String::new(),
             tls: String::new(),
@@ -88,14 +98,7 @@ impl TestGateway {
     pub async fn start(options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ca = write_certificate(folder.path().to_path_buf());
-        let settings = Settings {
-            people: vec![
-                Person::new("ana", "Ana Lima", "ana@acme.com"),
-                Person::new("ben", "Ben", "ben@acme.com"),
-                Person::new("mallory", "Mallory", "mallory@evil.test"),
-            ],
-            ..Settings::default()
-        };
+        let settings = Settings { people: options.people, ..Settings::default() };
         let provider = OpenIdProvider::new(settings.approve_by_login_hint(), options.clock.clone(), Random::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://localhost:{}", listener.local_addr().unwrap().port());
@@ -111,11 +114,12 @@ impl TestGateway {
              keys: [ {KEY} ]\n\
              session: {{ store: {{ embedded: {{ path: sessions.redb }} }} }}\n\
              identity_providers:\n  acme:\n    oidc: {{ issuer: \"{issuer}\", client_id: vestibule, client_secret: secret }}\n    \
-             label: Acme\n    email_domains: [acme.com, evil.test]\n\
+             label: Acme\n    email_domains: [{email_domains}]\n\
              {more_providers}{top}\
              portals:\n  - host: localhost\n    upstream: \"{upstream}\"\n    sign_in: {{ providers: [{providers}] }}\n    \
              admission: {{ email_domains: {{ allow: [{admitted}] }}{admission} }}\n{portal}",
             listen = options.listen,
+            email_domains = options.email_domains,
             more_providers = options.more_providers,
             providers = options.providers,
             admitted = options.admitted,

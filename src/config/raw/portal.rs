@@ -24,7 +24,7 @@ pub(in crate::config) struct RawPortal {
     /// How the upstream comes to know the visitor. Exactly one kind.
     #[schemars(example = &"datacenter")]
     pub customer_session: RawCustomerSession,
-    /// Customers at the upstream. Every kind of `customer_session` but `none` needs it.
+    /// Customers at the upstream. Every kind of `customer_session` but `none` needs it; `trusted_jwt` and `redirect` can do without.
     pub directory: Option<RawDirectory>,
     /// What paths need: the first rule that matches counts. Where none does, the visitor has to be signed in.
     #[schemars(extend("default" = []))]
@@ -106,7 +106,7 @@ pub(in crate::config) struct RawDomains {
 #[schemars(extend(
     "x-choice" = true,
     "type" = ["object", "string"],
-    "pattern" = "^(cloud_saml|cloud_password|datacenter|none)$",
+    "pattern" = "^(cloud_saml|cloud_password|datacenter|redirect|none)$",
     "minProperties" = 1,
     "maxProperties" = 1,
 ))]
@@ -119,6 +119,11 @@ pub(in crate::config) struct RawCustomerSession {
     /// Jira Service Management Cloud: the gateway signs the customer in with the password that they have given once, at a page of
     /// ours. For sites without single sign-on for customers.
     pub cloud_password: Option<RawCloudPassword>,
+    /// A short-lived signed token in each request: for plugins of Data Center that take one, and for any other site.
+    pub trusted_jwt: Option<RawTrustedJwt>,
+    /// After sign-in and provisioning, the visitor goes on at the site itself. Nothing is forwarded but what `rules` call
+    /// `public`.
+    pub redirect: Option<RawRedirect>,
     /// Nothing is injected: for upstreams that need not know the visitor.
     pub none: Option<RawNone>,
 }
@@ -158,6 +163,97 @@ pub(in crate::config) enum RawLogin {
     PortalForm,
     /// `POST /rest/tsv/1.0/authenticate`.
     Tsv,
+}
+
+/// A short-lived signed token in each request.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawTrustedJwt {
+    /// Private keys (PEM, PKCS #8): RSA of 2048 bits or more signs with RS256, P-256 with ES256. The first signs; all are
+    /// published at `/.vestibule/jwks.json`.
+    #[schemars(example = serde_json::json!([{ "file": "certs/jwt.key" }]))]
+    pub signing_keys: Vec<RawSecret>,
+    /// The token's `aud`: what the upstream calls itself.
+    #[schemars(example = &"jira")]
+    pub audience: String,
+    /// The token's `iss`. Without it, the portal's public address, such as `https://support.acme.com`.
+    pub issuer: Option<String>,
+    /// The header field that carries the token; with `Authorization`, as a Bearer token. The visitor's own field of that
+    /// name never goes on.
+    #[schemars(extend("default" = "Cf-Access-Jwt-Assertion"))]
+    pub header: Option<String>,
+    /// A cookie that carries the token as well. The visitor's own of that name never goes on.
+    #[schemars(example = &"CF_Authorization")]
+    pub cookie: Option<String>,
+    /// How long a token is good. The next one is signed when 80 % of that are over.
+    #[schemars(extend("default" = "5m"))]
+    pub lifetime: Option<DurationText>,
+    /// What stands behind the portal.
+    #[schemars(extend("default" = "datacenter"))]
+    pub product: Option<RawTrustingProduct>,
+    /// Cookies of the upstream's own session. They stay with the gateway, and no browser gets them. Without the list, those
+    /// of Jira for `datacenter`, and none for `other`.
+    #[schemars(example = serde_json::json!(["JSESSIONID", "seraph.rememberme.cookie"]))]
+    pub session_cookies: Option<Vec<String>>,
+    /// Whether the keys are also at `/cdn-cgi/access/certs`, and `/cdn-cgi/access/logout` leads to signing out: where
+    /// plugins for Cloudflare Access look.
+    #[schemars(extend("default" = false))]
+    pub cloudflare_paths: Option<bool>,
+    /// How many calls of the `directory` may run at once.
+    #[schemars(extend("default" = 8))]
+    pub concurrency: Option<u32>,
+    /// The time limit of one such call.
+    #[schemars(extend("default" = "10s"))]
+    pub call_timeout: Option<DurationText>,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum RawTrustingProduct {
+    /// Jira Service Management Data Center: what customers never need there is closed.
+    DataCenter,
+    /// Any other site: only `rules` close something.
+    Other,
+}
+
+/// After sign-in and provisioning, the visitor goes on at the site itself.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawRedirect {
+    /// The address by which browsers know the site, without a path. Without it, that of `upstream`.
+    #[schemars(example = "https://acme.atlassian.net")]
+    pub address: Option<String>,
+    /// What stands there. Without it, `cloud` for hosts below `atlassian.net`, else `datacenter`.
+    #[schemars(example = &"cloud")]
+    pub product: Option<RawNativeProduct>,
+    /// What becomes of people whose account there is more than a customer's: an Atlassian account at Cloud; a licensed or
+    /// administrator's account at Data Center.
+    #[schemars(extend("default" = "refuse"))]
+    pub other_accounts: Option<RawOtherAccounts>,
+    /// How many calls of the `directory` may run at once.
+    #[schemars(extend("default" = 8))]
+    pub concurrency: Option<u32>,
+    /// The time limit of one such call.
+    #[schemars(extend("default" = "10s"))]
+    pub call_timeout: Option<DurationText>,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum RawNativeProduct {
+    /// Jira Service Management Cloud.
+    Cloud,
+    /// Jira Service Management Data Center.
+    DataCenter,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum RawOtherAccounts {
+    /// They are told so, and do not go on.
+    Refuse,
+    /// They go on as everybody does. Nothing is done for their account.
+    HandOver,
 }
 
 /// Customers at the upstream.

@@ -11,7 +11,7 @@ const USER: HeaderName = HeaderName::from_static("x-ausername");
 const LOGIN_PAGES: [&str; 4] = ["/servicedesk/customer/user/login", "/login.jsp", "/secure/Login.jspa", "/login"];
 
 /// What an answer says about the session.
-pub(super) fn sign(answer: &AnswerHead<'_>) -> Option<DeathSign> {
+pub(in crate::customer) fn sign(answer: &AnswerHead<'_>) -> Option<DeathSign> {
     if redirects_to_login(answer) {
         return Some(DeathSign::RedirectToLogin);
     }

@@ -253,7 +253,7 @@ async fn a_cookie_renewed_meanwhile_does_not_stop_the_new_session() {
     });
     gateway.seen(LOGIN, 2).await;
     let late = [HeaderValue::from_static("ROUTEID=.node2; Path=/")];
-    gateway.customers.keep(&ana, first.absorb(&late, START).unwrap()).await;
+    gateway.customers.keep(&ana, first.absorb(&late, |_| false, START).unwrap()).await;
     gateway.site.release_logins();
     let opened = reopening.await.unwrap().unwrap();
     assert_eq!(opened.generation(), 3);

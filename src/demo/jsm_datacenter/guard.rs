@@ -90,6 +90,8 @@ fn identify(jsm: &JsmDataCenter, headers: &HeaderMap, page: bool) -> Result<Visi
     let presented = cookies(headers, SESSION).next();
     let now = jsm.now();
     let live = presented.and_then(|id| jsm.state().use_session(id, headers, now).map(|session| (id, session)));
+    let told = jsm.told_by_token(headers)?;
+    let live = live.filter(|(_, session)| told.is_none() || session.username == told);
     if let Some(authorization) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()) {
         if presented.is_some() && live.is_none() {
             return Err(unauthorized()); // a stale cookie spoils the token beside it
@@ -112,7 +114,7 @@ fn identify(jsm: &JsmDataCenter, headers: &HeaderMap, page: bool) -> Result<Visi
     }
     let remembered = cookies(headers, REMEMBER).next().filter(|_| state.switches.remember_me);
     let remembered = remembered.and_then(|cookie| state.remembered.get(cookie).cloned());
-    let remembered = remembered.filter(|who| state.user(who).is_some_and(|user| user.active));
+    let remembered = told.or(remembered).filter(|who| state.user(who).is_some_and(|user| user.active));
     if remembered.is_some() || (page && visitor.session.is_none()) {
         let (id, session, jar) = state.open_session(remembered.as_deref(), jsm.random(), now)?;
         visitor.username = session.username;
@@ -123,7 +125,7 @@ fn identify(jsm: &JsmDataCenter, headers: &HeaderMap, page: bool) -> Result<Visi
     Ok(visitor)
 }
 
-fn unauthorized() -> Problem {
+pub(super) fn unauthorized() -> Problem {
     let challenge = ("www-authenticate", "OAuth realm=\"jsm\"".to_owned());
     Problem::Plain(StatusCode::UNAUTHORIZED, "Client must be authenticated to access this resource.", Some(challenge))
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use super::access_plugin::Believed;
 use super::accounts::{self, User};
 use super::counters::Counters;
 use super::organizations::Organization;
@@ -79,6 +80,8 @@ pub(super) struct State {
     pub(super) attachments: BTreeMap<u64, Attachment>,
     pub(super) temporary: HashMap<String, TemporaryFile>,
     pub(super) counters: Counters,
+    /// Whose tokens the plugin believes, when it is installed.
+    pub(super) believed: Option<Believed>,
     last_id: u64,
 }
 
@@ -98,6 +101,7 @@ impl State {
             attachments: BTreeMap::new(),
             temporary: HashMap::new(),
             counters: Counters::default(),
+            believed: None,
             last_id: 10_000,
         };
         for user in accounts::seeded(service_password) {

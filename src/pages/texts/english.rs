@@ -1,8 +1,8 @@
 //! English.
 
 use super::{
-    ChooseTexts, ClaimTexts, EmailTexts, Explanation, GoOnTexts, RefusalFrameTexts, RefusalTexts, SignOutTexts,
-    SignedOutTexts, Texts, TriedTexts,
+    ChooseTexts, ClaimTexts, EmailTexts, Explanation, GoOnTexts, HandOverTexts, RefusalFrameTexts, RefusalTexts,
+    SignOutTexts, SignedOutTexts, Texts, TriedTexts,
 };
 
 pub(super) static TEXTS: Texts = Texts {
@@ -42,6 +42,12 @@ pub(super) static TEXTS: Texts = Texts {
     go_on: GoOnTexts {
         title: "One moment",
         lead: "We are taking you to your organisation’s sign-in.",
+        link: "Continue",
+    },
+    hand_over: HandOverTexts {
+        title: "You go on at the support desk",
+        lead: "You are signed in here. Your requests are at this address:",
+        advice: "You may be asked there to sign in once more.",
         link: "Continue",
     },
     sign_out: SignOutTexts {
@@ -205,6 +211,11 @@ fn explain(what: Explanation) -> RefusalTexts {
             "The support desk does not answer",
             "You are signed in, but the support desk could not be reached to open your session.",
             "Please wait a moment and try again.",
+        ),
+        E::ServedElsewhere => (
+            "The support desk is at its own address",
+            "What you do here is not passed on: you are signed in, and go on at the support desk itself.",
+            "Open the start page: it leads you there.",
         ),
         E::RequestNotSent => (
             "Your request was not sent",

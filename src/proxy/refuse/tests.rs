@@ -58,6 +58,7 @@ fn plain() -> Vec<Refusal> {
         Reason::TooManySignIns(later),
         Reason::CrossOrigin,
         Reason::SignInLoop,
+        Reason::HandedOver,
         Reason::NotSent,
         Reason::UpstreamUnreachable,
         Reason::UpstreamTimeout,
@@ -270,6 +271,7 @@ fn of_customers() -> Vec<Refusal> {
         B::HookFailed(text()),
         B::Vault(crate::session::RecordError::Unreadable),
         B::LoginsPaused(Duration::ZERO),
+        B::TokenNotSigned("busy"),
     ];
     (upstream.into_iter().map(|failed| CustomerFailed::Broker(failed.into())))
         .chain(directory.into_iter().map(CustomerFailed::Directory))

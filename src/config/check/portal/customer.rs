@@ -2,9 +2,14 @@
 
 use super::directory::Product;
 use crate::config::check::{Check, days, minutes, seconds};
-use crate::config::raw::{RawDataCenter, RawLogin, RawPortal};
+use crate::config::raw::{DurationText, RawDataCenter, RawLogin, RawPortal};
 use crate::config::tree::Place;
-use crate::portal::settings::{CustomerSessionSettings, DataCenterLogin, DataCenterSettings, DirectorySettings};
+use crate::portal::settings::{
+    AccountsSettings, CustomerSessionSettings, DataCenterLogin, DataCenterSettings, DirectorySettings,
+};
+
+mod redirect;
+mod trusted_jwt;
 
 impl Check<'_> {
     pub(super) fn customer_session(&mut self, place: &Place<'_>, raw: &RawPortal) -> Option<CustomerSessionSettings> {
@@ -32,6 +37,14 @@ impl Check<'_> {
             let directory = self.needed_directory(place, raw, "cloud_password", Product::Cloud);
             let settings = self.cloud_password(&session_place.key("cloud_password"), cloud, directory)?;
             return Some(CustomerSessionSettings::CloudPassword(Box::new(settings)));
+        }
+        if let Some(trusted) = &chosen.trusted_jwt {
+            let settings = self.trusted_jwt(place, &session_place.key("trusted_jwt"), trusted, raw)?;
+            return Some(CustomerSessionSettings::TrustedJwt(Box::new(settings)));
+        }
+        if let Some(redirect) = &chosen.redirect {
+            let settings = self.redirect(place, &session_place.key("redirect"), redirect, raw)?;
+            return Some(CustomerSessionSettings::Redirect(Box::new(settings)));
         }
         // Not chosen at all: `structure` has said so. The directory is looked at all the same.
         if let Some(directory) = &raw.directory {
@@ -62,6 +75,30 @@ impl Check<'_> {
         }
         let directory = raw.directory.as_ref()?;
         self.directory(&directory_place, directory, &raw.sign_in.providers, Some(product))
+    }
+
+    /// The accounts of a kind of customer session that needs none to log in; `place` is the portal's.
+    fn accounts(
+        &mut self,
+        place: &Place<'_>,
+        kind: &Place<'_>,
+        raw: &RawPortal,
+        concurrency: Option<u32>,
+        call_timeout: Option<&DurationText>,
+    ) -> Option<Option<AccountsSettings>> {
+        let given = concurrency.and_then(|count| usize::try_from(count).ok());
+        let concurrency = self.count(&kind.key("concurrency"), given, 8, 1..=256);
+        let call_timeout = self.duration(&kind.key("call_timeout"), call_timeout, seconds(10), seconds(1)..=minutes(5));
+        let Some(raw_directory) = &raw.directory else {
+            return concurrency.and(call_timeout).map(|_| None);
+        };
+        let directory_place = place.key("directory");
+        if raw_directory.site_token.is_none() && !self.report.is_broken(&directory_place.key("site_token")) {
+            let what = "has no account to find and make customers with";
+            self.fault(&directory_place, what, "add site_token, or remove directory: then nobody is provisioned");
+        }
+        let directory = self.directory(&directory_place, raw_directory, &raw.sign_in.providers, None);
+        Some(Some(AccountsSettings { directory: directory?, concurrency: concurrency?, call_timeout: call_timeout? }))
     }
 
     fn data_center(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::check::{Check, minutes, seconds};
-use crate::config::raw::{RawPortal, RawPortalLimits};
+use crate::config::raw::{RawPortal, RawPortalLimits, RawTrustedJwt, RawTrustingProduct};
 use crate::config::tree::Place;
 use crate::portal::settings::{Creations, PortalLimits};
 
@@ -63,9 +63,16 @@ impl Check<'_> {
     fn creations(&mut self, place: &Place<'_>, portal: &RawPortal, raw: &RawPortalLimits) -> Option<Creations> {
         let mut limit = |key: &str, given: Option<u32>| {
             let place = place.key(key);
-            if given.is_some() && portal.customer_session.none.is_some() {
-                let what = "counts nothing: with customer_session none, no customer makes requests";
-                self.fault(&place, what, "remove it");
+            let kind = &portal.customer_session;
+            let other = |trusted: &RawTrustedJwt| matches!(trusted.product, Some(RawTrustingProduct::Other));
+            let why = match kind {
+                _ if kind.none.is_some() => Some("with customer_session none, no customer makes requests"),
+                _ if kind.redirect.is_some() => Some("with redirect, requests are made at the site itself"),
+                _ if kind.trusted_jwt.as_ref().is_some_and(other) => Some("only Jira Service Management has requests"),
+                _ => None,
+            };
+            if let Some(why) = why.filter(|_| given.is_some()) {
+                self.fault(&place, format!("counts nothing: {why}"), "remove it");
             }
             match given {
                 Some(given) => self.count(&place, Some(given), given, 1..=MOST_CREATIONS).map(Some),
