@@ -8,7 +8,8 @@ use crate::customer::accounts::CustomerAccounts;
 use crate::customer::cloud::identity_provider::SiteIdentityProvider;
 use crate::customer::cloud::vault::{self, PasswordVault};
 use crate::customer::cloud::{
-    ByPassword, CloudAccounts, CloudBroker, CloudLogin, CloudParts, CloudPasswords, PasswordParts, SingleSignOn,
+    BrowserWalks, ByBrowser, ByPassword, CloudAccounts, CloudBroker, CloudLogin, CloudParts, CloudPasswords,
+    PasswordParts, SingleSignOn,
 };
 use crate::customer::datacenter::DataCenter;
 use crate::customer::ledger::Ledger;
@@ -23,7 +24,7 @@ use crate::policy::Admission;
 use crate::portal::settings::{
     AccountsSettings, CloudAccountsSettings, CloudPasswordSettings, CloudSiteSettings, CustomerSessionSettings,
     DataCenterSettings, DirectorySettings, OtherAccounts, PortalSettings, Product, RedirectSettings,
-    TrustedJwtSettings,
+    TrustedJwtSettings, Walk,
 };
 use crate::random::Random;
 use crate::session::{Records, Sessions};
@@ -44,6 +45,8 @@ pub(super) struct OfPortal {
     pub sessions: CustomerSessions,
     /// The gateway as the identity provider of the site's customers, where it is.
     pub identity_provider: Option<Arc<SiteIdentityProvider>>,
+    /// The ways to a customer session that browsers go, where they do.
+    pub walks: Option<BrowserWalks>,
     /// What operators can do to them; nothing where no account is touched.
     pub for_operators: Option<PortalCustomers>,
 }
@@ -58,7 +61,7 @@ impl<'a> CustomerParts<'a> {
         match &portal.customer_session {
             CustomerSessionSettings::None => {
                 let sessions = CustomerSessions::none();
-                Ok(OfPortal { sessions, identity_provider: None, for_operators: None })
+                Ok(OfPortal { sessions, identity_provider: None, walks: None, for_operators: None })
             }
             CustomerSessionSettings::DataCenter(settings) => {
                 let (people, random) = (Arc::clone(&self.people), self.random.clone());
@@ -80,8 +83,19 @@ impl<'a> CustomerParts<'a> {
                     SiteIdentityProvider::new(&settings.identity_provider, &portal.public_origin, self.random.clone());
                 let provider = Arc::new(provider);
                 let login = SingleSignOn::new(settings, Arc::clone(&provider));
-                let of_portal = self.at_cloud(portal, &settings.site, Arc::new(login))?;
-                Ok(OfPortal { identity_provider: Some(provider), ..of_portal })
+                let identity_provider = Some(provider);
+                Ok(match settings.walk {
+                    Walk::Gateway => {
+                        let (of_portal, _) = self.at_cloud(portal, &settings.site, Arc::new(login))?;
+                        OfPortal { identity_provider, ..of_portal }
+                    }
+                    Walk::Browser => {
+                        let (of_portal, broker) = self.at_cloud(portal, &settings.site, Arc::new(ByBrowser))?;
+                        let sessions = of_portal.sessions.clone();
+                        let walks = Some(BrowserWalks::new(broker, sessions, login, self.clock.clone()));
+                        OfPortal { identity_provider, walks, ..of_portal }
+                    }
+                })
             }
             CustomerSessionSettings::CloudPassword(settings) => self.by_password(portal, settings),
             CustomerSessionSettings::TrustedJwt(settings) => self.trusted_jwt(portal, settings),
@@ -101,8 +115,7 @@ impl<'a> CustomerParts<'a> {
             observer: self.metrics.watch_customers(&host),
         };
         let login = Arc::new(ByPassword::new(settings.clone(), parts));
-        let (of_portal, broker) =
-            self.at_cloud_with_broker(portal, &settings.site, Arc::<ByPassword>::clone(&login))?;
+        let (of_portal, broker) = self.at_cloud(portal, &settings.site, Arc::<ByPassword>::clone(&login))?;
         let claims: Arc<dyn PasswordClaims> = Arc::new(CloudPasswords::new(broker, login, Arc::clone(&self.people)));
         let for_operators =
             of_portal.for_operators.map(|one| PortalCustomers { claims: Some(Arc::clone(&claims)), ..one });
@@ -120,15 +133,6 @@ impl<'a> CustomerParts<'a> {
         portal: &PortalSettings,
         settings: &CloudSiteSettings,
         login: Arc<dyn CloudLogin>,
-    ) -> Result<OfPortal, StartFailed> {
-        self.at_cloud_with_broker(portal, settings, login).map(|(of_portal, _)| of_portal)
-    }
-
-    fn at_cloud_with_broker(
-        &self,
-        portal: &PortalSettings,
-        settings: &CloudSiteSettings,
-        login: Arc<dyn CloudLogin>,
     ) -> Result<(OfPortal, Arc<CloudBroker>), StartFailed> {
         let (upstream, limits, random) = (&portal.upstream, &portal.limits, self.random.clone());
         let accounts = Arc::new(CloudAccounts::new(upstream, limits, &settings.accounts, random.clone())?);
@@ -138,13 +142,7 @@ impl<'a> CustomerParts<'a> {
         let CloudAccountsSettings { directory, concurrency, .. } = &settings.accounts;
         let directory = self.directory(portal, directory, accounts, *concurrency, Arc::clone(&observer));
         let (sessions, clock) = (self.sessions.clone(), self.clock.clone());
-        let sessions = CustomerSessions::brokered(
-            directory.clone(),
-            Arc::<CloudBroker>::clone(&broker),
-            sessions,
-            clock,
-            observer,
-        );
+        let sessions = CustomerSessions::brokered(directory.clone(), broker.clone(), sessions, clock, observer);
         Ok((of_portal(portal, sessions, directory), broker))
     }
 
@@ -166,7 +164,7 @@ impl<'a> CustomerParts<'a> {
         let directory = accounts.directory.clone().map_or_else(|| Arc::new(ByAddress) as _, |directory| directory as _);
         let sessions = self.brokered(directory, Arc::new(broker), observer).publishing(keys);
         let for_operators = accounts.directory.map(|directory| for_operators(portal, directory));
-        Ok(OfPortal { sessions, identity_provider: None, for_operators })
+        Ok(OfPortal { sessions, identity_provider: None, walks: None, for_operators })
     }
 
     fn redirect(&self, portal: &PortalSettings, settings: &RedirectSettings) -> Result<OfPortal, StartFailed> {
@@ -180,7 +178,7 @@ impl<'a> CustomerParts<'a> {
         let call_timeout = settings.accounts.as_ref().map(|accounts| accounts.call_timeout);
         let sessions = self.brokered(directory, Arc::new(HandOver::new(accounts.service, call_timeout)), observer);
         let for_operators = accounts.directory.map(|directory| for_operators(portal, directory));
-        Ok(OfPortal { sessions, identity_provider: None, for_operators })
+        Ok(OfPortal { sessions, identity_provider: None, walks: None, for_operators })
     }
 
     fn brokered(
@@ -245,7 +243,8 @@ impl<'a> CustomerParts<'a> {
 }
 
 fn of_portal(portal: &PortalSettings, sessions: CustomerSessions, directory: Arc<Directory>) -> OfPortal {
-    OfPortal { sessions, identity_provider: None, for_operators: Some(for_operators(portal, directory)) }
+    let for_operators = Some(for_operators(portal, directory));
+    OfPortal { sessions, identity_provider: None, walks: None, for_operators }
 }
 
 /// Customers' accounts, where there is a directory.

@@ -7,7 +7,7 @@ use super::quantity::{show_duration, show_rate, show_size};
 use crate::customer::trusted_jwt::TokenKeys;
 use crate::portal::settings::{
     AccountsSettings, Choose, CustomerSessionSettings, DirectorySettings, EachOf, OnEmailChange, OnLeave,
-    OrganizationRule, OtherAccounts, PortalSettings, ServiceCredentials, TrustedJwtSettings, ValueSource,
+    OrganizationRule, OtherAccounts, PortalSettings, ServiceCredentials, TrustedJwtSettings, ValueSource, Walk,
 };
 use crate::session::settings::StoreSettings;
 use crate::sign_in::saml::metadata_source::MetadataFrom;
@@ -163,6 +163,9 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
             line(out, "signs on to", &site.entity_id)?;
             let requests = if site.signs_requests { "have to be signed" } else { "need not be signed" };
             line(out, "its requests", &requests)?;
+            if settings.walk == Walk::Browser {
+                line(out, "sign-on", &"walked by the visitor's browser, through the gateway")?;
+            }
             directory_lines(out, portal, directory)?;
         }
         CustomerSessionSettings::TrustedJwt(settings) => trusted_jwt_lines(out, portal, settings)?,
@@ -177,6 +180,14 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
     for rule in &portal.rules {
         let require = rule.require.as_ref().map(|require| format!(", requires {}", require.text())).unwrap_or_default();
         line(out, "rule", &format!("{} {:?}{require}", rule.path, rule.access))?;
+    }
+    for pair in &portal.rewrite.origins {
+        let public =
+            pair.public.as_ref().map_or(portal.public_origin.to_string(), |url| url.origin().ascii_serialization());
+        line(out, "rewrites", &format!("{} to {public}", pair.upstream.origin().ascii_serialization()))?;
+    }
+    if !portal.rewrite.texts.is_empty() {
+        line(out, "replaces", &format!("{} texts", portal.rewrite.texts.len()))?;
     }
     let limits = &portal.limits;
     for (most, span) in [(limits.creations.per_day, "day"), (limits.creations.per_minute, "minute")] {

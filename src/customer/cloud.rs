@@ -7,6 +7,7 @@
 mod accounts;
 mod answers;
 mod broker;
+mod browser_walks;
 mod death;
 mod firewall;
 mod hook;
@@ -24,6 +25,7 @@ use http::Method;
 use tokio::time::Instant;
 
 pub use self::broker::{CloudBroker, CloudLogin, CloudParts};
+pub use self::browser_walks::{Brought, BrowserWalks, ByBrowser, Walked};
 pub use self::hook::is_password;
 pub use self::password::{ByPassword, CloudPasswords, PasswordParts};
 pub use self::saml::SingleSignOn;

@@ -170,6 +170,9 @@ pub enum BrokerFailed {
     /// The gateway's own key does not sign.
     #[error("the gateway's key as an identity provider does not sign")]
     NotSigned,
+    /// The visitor's own browser has to log in, through the gateway.
+    #[error("the visitor's browser has to sign on at the upstream")]
+    BrowserHasToWalk,
     /// Logins rest for a while because of how the last ones went.
     #[error("logins rest for {0:?}")]
     LoginsPaused(Duration),
@@ -226,7 +229,7 @@ pub enum Unfit {
 }
 
 /// Every label that [`CustomerFailed::reason`] can give.
-pub const REASONS: [&str; 51] = [
+pub const REASONS: [&str; 52] = [
     "upstream_unreachable",
     "upstream_tls",
     "upstream_timed_out",
@@ -273,6 +276,7 @@ pub const REASONS: [&str; 51] = [
     "login_led_elsewhere",
     "login_blocked",
     "sign_on_not_signed",
+    "sign_on_by_browser",
     "logins_paused",
     "token_not_signed",
     "keeps_dying",
@@ -365,6 +369,7 @@ impl BrokerFailed {
             Self::LedElsewhere(_) => "login_led_elsewhere",
             Self::LoginBlocked => "login_blocked",
             Self::NotSigned => "sign_on_not_signed",
+            Self::BrowserHasToWalk => "sign_on_by_browser",
             Self::LoginsPaused(_) => "logins_paused",
             Self::TokenNotSigned(_) => "token_not_signed",
             Self::Upstream(failed) => failed.reason(),
@@ -511,6 +516,7 @@ mod tests {
             B::LedElsewhere(text()),
             B::LoginBlocked,
             B::NotSigned,
+            B::BrowserHasToWalk,
             B::LoginsPaused(Duration::ZERO),
             B::TokenNotSigned(""),
         ];

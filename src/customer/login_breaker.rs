@@ -72,6 +72,7 @@ impl LoginBreaker {
                     tracing::warn!(rest = ?rest, "the upstream answers logins with pages: logins rest");
                 }
             }
+            Some(BrokerFailed::BrowserHasToWalk) => {}
             // It says nothing about pages: the upstream was not reached, or is busy.
             Some(BrokerFailed::Upstream(_)) => {}
             // Nor this: the upstream may not even have been asked.

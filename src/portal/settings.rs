@@ -4,6 +4,7 @@ mod cloud;
 mod cloud_password;
 mod directory;
 mod redirect;
+mod rewrite;
 mod trusted_jwt;
 
 use std::collections::BTreeMap;
@@ -11,13 +12,14 @@ use std::time::Duration;
 
 use url::Url;
 
-pub use self::cloud::{CloudAccountsSettings, CloudSamlSettings, CloudSiteSettings, IdentityProviderSettings};
+pub use self::cloud::{CloudAccountsSettings, CloudSamlSettings, CloudSiteSettings, IdentityProviderSettings, Walk};
 pub use self::cloud_password::{CloudPasswordSettings, HookSettings, PasswordLogin, PasswordMail};
 pub use self::directory::{
     DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange, OnLeave, OrganizationName, OrganizationRule,
     ValueSource,
 };
 pub use self::redirect::{OtherAccounts, RedirectSettings};
+pub use self::rewrite::{OriginPair, REQUEST_FIELDS, RewriteSettings, TextRule};
 pub use self::trusted_jwt::{AccountsSettings, Product, TrustedJwtSettings};
 use super::{HostName, PathPattern, PublicOrigin};
 use crate::condition::Condition;
@@ -42,6 +44,8 @@ pub struct PortalSettings {
     pub customer_session: CustomerSessionSettings,
     /// First match wins; without one the visitor has to be signed in.
     pub rules: Vec<RuleSettings>,
+    /// What is replaced in answers and requests.
+    pub rewrite: RewriteSettings,
     /// Sizes and times.
     pub limits: PortalLimits,
 }

@@ -2,6 +2,7 @@
 
 mod assertion_consumer;
 mod call_back;
+pub(in crate::proxy) mod cloud_walk;
 pub(in crate::proxy) mod password;
 mod sign_out;
 mod single_logout;
@@ -83,9 +84,8 @@ impl Gateway {
                 Ok(Verdict::Reply(Outcome::Answered, asset))
             }
             "/.vestibule/cloud/metadata" if get => tell_identity_provider(site),
-            // Who began at the site's own address: the portal is here.
-            "/.vestibule/cloud/sign-on" if get && site.identity_provider.is_some() => {
-                Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(&site.start_page())))
+            _ if cloud_walk::is_on_the_way(path) && (post || *request.method() == Method::GET) => {
+                self.walk(http, request, site, visitor, ctx).await
             }
             published_keys::PATH if get => self.publish_keys(site),
             trial::OVER if get => Ok(Verdict::Reply(Outcome::Answered, pages::tried(&page_site(site)))),

@@ -235,7 +235,9 @@ fn explain_broker(failed: &BrokerFailed) -> Explanation {
         BrokerFailed::Vault(_) => Explanation::StoreUnavailable,
         BrokerFailed::WrongCustomer(_) => Explanation::AccountMismatch,
         BrokerFailed::AtlassianAccount(_) => Explanation::AccountIsAtlassian,
-        BrokerFailed::LoginsPaused(_) | BrokerFailed::TokenNotSigned(_) => Explanation::CustomerServiceBusy,
+        BrokerFailed::LoginsPaused(_) | BrokerFailed::BrowserHasToWalk | BrokerFailed::TokenNotSigned(_) => {
+            Explanation::CustomerServiceBusy
+        }
         BrokerFailed::Upstream(failed) => explain_upstream(failed),
     }
 }

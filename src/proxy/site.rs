@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::rewrite::{InvalidOrigin, Origin, Rewriter, RewriterFailed};
+use super::rewriting::{Rewriting, RewritingFailed};
 use super::upstream::{Upstream, UpstreamUnusable};
 use crate::clock::Clock;
 use crate::customer::CustomerSessions;
+use crate::customer::cloud::BrowserWalks;
 use crate::customer::cloud::identity_provider::SiteIdentityProvider;
 use crate::limits::{Attempts, CreationLog, Creations};
 use crate::policy::{Admission, Rules};
@@ -33,10 +34,10 @@ pub struct Site {
     pub customers: CustomerSessions,
     /// The gateway as the identity provider of the site's customers, where it is.
     pub identity_provider: Option<Arc<SiteIdentityProvider>>,
-    /// Upstream address to public address.
-    pub to_public: Arc<Rewriter>,
-    /// Public address to upstream address.
-    pub to_upstream: Arc<Rewriter>,
+    /// The ways to a customer session that browsers go, where they do.
+    pub walks: Option<BrowserWalks>,
+    /// What is rewritten, both ways.
+    pub rewriting: Rewriting,
 }
 
 /// A portal cannot be served.
@@ -56,9 +57,7 @@ pub enum SiteFault {
     #[error(transparent)]
     Upstream(#[from] UpstreamUnusable),
     #[error(transparent)]
-    Rewriter(#[from] RewriterFailed),
-    #[error(transparent)]
-    Origin(#[from] InvalidOrigin),
+    Rewriting(#[from] RewritingFailed),
 }
 
 impl Site {
@@ -70,17 +69,14 @@ impl Site {
         settings: PortalSettings,
         customers: CustomerSessions,
         identity_provider: Option<Arc<SiteIdentityProvider>>,
+        walks: Option<BrowserWalks>,
         log: Arc<dyn CreationLog>,
         clock: Clock,
     ) -> Result<Self, SiteUnusable> {
         let host = settings.host.clone();
         let unusable = |source: SiteFault| SiteUnusable { host: host.clone(), source };
         let upstream = Upstream::new(&settings.upstream, settings.limits, clock).map_err(|e| unusable(e.into()))?;
-        let own = Origin::of(&settings.upstream.url).map_err(|e| unusable(e.into()))?;
-        let public = Origin::parse(settings.public_origin.as_str()).map_err(|e| unusable(e.into()))?;
-        let to_public =
-            Rewriter::new(vec![(own.clone(), public.clone())], Vec::new()).map_err(|e| unusable(e.into()))?;
-        let to_upstream = Rewriter::new(vec![(public, own)], Vec::new()).map_err(|e| unusable(e.into()))?;
+        let rewriting = Rewriting::new(&settings).map_err(|e| unusable(e.into()))?;
         let is_jsm = settings.customer_session.is_jsm();
         let jsm = is_jsm.then(|| JsmPaths::new(settings.upstream.url.path()));
         let limits = settings.limits.creations;
@@ -93,8 +89,8 @@ impl Site {
             upstream: Arc::new(upstream),
             customers,
             identity_provider,
-            to_public: Arc::new(to_public),
-            to_upstream: Arc::new(to_upstream),
+            walks,
+            rewriting,
             settings,
         })
     }

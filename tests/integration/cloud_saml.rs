@@ -11,17 +11,22 @@ use vestibule::random::Random;
 
 use crate::harness::{location, navigate, set_cookies};
 
-const PORTAL: &str = "/servicedesk/customer/portal/1";
+pub const PORTAL: &str = "/servicedesk/customer/portal/1";
 const CREATE: &str = "/servicedesk/customer/portal/1/create/11";
-const ANA: &str = "ana@acme.example";
+pub const ANA: &str = "ana@acme.example";
 const BEN: &str = "ben@acme.example";
 
-struct Stage {
-    world: World,
+pub struct Stage {
+    pub world: World,
     _folder: tempfile::TempDir,
 }
 
 async fn stage() -> Stage {
+    stage_with("        call_timeout: 2s\n").await
+}
+
+/// With these lines for `customer_session.cloud_saml`.
+pub async fn stage_with(cloud_lines: &str) -> Stage {
     let folder = tempfile::tempdir().unwrap();
     let person = |name: &str| Person::new(name, &format!("{name} Person"), &format!("{name}@acme.example"));
     let people = ["ana", "ben", "mia"].map(person).to_vec();
@@ -34,7 +39,7 @@ async fn stage() -> Stage {
         saml: None,
         portal_lines: String::new(),
         datacenter_lines: String::new(),
-        cloud_lines: "        call_timeout: 2s\n".into(),
+        cloud_lines: cloud_lines.into(),
         recorded: 0,
         clock: Clock::System,
     };
@@ -42,11 +47,11 @@ async fn stage() -> Stage {
 }
 
 impl Stage {
-    fn jsm(&self) -> &JsmCloud {
+    pub fn jsm(&self) -> &JsmCloud {
         &self.world.cloud.jsm
     }
 
-    fn browser(&self) -> Client {
+    pub fn browser(&self) -> Client {
         Client::builder()
             .no_proxy()
             .cookie_store(true)
@@ -58,12 +63,12 @@ impl Stage {
             .unwrap()
     }
 
-    async fn open(&self, browser: &Client, path: &str) -> Response {
+    pub async fn open(&self, browser: &Client, path: &str) -> Response {
         navigate(browser, &format!("{}{path}", self.world.cloud_origin())).await
     }
 
     /// Signs in, and leaves the first page of the portal unasked for.
-    async fn sign_in(&self, person: &str) -> Client {
+    pub async fn sign_in(&self, person: &str) -> Client {
         let browser = self.browser();
         let stopped = self.open(&browser, PORTAL).await;
         assert_eq!(stopped.status(), 303);
@@ -73,7 +78,7 @@ impl Stage {
         browser
     }
 
-    async fn sign_out(&self, browser: &Client) {
+    pub async fn sign_out(&self, browser: &Client) {
         let sign_out = format!("{}/.vestibule/sign-out", self.world.cloud_origin());
         let answer = browser.post(sign_out).header("origin", self.world.cloud_origin()).send().await.unwrap();
         assert!(answer.status().is_success() || answer.status().is_redirection(), "{}", answer.status());
@@ -84,7 +89,7 @@ impl Stage {
     }
 
     /// Waits until the metrics say so: an exchange is counted when it is over, a moment after its answer.
-    async fn counted(&self, line: &str) {
+    pub async fn counted(&self, line: &str) {
         let seen = async {
             while !self.metrics().contains(line) {
                 tokio::task::yield_now().await;

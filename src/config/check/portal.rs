@@ -19,6 +19,7 @@ mod cloud_password;
 mod customer;
 mod directory;
 mod limits;
+mod rewrite;
 mod rules;
 
 impl Check<'_> {
@@ -53,6 +54,7 @@ impl Check<'_> {
             let admission = self.admission(&place.key("admission"), raw, claimed);
             let customer_session = self.customer_session(&place, raw);
             let rules = self.rules(&place.key("rules"), raw.rules.as_deref().unwrap_or_default());
+            let rewrite = self.rewrite(&place.key("rewrite"), raw, host.as_ref(), port);
             let limits = self.portal_limits(&place.key("limits"), raw);
             let host = host.clone()?;
             Some(PortalSettings {
@@ -63,6 +65,7 @@ impl Check<'_> {
                 admission: admission?,
                 customer_session: customer_session?,
                 rules: rules?,
+                rewrite: rewrite?,
                 limits: limits?,
             })
         });

@@ -35,6 +35,9 @@ pub(in crate::config) struct RawCloudSaml {
     /// itself. Without it, at the portal's login page.
     #[schemars(example = "https://auth.atlassian.com/saml/1a2b3c/login")]
     pub start: Option<String>,
+    /// Who goes the way from the portal's login to the session.
+    #[schemars(extend("default" = "gateway"))]
+    pub walk: Option<RawWalk>,
     /// Sites that the way from there to the session may lead over, besides `upstream` and those of `site_acs` and `start`.
     #[schemars(extend("default" = []), example = serde_json::json!(["https://id.acme.example"]))]
     pub hosts: Option<Vec<String>>,
@@ -47,4 +50,13 @@ pub(in crate::config) struct RawCloudSaml {
     /// The time limit of one such call.
     #[schemars(extend("default" = "10s"))]
     pub call_timeout: Option<DurationText>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum RawWalk {
+    /// The gateway itself, before the visitor's first page.
+    Gateway,
+    /// The visitor's browser, through the gateway: for a site whose login needs a script.
+    Browser,
 }

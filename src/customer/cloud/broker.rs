@@ -39,6 +39,11 @@ pub trait CloudLogin: fmt::Debug + Send + Sync {
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Jar, BrokerFailed>;
+
+    /// Whether the visitor's browser has to do it, so that it is never done behind their back.
+    fn is_by_browser(&self) -> bool {
+        false
+    }
 }
 
 /// The customer sessions of one Cloud site.
@@ -86,6 +91,28 @@ impl CloudBroker {
         &self.site
     }
 
+    /// Lets a login begin, or a step of it.
+    pub(super) fn admit(&self, customer: &Customer, now: Timestamp) -> Result<(), BrokerFailed> {
+        self.breaker.admit(customer.account(), now)
+    }
+
+    /// Learns how that went.
+    pub(super) fn note(&self, customer: &Customer, failed: Option<&BrokerFailed>, now: Timestamp) {
+        self.breaker.note(customer.account(), failed, now);
+    }
+
+    /// The session that a login by the browser has led to.
+    pub(super) async fn prove(
+        &self,
+        jar: Jar,
+        customer: &Customer,
+        generation: u64,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<CustomerSession, BrokerFailed> {
+        self.site.proven(jar, customer.account(), generation, now, deadline).await
+    }
+
     /// Opens a session by that login in place of the configured one.
     pub(super) async fn open_by(
         &self,
@@ -118,6 +145,9 @@ impl CustomerSessionBroker for CloudBroker {
         now: Timestamp,
         deadline: Instant,
     ) -> Result<CustomerSession, BrokerFailed> {
+        if self.login.is_by_browser() {
+            return Err(BrokerFailed::BrowserHasToWalk);
+        }
         self.open_by(&*self.login, customer, generation, now, deadline).await
     }
 
@@ -131,6 +161,10 @@ impl CustomerSessionBroker for CloudBroker {
 
     async fn check(&self, deadline: Instant) -> Result<String, Unfit> {
         self.accounts.check(deadline).await
+    }
+
+    fn opens_by_itself(&self) -> bool {
+        !self.login.is_by_browser()
     }
 
     fn signs_of_death(&self, answer: &AnswerHead<'_>) -> Option<DeathSign> {

@@ -6,7 +6,7 @@
 
 mod cookies;
 mod page;
-mod walk;
+pub(super) mod walk;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::Instant;
 use url::{Origin, Url};
 
-use self::walk::Walk;
+use self::walk::{Reached, Shown, Walk, Way};
 use super::identity_provider::SiteIdentityProvider;
 use super::{CloudLogin, CloudSite};
 use crate::clock::Timestamp;
@@ -39,12 +39,35 @@ impl SingleSignOn {
     pub fn new(settings: &CloudSamlSettings, provider: Arc<SiteIdentityProvider>) -> Self {
         let start = settings.start.as_deref().and_then(|start| Url::parse(start).ok()).map(|start| start.origin());
         let consumers = provider.consumers().filter_map(|consumer| Url::parse(consumer).ok()).map(|url| url.origin());
-        let hosts = consumers.chain(start).chain(settings.hosts.iter().map(Url::origin)).collect();
+        let mut hosts: Vec<Origin> = Vec::new();
+        for origin in consumers.chain(start).chain(settings.hosts.iter().map(Url::origin)) {
+            if !hosts.contains(&origin) {
+                hosts.push(origin);
+            }
+        }
         Self { provider, start: settings.start.clone(), hosts }
     }
 
+    /// The hosts that a way may lead over, besides the site.
+    pub(super) fn hosts(&self) -> &[Origin] {
+        &self.hosts
+    }
+
+    /// A walk that goes on from `way`.
+    pub(super) fn walk<'a>(
+        &'a self,
+        site: &'a CloudSite,
+        customer: &'a Customer,
+        way: Way,
+        shown: Shown,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Walk<'a> {
+        Walk { site, provider: &self.provider, hosts: &self.hosts, customer, now, deadline, shown, way }
+    }
+
     /// Where a customer's browser would begin.
-    fn start(&self, site: &CloudSite, customer: &Customer) -> Result<Url, UpstreamFailed> {
+    pub(super) fn start(&self, site: &CloudSite, customer: &Customer) -> Result<Url, UpstreamFailed> {
         match &self.start {
             Some(start) => {
                 let email = utf8_percent_encode(customer.address().as_str(), NON_ALPHANUMERIC).to_string();
@@ -69,7 +92,13 @@ impl CloudLogin for SingleSignOn {
         deadline: Instant,
     ) -> Result<Jar, BrokerFailed> {
         let start = self.start(site, customer)?;
-        Walk::new(site, &self.provider, &self.hosts, customer, now, deadline).to_the_end(start).await
+        let mut walk = self.walk(site, customer, Way::default(), Shown::ToNobody, now, deadline);
+        let step = walk.go_on(start)?;
+        match walk.run(step).await? {
+            Reached::Session => Ok(walk.into_way().into_jar_of(site.url())),
+            // Nobody is there to see it.
+            Reached::Page(..) => Err(BrokerFailed::SingleSignOnOff),
+        }
     }
 }
 

@@ -40,8 +40,20 @@ pub struct CloudSamlSettings {
     pub identity_provider: IdentityProviderSettings,
     /// Where a sign-on begins in place of the portal's login, with `{email}` for the customer's address.
     pub start: Option<String>,
+    /// Who goes the way.
+    pub walk: Walk,
     /// Hosts that the way may lead over, besides the site and the one that takes answers.
     pub hosts: Vec<Url>,
+}
+
+/// Who goes the way from the portal's login to the session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Walk {
+    /// The gateway itself.
+    #[default]
+    Gateway,
+    /// The visitor's browser, through the gateway.
+    Browser,
 }
 
 /// The gateway as the one identity provider of a Cloud site.

@@ -270,6 +270,7 @@ fn of_customers() -> Vec<Refusal> {
         B::TooManyTries(Timestamp::from_seconds(0)),
         B::HookFailed(text()),
         B::Vault(crate::session::RecordError::Unreadable),
+        B::BrowserHasToWalk,
         B::LoginsPaused(Duration::ZERO),
         B::TokenNotSigned("busy"),
     ];

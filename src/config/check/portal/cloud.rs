@@ -6,10 +6,10 @@ use url::Url;
 
 use crate::clock::Timestamp;
 use crate::config::check::{Check, all, days, minutes, seconds};
-use crate::config::raw::{DurationText, RawCloudSaml};
+use crate::config::raw::{DurationText, RawCloudSaml, RawWalk};
 use crate::config::tree::Place;
 use crate::portal::settings::{
-    CloudAccountsSettings, CloudSamlSettings, CloudSiteSettings, DirectorySettings, IdentityProviderSettings,
+    CloudAccountsSettings, CloudSamlSettings, CloudSiteSettings, DirectorySettings, IdentityProviderSettings, Walk,
 };
 use crate::saml::keys::VerificationKeys;
 use crate::saml::metadata::{
@@ -83,6 +83,10 @@ impl Check<'_> {
                 site_keys,
             },
             start: start?,
+            walk: match raw.walk {
+                None | Some(RawWalk::Gateway) => Walk::Gateway,
+                Some(RawWalk::Browser) => Walk::Browser,
+            },
             hosts: all(hosts)?,
         })
     }

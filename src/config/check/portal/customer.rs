@@ -1,11 +1,10 @@
 //! Customers and their sessions at the upstream.
 
-use super::directory::Product;
 use crate::config::check::{Check, days, minutes, seconds};
 use crate::config::raw::{DurationText, RawDataCenter, RawLogin, RawPortal};
 use crate::config::tree::Place;
 use crate::portal::settings::{
-    AccountsSettings, CustomerSessionSettings, DataCenterLogin, DataCenterSettings, DirectorySettings,
+    AccountsSettings, CustomerSessionSettings, DataCenterLogin, DataCenterSettings, DirectorySettings, Product,
 };
 
 mod redirect;
@@ -83,6 +82,7 @@ impl Check<'_> {
         place: &Place<'_>,
         kind: &Place<'_>,
         raw: &RawPortal,
+        product: Product,
         concurrency: Option<u32>,
         call_timeout: Option<&DurationText>,
     ) -> Option<Option<AccountsSettings>> {
@@ -97,7 +97,7 @@ impl Check<'_> {
             let what = "has no account to find and make customers with";
             self.fault(&directory_place, what, "add site_token, or remove directory: then nobody is provisioned");
         }
-        let directory = self.directory(&directory_place, raw_directory, &raw.sign_in.providers, None);
+        let directory = self.directory(&directory_place, raw_directory, &raw.sign_in.providers, Some(product));
         Some(Some(AccountsSettings { directory: directory?, concurrency: concurrency?, call_timeout: call_timeout? }))
     }
 

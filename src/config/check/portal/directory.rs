@@ -9,7 +9,7 @@ use crate::config::tree::{Place, quote};
 use crate::email::EmailDomain;
 use crate::ids::ProviderName;
 use crate::portal::settings::{
-    DirectorySettings, EachOf, OnEmailChange, OnLeave, OrganizationName, OrganizationRule, ServiceCredentials,
+    DirectorySettings, EachOf, OnEmailChange, OnLeave, OrganizationName, OrganizationRule, Product, ServiceCredentials,
     ValueSource,
 };
 
@@ -18,13 +18,6 @@ const PATTERN: usize = 1024 * 1024;
 
 /// The host that scoped API tokens are good at (CLOUD-12617).
 const API_HOST: &str = "https://api.atlassian.com";
-
-/// Which product the customers are at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Product {
-    Cloud,
-    DataCenter,
-}
 
 impl Check<'_> {
     /// `providers` are those of the portal. `None` without an account, which is for the caller to miss.

@@ -137,7 +137,8 @@ fn where_the_site_has_keys_its_requests_are_held_against_them() {
     let (key, other) = (test_keys::one(Kind::P256), test_keys::other(Kind::P256));
     let with_keys = |signs: bool| {
         role(|settings| {
-            settings.site_keys = Some(VerificationKeys::from_certificates(&[key.certificate.clone()]).unwrap().into());
+            settings.site_keys =
+                Some(VerificationKeys::from_certificates(std::slice::from_ref(&key.certificate)).unwrap().into());
             settings.site.signs_requests = signs;
         })
     };

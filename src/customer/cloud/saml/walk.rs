@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use http::StatusCode;
-use http::header::COOKIE;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, COOKIE};
+use http::{HeaderValue, StatusCode};
 use tokio::time::Instant;
 use url::{Origin, Url, form_urlencoded};
 
@@ -21,6 +22,9 @@ use crate::http_client::{Answer, Call, allowed};
 use crate::saml::binding::{Arrived, post, redirect};
 use crate::saml::message::MessageRefused;
 
+/// The media type of forms.
+const FORM: &str = "application/x-www-form-urlencoded";
+const FORM_TYPE: HeaderValue = HeaderValue::from_static(FORM);
 /// Calls of one walk: the longest that is known takes six.
 const MOST_CALLS: usize = 12;
 /// Where people with an Atlassian account sign in.
@@ -29,65 +33,91 @@ const ATLASSIAN_LOGIN: &str = "id.atlassian.com";
 const PORTAL_LOGIN: &str = "/servicedesk/customer/user/login";
 
 /// One walk.
-pub(super) struct Walk<'a> {
-    site: &'a CloudSite,
-    provider: &'a SiteIdentityProvider,
-    hosts: &'a [Origin],
-    customer: &'a Customer,
-    now: Timestamp,
-    deadline: Instant,
+pub(in crate::customer::cloud) struct Walk<'a> {
+    pub(super) site: &'a CloudSite,
+    pub(super) provider: &'a SiteIdentityProvider,
+    pub(super) hosts: &'a [Origin],
+    pub(super) customer: &'a Customer,
+    pub(super) now: Timestamp,
+    pub(super) deadline: Instant,
+    pub(super) shown: Shown,
+    pub(super) way: Way,
+}
+
+/// What a walk has been given and has seen so far: it can rest while a browser has its turn.
+#[derive(Debug, Default)]
+pub(in crate::customer::cloud) struct Way {
     cookies: Cookies,
     seen: HashSet<String>,
     answered: bool,
 }
 
-/// The next step.
-enum Step {
-    Get(Url),
-    Post(Url, String),
+/// Who sees the pages on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::customer::cloud) enum Shown {
+    /// Nobody: what needs a script is the end of it.
+    ToNobody,
+    /// The visitor's browser, which runs their scripts.
+    ToTheBrowser,
 }
 
-impl<'a> Walk<'a> {
-    pub fn new(
-        site: &'a CloudSite,
-        provider: &'a SiteIdentityProvider,
-        hosts: &'a [Origin],
-        customer: &'a Customer,
-        now: Timestamp,
-        deadline: Instant,
-    ) -> Self {
-        let (cookies, seen) = (Cookies::default(), HashSet::new());
-        Self { site, provider, hosts, customer, now, deadline, cookies, seen, answered: false }
+/// Where a walk has come to.
+#[derive(Debug)]
+pub(in crate::customer::cloud) enum Reached {
+    /// The site has set a session's cookie.
+    Session,
+    /// An answer that is the browser's to go on from, and where it is from.
+    Page(Url, Box<Answer>),
+}
+
+/// The next step.
+pub(in crate::customer::cloud) enum Step {
+    Get(Url),
+    Post(Url, HeaderValue, Bytes),
+    Show(Url, Answer),
+}
+
+impl Way {
+    /// The cookies of that host.
+    pub fn into_jar_of(self, url: &Url) -> Jar {
+        self.cookies.into_jar_of(url)
+    }
+}
+
+impl Walk<'_> {
+    /// What is left of it for another time.
+    pub fn into_way(self) -> Way {
+        self.way
     }
 
-    /// Walks from `start` until the site has set a session's cookie; gives the site's cookies.
-    pub async fn to_the_end(mut self, start: Url) -> Result<Jar, BrokerFailed> {
-        let mut step = self.go_on(start)?;
+    /// Walks on until the site has set a session's cookie, or a page needs a browser.
+    pub async fn run(&mut self, mut step: Step) -> Result<Reached, BrokerFailed> {
         for _ in 0..MOST_CALLS {
             let (url, call) = match step {
+                Step::Show(url, answer) => return Ok(Reached::Page(url, Box::new(answer))),
                 Step::Get(url) => (url.clone(), Call::get(url)),
-                Step::Post(url, form) => {
-                    let call = Call::post(url.clone(), "application/x-www-form-urlencoded", text_body(form));
+                Step::Post(url, media_type, body) => {
+                    let call = Call::post(url.clone(), FORM, body).with_header(CONTENT_TYPE, media_type);
                     (url, call)
                 }
             };
             let mut call = call.accepting("text/html,application/xhtml+xml");
-            if let Some(cookies) = self.cookies.header(&url) {
+            if let Some(cookies) = self.way.cookies.header(&url) {
                 call = call.with_header(COOKIE, cookies);
             }
             let answer = self.site.send(call, self.deadline).await?;
-            self.cookies.take(&url, &answer, self.now);
-            let at_site = self.cookies.of(self.site.url());
+            self.way.cookies.take(&url, &answer, self.now);
+            let at_site = self.way.cookies.of(self.site.url());
             if at_site.is_some_and(|jar| jar.holds(SESSION_COOKIE) || jar.holds_any(is_atlassian)) {
-                return Ok(self.cookies.into_jar_of(self.site.url()));
+                return Ok(Reached::Session);
             }
-            step = self.after(&url, &answer)?;
+            step = self.after(url, answer)?;
         }
         Err(BrokerFailed::LedElsewhere("a circle".to_owned()))
     }
 
     /// What an answer means.
-    fn after(&mut self, url: &Url, answer: &Answer) -> Result<Step, BrokerFailed> {
+    fn after(&mut self, url: Url, answer: Answer) -> Result<Step, BrokerFailed> {
         let status = answer.status;
         if status == StatusCode::ACCEPTED || firewall::has_answered(status, &answer.headers) {
             return Err(BrokerFailed::LoginBlocked);
@@ -98,17 +128,21 @@ impl<'a> Walk<'a> {
             return self.go_on(next.ok_or(UpstreamFailed::Unexpected("begin a sign-on"))?);
         }
         if status.is_success() && answer.media_type() == "text/html" {
-            return self.after_page(url, &Page::read(&answer.body));
+            return self.after_page(url, answer);
+        }
+        if self.shown == Shown::ToTheBrowser && (status.is_success() || !self.way.answered) {
+            return Ok(Step::Show(url, answer));
         }
         Err(match status {
-            _ if self.answered => self.refused(),
+            _ if self.way.answered => self.refused(),
             StatusCode::NOT_FOUND | StatusCode::GONE => BrokerFailed::SingleSignOnOff,
             StatusCode::FORBIDDEN => BrokerFailed::LoginBlocked,
             _ => UpstreamFailed::Unexpected("begin a sign-on").into(),
         })
     }
 
-    fn after_page(&mut self, url: &Url, page: &Page) -> Result<Step, BrokerFailed> {
+    fn after_page(&mut self, url: Url, answer: Answer) -> Result<Step, BrokerFailed> {
+        let page = Page::read(&answer.body);
         if let Some(form) = page.self_posting()
             && let Ok(action) = url.join(&form.action)
         {
@@ -118,13 +152,16 @@ impl<'a> Walk<'a> {
         if let Some(next) = page.refresh.as_ref().and_then(resolved) {
             return self.go_on(next);
         }
-        if self.answered {
+        if self.shown == Shown::ToTheBrowser {
+            return Ok(Step::Show(url, answer));
+        }
+        if self.way.answered {
             return Err(self.refused());
         }
         // A page that goes on by script names where to somewhere. Only what looks like the start of single sign-on is tried.
         let next = page.addresses.iter().filter_map(resolved).find(|next| {
             let fits = self.is_ours(next) || path_says_saml(next) && self.may_go_to(next);
-            fits && !self.seen.contains(next.as_str())
+            fits && !self.way.seen.contains(next.as_str())
         });
         match next {
             Some(next) => self.go_on(next),
@@ -135,18 +172,18 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes to `url`, or answers where it is ours.
-    fn go_on(&mut self, url: Url) -> Result<Step, BrokerFailed> {
+    pub fn go_on(&mut self, url: Url) -> Result<Step, BrokerFailed> {
         if self.is_ours(&url) {
             return self.answer(redirect::read(url.query().unwrap_or_default()));
         }
         if url.host_str() == Some(ATLASSIAN_LOGIN) {
             return Err(BrokerFailed::AtlassianAccount(self.customer.account().to_owned()));
         }
-        if self.answered && path_of(url.as_str()).ends_with(PORTAL_LOGIN) {
+        if self.way.answered && path_of(url.as_str()).ends_with(PORTAL_LOGIN) {
             return Err(self.refused());
         }
         self.vet(&url)?;
-        self.seen.insert(url.as_str().to_owned());
+        self.way.seen.insert(url.as_str().to_owned());
         Ok(Step::Get(url))
     }
 
@@ -156,13 +193,18 @@ impl<'a> Walk<'a> {
         if self.is_ours(&action) {
             return self.answer(post::read(body.as_bytes()));
         }
-        self.vet(&action)?;
-        Ok(Step::Post(action, body))
+        self.post_as_it_is(action, FORM_TYPE, text_body(body))
+    }
+
+    /// Posts what a browser has posted.
+    pub fn post_as_it_is(&mut self, url: Url, media_type: HeaderValue, body: Bytes) -> Result<Step, BrokerFailed> {
+        self.vet(&url)?;
+        Ok(Step::Post(url, media_type, body))
     }
 
     /// The answer to what the site asks, which is given once.
-    fn answer(&mut self, arrived: Result<Arrived, MessageRefused>) -> Result<Step, BrokerFailed> {
-        if self.answered {
+    pub fn answer(&mut self, arrived: Result<Arrived, MessageRefused>) -> Result<Step, BrokerFailed> {
+        if self.way.answered {
             return Err(self.refused());
         }
         let refused = |why: &dyn std::fmt::Display| BrokerFailed::SignOnRequestRefused(why.to_string());
@@ -175,12 +217,12 @@ impl<'a> Walk<'a> {
                 BrokerFailed::NotSigned
             }
         })?;
-        self.answered = true;
+        self.way.answered = true;
         let action = Url::parse(&form.action).map_err(|_| UpstreamFailed::Unexpected("where are answers taken?"))?;
         self.vet(&action)?;
         let body =
             form_urlencoded::Serializer::new(String::with_capacity(32 * 1024)).extend_pairs(form.fields()).finish();
-        Ok(Step::Post(action, body))
+        self.post_as_it_is(action, FORM_TYPE, text_body(body))
     }
 
     fn refused(&self) -> BrokerFailed {

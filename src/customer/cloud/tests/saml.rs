@@ -5,7 +5,7 @@ use super::*;
 use crate::customer::cloud::identity_provider::SiteIdentityProvider;
 use crate::demo::jsm_cloud::{Fault, FaultKind};
 use crate::portal::PublicOrigin;
-use crate::portal::settings::{CloudSamlSettings, IdentityProviderSettings};
+use crate::portal::settings::{CloudSamlSettings, IdentityProviderSettings, Walk};
 use crate::saml::metadata::{Reading, service_provider};
 use crate::saml::test_keys::{self, Kind, Made};
 
@@ -39,7 +39,8 @@ fn visits(stage: Stage, provider: IdentityProviderSettings) -> Visits {
 fn visits_from(stage: Stage, provider: IdentityProviderSettings, start: Option<String>) -> Visits {
     let role = Arc::new(role(&provider));
     let site = site_settings(stage.settings());
-    let settings = CloudSamlSettings { site, identity_provider: provider, start, hosts: Vec::new() };
+    let settings =
+        CloudSamlSettings { site, identity_provider: provider, start, walk: Walk::Gateway, hosts: Vec::new() };
     let login = Arc::new(SingleSignOn::new(&settings, role));
     Visits::new(stage, login)
 }
