@@ -18,7 +18,7 @@ use pingora::protocols::http::ServerSession;
 use self::test_sign_in::{LONGEST_FORM, TestSignIns};
 use crate::clock::{self, Clock};
 use crate::listener::head_guard;
-use crate::operator::{Operator, OperatorKeys, Order};
+use crate::operator::{ImportRow, LARGEST, Operator, OperatorKeys, Order, read_rows};
 use crate::pages;
 use crate::reply::Reply;
 use crate::session::Sessions;
@@ -74,7 +74,13 @@ impl Orders {
         Self { operator, keys, clock }
     }
 
-    async fn answer(&self, target: &str, authorization: &str) -> (StatusCode, &'static str, Vec<u8>) {
+    /// Answers an order. What comes along with it is read only from somebody who is believed.
+    async fn answer(
+        &self,
+        target: &str,
+        authorization: &str,
+        http: &mut ServerSession,
+    ) -> (StatusCode, &'static str, Vec<u8>) {
         const JSON: &str = "application/json";
         // Who proves nothing learns nothing either, not even which orders there are.
         if !self.keys.believe(authorization, target, self.clock.now()) {
@@ -82,13 +88,33 @@ impl Orders {
         }
         let Some(order) = Order::read(target) else { return (StatusCode::NOT_FOUND, JSON, Vec::new()) };
         tracing::info!(?order, "an operator's order");
-        let report = self.operator.carry_out(&order).await;
+        let rows = match self.rows(&order, target, http).await {
+            Ok(rows) => rows,
+            Err(status) => return (status, JSON, Vec::new()),
+        };
+        let report = self.operator.carry_out(&order, &rows).await;
         match serde_json::to_vec(&report) {
             Ok(body) => (StatusCode::OK, JSON, body),
             Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, JSON, Vec::new()),
         }
     }
 }
+
+impl Orders {
+    /// The rows that come along with an import, sealed with the operator's keys.
+    async fn rows(&self, order: &Order, target: &str, http: &mut ServerSession) -> Result<Vec<ImportRow>, StatusCode> {
+        if !order.brings_rows() {
+            return Ok(Vec::new());
+        }
+        let sealed = read_body(http, LARGEST.saturating_add(SEALING)).await.ok_or(StatusCode::PAYLOAD_TOO_LARGE)?;
+        let plain = self.keys.open(target, &sealed).ok_or(StatusCode::BAD_REQUEST)?;
+        let text = std::str::from_utf8(&plain).map_err(|_| StatusCode::BAD_REQUEST)?;
+        read_rows(text).map_err(|_| StatusCode::BAD_REQUEST)
+    }
+}
+
+/// What sealing adds, in bytes, and more.
+const SEALING: usize = 64;
 
 /// How long a form may take to arrive.
 const FORM_TIME: Duration = Duration::from_secs(10);
@@ -159,7 +185,8 @@ impl ServeHttp for Admin {
         let (status, content_type, body) = match header.uri.path_and_query() {
             Some(target) if header.method == Method::POST && target.path().starts_with("/customers/") => {
                 let authorization = header.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-                self.orders.answer(target.as_str(), authorization.unwrap_or_default()).await
+                let (target, authorization) = (target.to_string(), authorization.unwrap_or_default().to_owned());
+                self.orders.answer(&target, &authorization, session).await
             }
             _ => self.answer(&header.method, header.uri.path()),
         };
@@ -175,11 +202,16 @@ impl ServeHttp for Admin {
 
 /// A small body, the whole of it in time.
 async fn read_form(session: &mut ServerSession) -> Option<Vec<u8>> {
+    read_body(session, LONGEST_FORM).await
+}
+
+/// A body of at most `longest` bytes, the whole of it in time.
+async fn read_body(session: &mut ServerSession, longest: usize) -> Option<Vec<u8>> {
     let read = async {
         let mut form = Vec::new();
         while let Some(chunk) = session.read_request_body().await.ok()? {
             form.extend_from_slice(&chunk);
-            if form.len() > LONGEST_FORM {
+            if form.len() > longest {
                 return None;
             }
         }

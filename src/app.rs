@@ -123,6 +123,7 @@ impl App {
             tokio::spawn(check_service_user(host.clone(), Arc::clone(site)));
         }
         tokio::spawn(customers::reseal_ledger(Ledger::new(sessions.records())));
+        tokio::spawn(customers::reseal_passwords(sessions.records(), customers.people()));
         let readiness = Readiness::new(sessions.clone());
         let sweeping = tokio::spawn(sweep(sessions.clone(), creations, metrics.clone(), clock.clone()));
         let mut refreshing = keep_metadata_fresh(&sign_in, &metrics);

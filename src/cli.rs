@@ -103,6 +103,24 @@ enum CustomersCommand {
         #[command(flatten)]
         config: ConfigArgument,
     },
+    /// Keep passwords that customers have at a Cloud site, for portals with customer_session: cloud_password.
+    ///
+    /// Reads one JSON object on each line: {"email": "ana@acme.com", "password": "..."}. The password is sealed for the
+    /// account that has exactly this address at the site; with null in its place, the one that is kept is forgotten.
+    /// When one line cannot be read, nothing is done. Prints what became of each, and never a password. Exit code 0, or
+    /// 1 when something was not kept.
+    Import {
+        /// The file with the rows; "-" for standard input.
+        file: PathBuf,
+        /// The portal; needed where several keep passwords.
+        #[arg(long, value_name = "HOST")]
+        portal: Option<String>,
+        /// Keep only what a login proves. Each wrong password counts as a failed login at the site.
+        #[arg(long)]
+        prove: bool,
+        #[command(flatten)]
+        config: ConfigArgument,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -166,6 +184,9 @@ impl Arguments {
             }
             Command::Customers { command: CustomersCommand::Release { email, config } } => {
                 customers::release(&config.config, &email)
+            }
+            Command::Customers { command: CustomersCommand::Import { file, portal, prove, config } } => {
+                customers::import(&config.config, &file, portal.as_deref(), prove)
             }
             Command::Saml { command: SamlCommand::Verify(arguments) } => saml::verify(&arguments),
             Command::Demo(arguments) => demo::demo(&arguments),

@@ -16,6 +16,7 @@
 
 pub mod accounts;
 mod attempts;
+mod claims;
 pub mod cloud;
 pub mod datacenter;
 mod death;
@@ -44,9 +45,13 @@ use http::HeaderName;
 use tokio::time::Instant;
 
 use self::accounts::Account;
+pub use self::claims::{ClaimFailed, PasswordClaims};
+pub use self::cloud::is_password;
 pub use self::death::{AnswerHead, DeathSign};
 pub use self::directory::{Directory, DirectoryParts, Planned, Standing, SyncOutcome, Synced};
-pub use self::failure::{BrokerFailed, CustomerFailed, DirectoryFailed, REASONS, Unfit, UpstreamFailed};
+pub use self::failure::{
+    BrokerFailed, CustomerFailed, DirectoryFailed, NeededPassword, REASONS, Unfit, UpstreamFailed,
+};
 pub use self::hand_over::{HandOver, LettingThrough};
 pub use self::observer::{CustomerEvent, CustomerObserver, NobodyWatches, Provisioning};
 pub use self::people::People;

@@ -155,6 +155,8 @@ pub enum Offer {
     RepeatSignIn,
     /// Sign out, then sign in as somebody else.
     SomebodyElse,
+    /// The page that asks for the password at the support desk.
+    Password,
     /// The start page of the portal.
     Start,
 }
@@ -345,6 +347,7 @@ impl Reason {
             Self::SignIn { blame: Blame::Account | Blame::Organization, .. } => Offer::SomebodyElse,
             Self::SignIn { again: Again::FromTheStart, .. } => Offer::SignInAgain,
             Self::SignIn { again: Again::ByThisAddress, .. } => Offer::RepeatSignIn,
+            Self::CustomerSession { explanation: Explanation::PasswordNeeded, .. } => Offer::Password,
             Self::CustomerSession { passing: false, .. } => Offer::SomebodyElse,
             Self::CustomerSession { passing: true, .. }
             | Self::UpstreamUnreachable

@@ -8,6 +8,7 @@
 pub mod cookie;
 pub mod customer_session;
 mod entry;
+pub mod envelope;
 mod keys;
 mod live;
 mod once;

@@ -6,25 +6,28 @@ use super::StartFailed;
 use crate::clock::Clock;
 use crate::customer::accounts::CustomerAccounts;
 use crate::customer::cloud::identity_provider::SiteIdentityProvider;
+use crate::customer::cloud::vault::{self, PasswordVault};
 use crate::customer::cloud::{
-    BrowserWalks, ByBrowser, CloudAccounts, CloudBroker, CloudLogin, CloudParts, SingleSignOn,
+    BrowserWalks, ByBrowser, ByPassword, CloudAccounts, CloudBroker, CloudLogin, CloudParts, CloudPasswords,
+    PasswordParts, SingleSignOn,
 };
 use crate::customer::datacenter::DataCenter;
 use crate::customer::ledger::Ledger;
 use crate::customer::trusted_jwt::{ByAddress, TokenKeys, TrustedJwt, TrustedJwtParts};
 use crate::customer::{
     CustomerDirectory, CustomerObserver, CustomerSessionBroker, CustomerSessions, Directory, DirectoryParts, HandOver,
-    LettingThrough, People, ServiceAccount,
+    LettingThrough, PasswordClaims, People, ServiceAccount,
 };
 use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient, Roots};
 use crate::operator::PortalCustomers;
 use crate::policy::Admission;
 use crate::portal::settings::{
-    AccountsSettings, CloudAccountsSettings, CloudSiteSettings, CustomerSessionSettings, DataCenterSettings,
-    DirectorySettings, OtherAccounts, PortalSettings, Product, RedirectSettings, TrustedJwtSettings, Walk,
+    AccountsSettings, CloudAccountsSettings, CloudPasswordSettings, CloudSiteSettings, CustomerSessionSettings,
+    DataCenterSettings, DirectorySettings, OtherAccounts, PortalSettings, Product, RedirectSettings,
+    TrustedJwtSettings, Walk,
 };
 use crate::random::Random;
-use crate::session::Sessions;
+use crate::session::{Records, Sessions};
 use crate::telemetry::Metrics;
 
 /// What the customers of all portals share.
@@ -94,9 +97,34 @@ impl<'a> CustomerParts<'a> {
                     }
                 })
             }
+            CustomerSessionSettings::CloudPassword(settings) => self.by_password(portal, settings),
             CustomerSessionSettings::TrustedJwt(settings) => self.trusted_jwt(portal, settings),
             CustomerSessionSettings::Redirect(settings) => self.redirect(portal, settings),
         }
+    }
+
+    /// Customers at Cloud, each with their own password.
+    fn by_password(&self, portal: &PortalSettings, settings: &CloudPasswordSettings) -> Result<OfPortal, StartFailed> {
+        let (upstream, host) = (&portal.upstream, portal.host.clone());
+        let accounts = CloudAccounts::new(upstream, &portal.limits, &settings.site.accounts, self.random.clone())?;
+        let (records, random) = (self.sessions.records(), self.random.clone());
+        let parts = PasswordParts {
+            portal: host.clone(),
+            vault: PasswordVault::new(records, random, upstream.url.as_str(), &host),
+            accounts: Arc::new(accounts),
+            observer: self.metrics.watch_customers(&host),
+        };
+        let login = Arc::new(ByPassword::new(settings.clone(), parts));
+        let (of_portal, broker) = self.at_cloud(portal, &settings.site, Arc::<ByPassword>::clone(&login))?;
+        let claims: Arc<dyn PasswordClaims> = Arc::new(CloudPasswords::new(broker, login, Arc::clone(&self.people)));
+        let for_operators =
+            of_portal.for_operators.map(|one| PortalCustomers { claims: Some(Arc::clone(&claims)), ..one });
+        Ok(OfPortal { sessions: of_portal.sessions.with_claims(claims), for_operators, ..of_portal })
+    }
+
+    /// The people whom somebody is busy with.
+    pub fn people(&self) -> Arc<People> {
+        Arc::clone(&self.people)
     }
 
     /// The customers of a portal at Cloud, who are logged in so.
@@ -226,7 +254,12 @@ struct Accounts {
 }
 
 fn for_operators(portal: &PortalSettings, directory: Arc<Directory>) -> PortalCustomers {
-    PortalCustomers { portal: portal.host.clone(), directory, admission: Admission::new(&portal.admission) }
+    PortalCustomers {
+        portal: portal.host.clone(),
+        directory,
+        admission: Admission::new(&portal.admission),
+        claims: None,
+    }
 }
 
 /// For calls to the portal's upstream.
@@ -255,5 +288,16 @@ pub(super) async fn reseal_ledger(ledger: Ledger) {
         }
         Ok(resealed) => tracing::info!(moved = resealed.moved, "the customer ledger is sealed with the first key"),
         Err(error) => tracing::error!(%error, "the customer ledger could not be sealed with the first key"),
+    }
+}
+
+/// The same for the passwords that customers have given.
+pub(super) async fn reseal_passwords(records: Records, people: Arc<People>) {
+    match vault::reseal(&records, &people).await {
+        Ok(resealed) if resealed.unreadable > 0 => {
+            tracing::error!(unreadable = resealed.unreadable, "customers' passwords open with no configured key");
+        }
+        Ok(resealed) => tracing::info!(moved = resealed.moved, "customers' passwords are sealed with the first key"),
+        Err(error) => tracing::error!(%error, "customers' passwords could not be sealed with the first key"),
     }
 }

@@ -1,5 +1,6 @@
 //! `vestibule customers`: by itself while no gateway runs, else through the running one.
 
+use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use http::Method;
 use url::Url;
+use zeroize::Zeroizing;
 
 use crate::app::{self, StartFailed};
 use crate::clock::Clock;
@@ -14,14 +16,15 @@ use crate::config::{self, Config};
 use crate::customer::SyncOutcome;
 use crate::email::EmailAddress;
 use crate::http_client::{Call, HttpClient, HttpClientSettings, Roots};
-use crate::operator::{OperatorKeys, Order, Report};
+use crate::operator::{ImportRow, Imported, LARGEST, OperatorKeys, Order, Report, read_rows, write_rows};
+use crate::portal::HostName;
 use crate::random::Random;
 use crate::session::StoreError;
 
 /// The most time that an order may take in the running gateway.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// The most bytes of its report.
-const LARGEST: usize = 256 * 1024 * 1024;
+const LARGEST_REPORT: usize = 256 * 1024 * 1024;
 
 /// Why an order could not be given to the running gateway.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +44,7 @@ enum NotOrdered {
 
 /// `vestibule customers sync`.
 pub fn sync(path: &Path, dry_run: bool) -> ExitCode {
-    match ordered(path, &Order::Sync { dry_run }) {
+    match ordered(path, &Order::Sync { dry_run }, &[]) {
         Ok(Report::Synced(portals)) => {
             let failed = portals.iter().flat_map(|portal| &portal.people).any(|person| person.failed.is_some());
             for portal in &portals {
@@ -50,7 +53,7 @@ pub fn sync(path: &Path, dry_run: bool) -> ExitCode {
             if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
         Ok(Report::Failed(why)) => super::fail(&*Box::<dyn std::error::Error>::from(why)),
-        Ok(Report::Released(_)) => ExitCode::FAILURE,
+        Ok(Report::Released(_) | Report::Imported(_)) => ExitCode::FAILURE,
         Err(code) => code,
     }
 }
@@ -61,7 +64,7 @@ pub fn release(path: &Path, email: &str) -> ExitCode {
         Ok(email) => email,
         Err(error) => return super::fail(&error),
     };
-    match ordered(path, &Order::Release(email.clone())) {
+    match ordered(path, &Order::Release(email.clone()), &[]) {
         Ok(Report::Released(0)) => {
             super::fail(&*Box::<dyn std::error::Error>::from(format!("nobody is known by {email}")))
         }
@@ -70,9 +73,56 @@ pub fn release(path: &Path, email: &str) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Report::Failed(why)) => super::fail(&*Box::<dyn std::error::Error>::from(why)),
-        Ok(Report::Synced(_)) => ExitCode::FAILURE,
+        Ok(Report::Synced(_) | Report::Imported(_)) => ExitCode::FAILURE,
         Err(code) => code,
     }
+}
+
+/// `vestibule customers import`.
+pub fn import(path: &Path, file: &Path, portal: Option<&str>, prove: bool) -> ExitCode {
+    let portal = match portal.map(HostName::parse).transpose() {
+        Ok(portal) => portal,
+        Err(error) => return super::fail(&error),
+    };
+    let text = match text_of(file) {
+        Ok(text) => text,
+        Err(error) => return super::fail(&error),
+    };
+    let rows = match read_rows(&text) {
+        Ok(rows) => rows,
+        Err(faults) => {
+            for fault in faults {
+                eprintln!("vestibule: {fault}");
+            }
+            return ExitCode::FAILURE;
+        }
+    };
+    match ordered(path, &Order::Import { portal, prove }, &rows) {
+        Ok(Report::Imported(imported)) => {
+            for Imported { email, result } in &imported {
+                println!("{email}: {result}");
+            }
+            if imported.iter().all(|one| one.result.is_done()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Ok(Report::Failed(why)) => super::fail(&*Box::<dyn std::error::Error>::from(why)),
+        Ok(Report::Synced(_) | Report::Released(_)) => ExitCode::FAILURE,
+        Err(code) => code,
+    }
+}
+
+/// The rows of a file, or of standard input. Wiped when dropped.
+fn text_of(file: &Path) -> std::io::Result<Zeroizing<String>> {
+    let most = u64::try_from(LARGEST).unwrap_or(u64::MAX).saturating_add(1);
+    let mut text = Zeroizing::new(String::with_capacity(64 * 1024));
+    if file == Path::new("-") {
+        std::io::stdin().lock().take(most).read_to_string(&mut text)?;
+    } else {
+        std::fs::File::open(file)?.take(most).read_to_string(&mut text)?;
+    }
+    if text.len() > LARGEST {
+        return Err(std::io::Error::other(format!("more than {LARGEST} bytes: import it in parts")));
+    }
+    Ok(text)
 }
 
 fn print(portal: &SyncOutcome, dry_run: bool) {
@@ -92,7 +142,7 @@ fn print(portal: &SyncOutcome, dry_run: bool) {
     }
 }
 
-fn ordered(path: &Path, order: &Order) -> Result<Report, ExitCode> {
+fn ordered(path: &Path, order: &Order, rows: &[ImportRow]) -> Result<Report, ExitCode> {
     let config = config::load(path, &config::ProcessEnvironment).map_err(|faults| {
         eprintln!("{faults}");
         ExitCode::FAILURE
@@ -101,19 +151,19 @@ fn ordered(path: &Path, order: &Order) -> Result<Report, ExitCode> {
     runtime.block_on(async {
         match app::operator(&config, Clock::System, Random::default()) {
             Ok((operator, sessions)) => {
-                let report = operator.carry_out(order).await;
+                let report = operator.carry_out(order, rows).await;
                 sessions.close().await.map_err(|error| super::fail(&error))?;
                 Ok(report)
             }
             Err(StartFailed::Store(StoreError::InUse { .. })) => {
-                through_gateway(&config, order).await.map_err(|error| super::fail(&error))
+                through_gateway(&config, order, rows).await.map_err(|error| super::fail(&error))
             }
             Err(error) => Err(super::fail(&error)),
         }
     })
 }
 
-async fn through_gateway(config: &Config, order: &Order) -> Result<Report, NotOrdered> {
+async fn through_gateway(config: &Config, order: &Order, rows: &[ImportRow]) -> Result<Report, NotOrdered> {
     let address = reachable(config.listen.admin.ok_or(NotOrdered::NoListener)?);
     if !address.ip().is_loopback() {
         return Err(NotOrdered::NotLoopback(address));
@@ -121,10 +171,16 @@ async fn through_gateway(config: &Config, order: &Order) -> Result<Report, NotOr
     let no_answer = |why: String| NotOrdered::NoAnswer(address, why);
     let target = order.target();
     let url: Url = format!("http://{address}{target}").parse().map_err(|_| no_answer("no address".to_owned()))?;
-    let proof = OperatorKeys::new(&config.session.keys).authorization(&target, Clock::System.now());
+    let keys = OperatorKeys::new(&config.session.keys);
+    let proof = keys.authorization(&target, Clock::System.now());
     let settings = HttpClientSettings { roots: Roots::Only(Vec::new()), ..HttpClientSettings::default() };
     let client = HttpClient::new(settings).map_err(|error| no_answer(error.to_string()))?;
-    let call = Call::new(Method::POST, url).authorized(&proof.unwrap_or_default()).within(LONGEST, LARGEST);
+    let mut call = Call::new(Method::POST, url).authorized(&proof.unwrap_or_default()).within(LONGEST, LARGEST_REPORT);
+    if order.brings_rows() {
+        let sealed = keys.seal(&target, &write_rows(rows), &Random::default());
+        let sealed = sealed.ok_or_else(|| no_answer("the rows could not be sealed".to_owned()))?;
+        call = call.with_body("application/octet-stream", sealed);
+    }
     let answer = client.send(call).await.map_err(|error| no_answer(error.to_string()))?;
     if answer.status == http::StatusCode::FORBIDDEN {
         return Err(NotOrdered::Refused(address));

@@ -7,9 +7,10 @@ use super::DemoArguments;
 use crate::clock::{Clock, Stopwatch};
 use crate::demo::certificates::DemoAuthority;
 use crate::demo::journey;
+use crate::demo::jsm_cloud::JsmCloud;
 use crate::demo::openid_provider::{Person, Settings};
 use crate::demo::saml_provider;
-use crate::demo::world::{ProviderChoice, World, WorldFailed, WorldSettings};
+use crate::demo::world::{PASSWORD_PORTAL, ProviderChoice, World, WorldFailed, WorldSettings};
 use crate::random::Random;
 use crate::telemetry::log;
 use crate::telemetry::settings::{LogFormat, LogSettings};
@@ -102,6 +103,7 @@ async fn serve(world: &World, arguments: &DemoArguments) -> ExitCode {
          metrics   http://{admin}/metrics\n  \
          JSM       {jsm} (the look-alike of Data Center itself; its people log in with a password there)\n  \
          Cloud     {cloud} (the look-alike of JSM Cloud itself; it lets people in by the gateway alone)\n  \
+         by password https://{passwords}:{port}/servicedesk/customer/portals (another Cloud site; its mails are told here)\n  \
          stop      Ctrl-C\n\n  \
          The browser warns about the certificate until {certificates}/demo-ca.pem is trusted.\n",
         origin = world.origin(),
@@ -109,12 +111,26 @@ async fn serve(world: &World, arguments: &DemoArguments) -> ExitCode {
         people = people.join("\n"),
         jsm = world.jsm.base_url(),
         cloud = world.cloud.jsm.base_url(),
+        passwords = PASSWORD_PORTAL,
+        port = world.app.https_address().port(),
         certificates = arguments.certificates.display(),
     ));
-    match tokio::signal::ctrl_c().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => super::fail(&error),
+    tokio::select! {
+        stopped = tokio::signal::ctrl_c() => match stopped {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => super::fail(&error),
+        },
+        never = tell_mails(&world.passwords.jsm) => never,
     }
+}
+
+/// Tells every mail that the site sends: its people have no mailboxes.
+async fn tell_mails(jsm: &JsmCloud) -> ExitCode {
+    for number in 0_usize.. {
+        let mail = jsm.wait_for(|jsm| jsm.mails().get(number).cloned()).await;
+        progress(&format!("  mail      to {}: {}: {}", mail.to, mail.subject, mail.link));
+    }
+    ExitCode::FAILURE
 }
 
 fn make_certificates(arguments: &DemoArguments, hosts: &[String]) -> ExitCode {

@@ -9,11 +9,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 mod cloud;
+mod cloud_password;
 mod portal;
 mod provider;
 mod saml;
 
 pub(super) use cloud::*;
+pub(super) use cloud_password::*;
 pub(super) use portal::*;
 pub(super) use provider::*;
 pub(super) use saml::*;

@@ -151,6 +151,14 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
             line(out, "customers", &format!("datacenter, {}", account(&settings.directory)))?;
             directory_lines(out, portal, &settings.directory)?;
         }
+        CustomerSessionSettings::CloudPassword(settings) => {
+            let directory = &settings.site.accounts.directory;
+            line(out, "customers", &format!("cloud_password, {}", account(directory)))?;
+            if let Some(hook) = &settings.hook {
+                line(out, "passwords from", &hook.program.display())?;
+            }
+            directory_lines(out, portal, directory)?;
+        }
         CustomerSessionSettings::CloudSaml(settings) => {
             let directory = &settings.site.accounts.directory;
             line(out, "customers", &format!("cloud_saml, {}", account(directory)))?;

@@ -19,6 +19,8 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 const OPENINGS: usize = 6;
 /// ... in this time.
 const WINDOW: Duration = Duration::from_secs(60);
+/// No more than this many passwords and mails are asked about for one visitor in that time.
+const CLAIMS: usize = 10;
 
 /// The attempts of all visitors.
 #[derive(Debug)]
@@ -33,6 +35,7 @@ struct Past {
     failures: u64,
     failed: Option<(CustomerFailed, Timestamp)>,
     opened: VecDeque<Timestamp>,
+    claims: VecDeque<Timestamp>,
 }
 
 /// How many attempts had failed when somebody began to wait.
@@ -82,6 +85,24 @@ impl Attempts {
         past.opened.push_back(now);
     }
 
+    /// Notes that the visitor gives a password or asks for a mail.
+    ///
+    /// # Errors
+    /// From when on they may, when not now.
+    pub fn claimed(&self, now: Timestamp) -> Result<(), Timestamp> {
+        let mut past = self.past();
+        while past.claims.front().is_some_and(|at| now.since(*at) > WINDOW) {
+            past.claims.pop_front();
+        }
+        match past.claims.front().filter(|_| past.claims.len() >= CLAIMS) {
+            Some(first) => Err(first.after(WINDOW)),
+            None => {
+                past.claims.push_back(now);
+                Ok(())
+            }
+        }
+    }
+
     fn past(&self) -> MutexGuard<'_, Past> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -119,5 +140,15 @@ mod tests {
         }
         assert_eq!(attempts.objection(attempts.since(), NOW), Some(CustomerFailed::KeepsDying));
         assert_eq!(attempts.objection(attempts.since(), NOW.after(WINDOW * 2)), None);
+    }
+
+    #[test]
+    fn nobody_tries_passwords_without_end() {
+        let attempts = Attempts::default();
+        for _ in 0..CLAIMS {
+            assert_eq!(attempts.claimed(NOW), Ok(()));
+        }
+        assert_eq!(attempts.claimed(NOW), Err(NOW.after(WINDOW)));
+        assert_eq!(attempts.claimed(NOW.after(WINDOW * 2)), Ok(()));
     }
 }

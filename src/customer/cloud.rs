@@ -10,10 +10,13 @@ mod broker;
 mod browser_walks;
 mod death;
 mod firewall;
+mod hook;
 pub mod identity_provider;
+mod password;
 mod saml;
 mod site;
 mod token;
+pub mod vault;
 
 use std::fmt;
 
@@ -23,6 +26,8 @@ use tokio::time::Instant;
 
 pub use self::broker::{CloudBroker, CloudLogin, CloudParts};
 pub use self::browser_walks::{Brought, BrowserWalks, ByBrowser, Walked};
+pub use self::hook::is_password;
+pub use self::password::{ByPassword, CloudPasswords, PasswordParts};
 pub use self::saml::SingleSignOn;
 pub use self::site::CloudSite;
 use super::upstream::answers::understood;

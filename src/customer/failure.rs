@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::clock::Timestamp;
+use crate::email::EmailAddress;
 use crate::random::NoRandomness;
 use crate::session::RecordError;
 
@@ -138,6 +140,18 @@ pub enum BrokerFailed {
     /// The login leads to an Atlassian account, which signs in at Atlassian and not here.
     #[error("{0} is led to the login of Atlassian accounts")]
     AtlassianAccount(String),
+    /// The customer has to give their password first: none is kept, or the kept one is refused.
+    #[error("the customer has to give the password of {}", .0.account)]
+    PasswordNeeded(Box<NeededPassword>),
+    /// So many passwords were refused that no more are tried until then.
+    #[error("too many passwords were refused: none is tried before {0}")]
+    TooManyTries(Timestamp),
+    /// The operator's program that knows passwords does not do its part.
+    #[error("the hook program (password_hook) failed: {0}")]
+    HookFailed(String),
+    /// The kept passwords cannot be read or written.
+    #[error("the kept passwords cannot be read or written: {0}")]
+    Vault(#[from] RecordError),
     /// The login of the site does not lead to the gateway: single sign-on is off there, or begins elsewhere.
     #[error("the upstream's login does not lead to the gateway as its identity provider")]
     SingleSignOnOff,
@@ -165,6 +179,17 @@ pub enum BrokerFailed {
     /// The upstream did not do its part.
     #[error(transparent)]
     Upstream(#[from] UpstreamFailed),
+}
+
+/// Whose password is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeededPassword {
+    /// The account.
+    pub account: String,
+    /// The address that the account has at the upstream.
+    pub address: EmailAddress,
+    /// Whether one was given before, and is not taken any more.
+    pub stale: bool,
 }
 
 /// Why a request gets no customer session.
@@ -204,7 +229,7 @@ pub enum Unfit {
 }
 
 /// Every label that [`CustomerFailed::reason`] can give.
-pub const REASONS: [&str; 48] = [
+pub const REASONS: [&str; 52] = [
     "upstream_unreachable",
     "upstream_tls",
     "upstream_timed_out",
@@ -241,6 +266,10 @@ pub const REASONS: [&str; 48] = [
     "login_refused",
     "no_login_available",
     "wrong_customer",
+    "password_needed",
+    "password_tries",
+    "password_hook_failed",
+    "password_vault_unavailable",
     "single_sign_on_off",
     "sign_on_request_refused",
     "sign_on_refused",
@@ -330,6 +359,10 @@ impl BrokerFailed {
             Self::WrongCustomer(_) => "wrong_customer",
             Self::Administrator(_) => "administrator",
             Self::AtlassianAccount(_) => "atlassian_account",
+            Self::PasswordNeeded(_) => "password_needed",
+            Self::TooManyTries(_) => "password_tries",
+            Self::HookFailed(_) => "password_hook_failed",
+            Self::Vault(_) => "password_vault_unavailable",
             Self::SingleSignOnOff => "single_sign_on_off",
             Self::SignOnRequestRefused(_) => "sign_on_request_refused",
             Self::SignOnRefused(_) => "sign_on_refused",
@@ -383,7 +416,14 @@ impl CustomerFailed {
         match self {
             Self::Directory(failed) => failed.is_about_the_account(),
             Self::Broker(failed) => {
-                matches!(failed, B::ReadOnlyDirectory(_) | B::Administrator(_) | B::AtlassianAccount(_))
+                matches!(
+                    failed,
+                    B::ReadOnlyDirectory(_)
+                        | B::Administrator(_)
+                        | B::AtlassianAccount(_)
+                        | B::PasswordNeeded(_)
+                        | B::TooManyTries(_)
+                )
             }
             Self::KeepsDying | Self::SessionEnded | Self::Interrupted => false,
         }
@@ -462,6 +502,14 @@ mod tests {
             B::WrongCustomer(text()),
             B::Administrator(text()),
             B::AtlassianAccount(text()),
+            B::PasswordNeeded(Box::new(NeededPassword {
+                account: text(),
+                address: EmailAddress::parse("ana@acme.com").unwrap(),
+                stale: false,
+            })),
+            B::TooManyTries(Timestamp::from_seconds(0)),
+            B::HookFailed(text()),
+            B::Vault(RecordError::Unreadable),
             B::SingleSignOnOff,
             B::SignOnRequestRefused(text()),
             B::SignOnRefused(text()),

@@ -75,6 +75,13 @@ impl LoginBreaker {
             Some(BrokerFailed::BrowserHasToWalk) => {}
             // It says nothing about pages: the upstream was not reached, or is busy.
             Some(BrokerFailed::Upstream(_)) => {}
+            // Nor this: the upstream may not even have been asked.
+            Some(
+                BrokerFailed::PasswordNeeded(_)
+                | BrokerFailed::TooManyTries(_)
+                | BrokerFailed::HookFailed(_)
+                | BrokerFailed::Vault(_),
+            ) => {}
             Some(BrokerFailed::CaptchaRequired(_)) => {
                 self.people.insert(person.to_owned(), now.after(CAPTCHA_REST));
                 *site = Site::default();

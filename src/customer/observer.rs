@@ -34,6 +34,8 @@ pub enum CustomerEvent {
         /// Whether the upstream confirmed it.
         confirmed: bool,
     },
+    /// A way to log in is gone at the upstream.
+    LoginGone,
     /// Something was done, or not, for a customer's account.
     Provisioned(Provisioning),
 }

@@ -4,6 +4,8 @@
 //! one at a time for each visitor and each person, so that a visitor who gives up leaves no half-done work and fifty
 //! requests of one page cost one login.
 
+mod claim;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use super::lifetime::Age;
 use super::trusted_jwt::TokenKeys;
 use super::{
     AnswerHead, BrokerFailed, Customer, CustomerDirectory, CustomerEvent, CustomerFailed, CustomerObserver,
-    CustomerSessionBroker, DeathSign, DirectoryFailed, Opening, Provisioning, Unfit,
+    CustomerSessionBroker, DeathSign, DirectoryFailed, Opening, PasswordClaims, Provisioning, Unfit,
 };
 use crate::clock::{Clock, Stopwatch, Timestamp, deadline};
 use crate::session::{CustomerSession, Kept, LiveSession, Sessions};
@@ -57,6 +59,7 @@ struct Brokered {
     sessions: Sessions,
     clock: Clock,
     observer: Arc<dyn CustomerObserver>,
+    claims: Option<Arc<dyn PasswordClaims>>,
     attempts: AllAttempts,
     leavers: Cache<(String, String), ()>,
     known: Option<KnownCustomers>,
@@ -101,7 +104,8 @@ impl CustomerSessions {
         let attempts = AllAttempts::default();
         let leavers = Cache::builder().max_capacity(LEAVERS).time_to_live(LEAVING).build();
         let known = broker.trusts_the_directory_for().map(KnownCustomers::for_so_long);
-        let brokered = Brokered { directory, broker, sessions, clock, observer, attempts, leavers, known };
+        let brokered =
+            Brokered { directory, broker, sessions, clock, observer, claims: None, attempts, leavers, known };
         Self { strategy: Strategy::Brokered(Arc::new(brokered)), keys: None }
     }
 

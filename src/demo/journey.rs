@@ -1,6 +1,7 @@
 //! The whole journey, walked without a browser, over real sockets and TLS: what `vestibule demo --check` does.
 
 mod at_cloud;
+mod by_password;
 mod by_saml;
 
 use std::time::Duration;
@@ -13,7 +14,7 @@ use reqwest::{Certificate, Client, Response};
 use serde_json::json;
 use url::Url;
 
-use super::world::{CLOUD_HOST, PROVIDER, SAML_PROVIDER, World};
+use super::world::{CLOUD_HOST, PASSWORD_PORTAL, PROVIDER, SAML_PROVIDER, World};
 use crate::clock::Stopwatch;
 
 /// What is attached to the request that the journey raises.
@@ -101,6 +102,24 @@ pub async fn walk(world: &World, mut tell: impl FnMut(&str, Duration, Option<&St
     }
     let mia = step!("cloud portal: start another browser", at_cloud());
     step!("already an Atlassian account: Mia reads so", mia.has_an_atlassian_account("mia"));
+    if world.provider.is_some() {
+        let site = &world.passwords.jsm;
+        let ana = step!("Ana comes to a portal of Cloud by password", async { Visitor::at_the_password_portal(world) });
+        let to_provider = step!("she is stopped, and sent to sign in", ana.is_stopped(PROVIDER));
+        step!("she signs in", ana.sign_in(to_provider, "ana"));
+        step!("she is asked for her password there", ana.is_asked_for_her_password("only once"));
+        step!("the site mails her, and she chooses one", ana.chooses_a_password_by_mail(site));
+        let landed = step!("claimed password: it is proven, and leads on", ana.gives_the_password(None));
+        step!("the portal opens as Ana", ana.sees_the_portal(&landed, "Ana Almeida"));
+        site.kill_all("ana@acme.example");
+        step!("her customer session dies there, and she does not notice", ana.sees_the_portal(&landed, "Ana Almeida"));
+        site.set_password("ana@acme.example", "another one");
+        site.kill_all("ana@acme.example");
+        step!("she changes it, and is asked for the new one", ana.is_asked_for_her_password("no longer takes"));
+        let landed = step!("the new one leads on", ana.gives_the_password(Some("another one")));
+        step!("the portal opens as Ana again", ana.sees_the_portal(&landed, "Ana Almeida"));
+        step!("Ana signs out there", ana.signs_out());
+    }
     let Some(saml) = &world.saml else { return true };
     let gina = step!("cloud portal: start another browser", at_cloud());
     let to_provider =
@@ -144,14 +163,20 @@ impl Visitor {
         Self::at(world, world.cloud_origin(), world.cloud.jsm.base_url())
     }
 
+    fn at_the_password_portal(world: &World) -> Result<Self, StepFailed> {
+        Self::at(world, world.password_origin(), world.passwords.jsm.base_url())
+    }
+
     fn at(world: &World, origin: String, upstream: String) -> Result<Self, StepFailed> {
+        let address = world.app.https_address();
         let client = Client::builder()
             .no_proxy()
             .cookie_store(true)
             .redirect(Policy::none())
             .add_root_certificate(Certificate::from_pem(world.authority_pem.as_bytes())?)
             .timeout(Duration::from_secs(30))
-            .resolve(CLOUD_HOST, world.app.https_address())
+            .resolve(CLOUD_HOST, address)
+            .resolve(PASSWORD_PORTAL, address)
             .build()?;
         Ok(Self { client, origin, upstream })
     }

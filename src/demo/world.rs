@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 mod cloud;
+mod passwords;
 mod saml;
 
+pub use self::passwords::PASSWORD_PORTAL;
 pub use self::saml::SAML_PROVIDER;
 
 use self::cloud::CloudPortal;
@@ -107,6 +109,8 @@ pub struct World {
     pub jsm: JsmDataCenter,
     /// The look-alike of JSM Cloud, furnished for the demo; it lets customers in by the gateway alone.
     pub cloud: CloudSite,
+    /// Another one, without single sign-on: its customers have passwords.
+    pub passwords: CloudSite,
     /// What the look-alike of Data Center received, byte for byte.
     pub recorder: Option<Recorder>,
     /// The authority that vouches for every certificate here (PEM).
@@ -125,6 +129,7 @@ impl World {
         let clock = settings.clock.clone();
         let authority = DemoAuthority::load_or_generate(&settings.certificates, clock.now())?;
         authority.load_or_issue(&settings.certificates, "localhost", &["localhost", "127.0.0.1"])?;
+        authority.load_or_issue(&settings.certificates, PASSWORD_PORTAL, &[PASSWORD_PORTAL])?;
         let jsm_certificate = authority.load_or_issue(&settings.certificates, "jsm", &["localhost", "127.0.0.1"])?;
         authority.load_or_issue(&settings.certificates, CLOUD_HOST, &[CLOUD_HOST])?;
         let mut servers = Vec::new();
@@ -134,6 +139,7 @@ impl World {
         let tls = jsm_certificate.server_config()?;
         let cloud = CloudSite::start(Some(tls.clone()), None, clock.clone(), random.clone()).await?;
         cloud.furnish()?;
+        let passwords = passwords::start(tls.clone(), clock.clone(), random.clone()).await?;
         let server = Server::start(jsm.router(), any_port(), Some(tls), recorder.clone()).await?;
         let jsm_url = format!("https://{}", server.addr());
         jsm.set_base_url(&jsm_url);
@@ -181,6 +187,7 @@ impl World {
             portal_lines: &settings.portal_lines,
             datacenter_lines: &settings.datacenter_lines,
             at_cloud: &at_cloud,
+            by_password: &passwords::configuration(&passwords, &absolute(&settings.certificates)?)?,
         });
         let checked = config::parse(&config, &settings.state, &ProcessEnvironment)?;
         let identity_provider = cloud::identity_provider(&checked);
@@ -188,7 +195,8 @@ impl World {
         if let Some(settings) = &identity_provider {
             cloud::introduce(&cloud, settings, &app, random)?;
         }
-        let origins = ["localhost", CLOUD_HOST].map(|host| format!("https://{host}:{}", app.https_address().port()));
+        let origins = ["localhost", CLOUD_HOST, PASSWORD_PORTAL];
+        let origins = origins.map(|host| format!("https://{host}:{}", app.https_address().port()));
         let provider = provider.map(|(provider, client_secret)| {
             let at_each = |path: &str| origins.iter().map(|origin| format!("{origin}{path}")).collect();
             provider.register(Client {
@@ -205,7 +213,7 @@ impl World {
             side.provider
         });
         let authority_pem = authority.certificate_pem().to_owned();
-        Ok(Self { app, provider, saml, jsm, cloud, recorder, authority_pem, config, servers })
+        Ok(Self { app, provider, saml, jsm, cloud, passwords, recorder, authority_pem, config, servers })
     }
 
     /// `https://localhost:PORT`.
@@ -218,10 +226,16 @@ impl World {
         format!("https://{CLOUD_HOST}:{}", self.app.https_address().port())
     }
 
+    /// `https://passwords.localhost:PORT`, where the portal is whose customers have passwords.
+    pub fn password_origin(&self) -> String {
+        format!("https://{PASSWORD_PORTAL}:{}", self.app.https_address().port())
+    }
+
     /// Lets requests in flight finish, then stops everything.
     pub async fn stop(self) {
         self.app.drain().await;
         self.cloud.stop().await;
+        self.passwords.stop().await;
         for server in self.servers {
             server.stop().await;
         }
@@ -253,12 +267,14 @@ struct Configuration<'a> {
     portal_lines: &'a str,
     datacenter_lines: &'a str,
     at_cloud: &'a str,
+    by_password: &'a str,
 }
 
 /// The demo's `gateway.yaml`: the real one, with everything on loopback.
 fn configuration(with: &Configuration<'_>) -> String {
     let Configuration { port, admin_port, certificates, state, key, issuer, oidc_lines, saml_lines, .. } = with;
-    let Configuration { providers, domains, jsm_url, jsm_token, portal_lines, datacenter_lines, at_cloud, .. } = with;
+    let Configuration { providers, domains, jsm_url, jsm_token, portal_lines, datacenter_lines, .. } = with;
+    let Configuration { at_cloud, by_password, .. } = with;
     format!(
         r#"version: 1
 listen:
@@ -268,6 +284,7 @@ tls:
   certificates:
     - {{ cert: "{certificates}/localhost.pem", key: "{certificates}/localhost.key" }}
     - {{ cert: "{certificates}/{CLOUD_HOST}.pem", key: "{certificates}/{CLOUD_HOST}.key" }}
+    - {{ cert: "{certificates}/{PASSWORD_PORTAL}.pem", key: "{certificates}/{PASSWORD_PORTAL}.key" }}
 keys: ["{key}"]
 session:
   store: {{ embedded: {{ path: "{state}/sessions.redb" }} }}
@@ -300,6 +317,6 @@ identity_providers:
       - {{ path: "/rest/servicedesk/1/customer/viewport-resources/**", access: public }}
       - {{ path: "/rest/api/**", access: deny }}
       - {{ path: "/secure/admin/**", access: deny }}
-{portal_lines}{at_cloud}"#
+{portal_lines}{at_cloud}{by_password}"#
     )
 }

@@ -1,12 +1,16 @@
 //! The proof that an order comes from somebody who has the configured keys: an HMAC of what is ordered, and when.
 
+use std::fmt;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::{hkdf, hmac};
+use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
+use crate::random::Random;
 use crate::secret::Secret;
 
 /// What the header begins with.
@@ -15,8 +19,14 @@ const SCHEME: &str = "Vestibule-Operator ";
 const ON_THE_WAY: Duration = Duration::from_secs(60);
 
 /// What is derived from the configured keys for orders: the first proves, all are believed.
-#[derive(Clone, Debug)]
-pub struct OperatorKeys(Vec<hmac::Key>);
+#[derive(Clone)]
+pub struct OperatorKeys(Vec<OperatorKey>);
+
+#[derive(Clone)]
+struct OperatorKey {
+    proves: hmac::Key,
+    seals: LessSafeKey,
+}
 
 impl OperatorKeys {
     /// Derives what is needed (HKDF-SHA256, RFC 5869).
@@ -24,14 +34,16 @@ impl OperatorKeys {
         let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"vestibule operator keys 1");
         let derive = |secret: &Secret| {
             let key = salt.extract(secret.reveal().as_bytes());
-            key.expand(&[b"orders"], hmac::HMAC_SHA256).ok().map(hmac::Key::from)
+            let proves = key.expand(&[b"orders"], hmac::HMAC_SHA256).ok().map(hmac::Key::from)?;
+            let seals = key.expand(&[b"what orders bring"], &AES_256_GCM).ok().map(UnboundKey::from)?;
+            Some(OperatorKey { proves, seals: LessSafeKey::new(seals) })
         };
         Self(secrets.iter().filter_map(derive).collect())
     }
 
     /// The `Authorization` of a `POST` to `target`; `None` without a key.
     pub fn authorization(&self, target: &str, now: Timestamp) -> Option<String> {
-        let tag = hmac::sign(self.0.first()?, &ordered(target, now.seconds()));
+        let tag = hmac::sign(&self.0.first()?.proves, &ordered(target, now.seconds()));
         Some(format!("{SCHEME}{}.{}", now.seconds(), URL_SAFE_NO_PAD.encode(tag)))
     }
 
@@ -43,7 +55,39 @@ impl OperatorKeys {
         let (Ok(seconds), Ok(tag)) = (seconds.parse::<i64>(), URL_SAFE_NO_PAD.decode(tag)) else { return false };
         let made = Timestamp::from_seconds(seconds);
         let recent = now.since(made) <= ON_THE_WAY && made.since(now) <= ON_THE_WAY;
-        recent && self.0.iter().any(|key| hmac::verify(key, &ordered(target, seconds), &tag).is_ok())
+        recent && self.0.iter().any(|key| hmac::verify(&key.proves, &ordered(target, seconds), &tag).is_ok())
+    }
+}
+
+impl OperatorKeys {
+    /// Seals what an order to `target` brings along: passwords go over this machine's loopback. `None` without a key or
+    /// randomness.
+    pub fn seal(&self, target: &str, plain: &[u8], random: &Random) -> Option<Vec<u8>> {
+        let nonce: [u8; NONCE_LEN] = random.bytes().ok()?;
+        let mut body = Zeroizing::new(Vec::with_capacity(plain.len()));
+        body.extend_from_slice(plain);
+        let for_this = Aad::from(target.as_bytes());
+        let seals = &self.0.first()?.seals;
+        let tag = seals.seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), for_this, &mut body).ok()?;
+        Some([&nonce[..], &body, tag.as_ref()].concat())
+    }
+
+    /// Opens what [`OperatorKeys::seal`] has sealed for the same target.
+    pub fn open(&self, target: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, body) = sealed.split_first_chunk::<NONCE_LEN>()?;
+        self.0.iter().find_map(|key| {
+            let mut body = Zeroizing::new(body.to_vec());
+            let (nonce, for_this) = (Nonce::assume_unique_for_key(*nonce), Aad::from(target.as_bytes()));
+            let length = key.seals.open_in_place(nonce, for_this, &mut body).ok()?.len();
+            body.truncate(length);
+            Some(body)
+        })
+    }
+}
+
+impl fmt::Debug for OperatorKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OperatorKeys({})", self.0.len())
     }
 }
 
@@ -74,6 +118,20 @@ mod tests {
         assert!(!believe(&keys(&["a"]), "/customers/sync?dry_run=false", 1_000_000));
         for late in [999_900, 1_000_061, i64::MAX, i64::MIN] {
             assert!(!believe(&keys(&["a"]), "/customers/sync?dry_run=true", late), "{late}");
+        }
+    }
+
+    #[test]
+    fn what_an_order_brings_is_for_that_order_and_these_keys_alone() {
+        let target = "/customers/import?prove=true";
+        let sealed = keys(&["a"]).seal(target, b"hunter2", &Random::default()).unwrap();
+        assert!(!sealed.windows(7).any(|window| window == b"hunter2"));
+        let open = |keys: &OperatorKeys, target: &str| keys.open(target, &sealed).map(|plain| plain.to_vec());
+        assert_eq!(open(&keys(&["b", "a"]), target).unwrap(), b"hunter2");
+        assert_eq!(open(&keys(&["b"]), target), None);
+        assert_eq!(open(&keys(&["a"]), "/customers/import?prove=false"), None);
+        for cut in 0..sealed.len() {
+            assert!(keys(&["a"]).open(target, &sealed[..cut]).is_none());
         }
     }
 

@@ -8,7 +8,7 @@ use http::header::{HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 
 use super::texts::{Explanation, RefusalTexts};
-use super::{FormTargets, Frame, LocalHref, Site, render};
+use super::{CLAIM_PASSWORD, FormTargets, Frame, LocalHref, Site, render};
 use crate::ids::RequestId;
 use crate::refusal::Later;
 use crate::reply::Reply;
@@ -37,13 +37,15 @@ pub struct Actions {
     pub retry: Option<Retry>,
     /// "Sign in as somebody else".
     pub another_account: Option<Form>,
+    /// "Enter the password": at the page that asks for it.
+    pub password: bool,
     /// "Go to the start page".
     pub start: bool,
 }
 
 impl Actions {
     fn any(&self) -> bool {
-        self.retry.is_some() || self.another_account.is_some() || self.start
+        self.retry.is_some() || self.another_account.is_some() || self.password || self.start
     }
 }
 
@@ -96,14 +98,14 @@ pub fn refusal(site: &Site<'_>, notice: &Notice<'_>) -> Reply {
 }
 
 /// A moment, for people and for machines.
-struct Moment {
-    machine: String,
-    people: String,
+pub(super) struct Moment {
+    pub(super) machine: String,
+    pub(super) people: String,
 }
 
 impl Moment {
     /// To the minute, and never too early.
-    fn of(later: Later) -> Self {
+    pub(super) fn of(later: Later) -> Self {
         let minute = later.at.after(Duration::from_millis(59_999));
         let show = |format: &str| minute.to_chrono().map(|time| time.format(format).to_string()).unwrap_or_default();
         Self { machine: show("%Y-%m-%dT%H:%MZ"), people: show("%H:%M UTC, %-d %B %Y") }
@@ -111,7 +113,7 @@ impl Moment {
 }
 
 /// RFC 9110, section 10.2.3.
-fn retry_after(reply: Reply, later: Option<Later>) -> Reply {
+pub(super) fn retry_after(reply: Reply, later: Option<Later>) -> Reply {
     match later {
         Some(later) => reply.with_header(RETRY_AFTER, HeaderValue::from(seconds(later))),
         None => reply,
@@ -122,14 +124,23 @@ fn seconds(later: Later) -> u64 {
     later.wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
 }
 
-/// A refusal as JSON: `error` is a word from a closed set, `message` a sentence for people, `sign_in` where a script may
-/// send the visitor, `retry_after` in how many seconds it is allowed again.
+/// Where a script may send the visitor, if anywhere.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ways<'a> {
+    /// To sign in.
+    pub sign_in: Option<&'a LocalHref>,
+    /// To give the password that the support desk wants.
+    pub password: Option<&'a LocalHref>,
+}
+
+/// A refusal as JSON: `error` is a word from a closed set, `message` a sentence for people, `sign_in` and `password` where a
+/// script may send the visitor, `retry_after` in how many seconds it is allowed again.
 pub fn refusal_json(
     status: StatusCode,
     reason: &'static str,
     message: &str,
     request_id: RequestId,
-    sign_in: Option<&LocalHref>,
+    ways: Ways<'_>,
     later: Option<Later>,
 ) -> Reply {
     #[derive(Serialize)]
@@ -139,10 +150,14 @@ pub fn refusal_json(
         request_id: String,
         sign_in: Option<&'a LocalHref>,
         #[serde(skip_serializing_if = "Option::is_none")]
+        password: Option<&'a LocalHref>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         retry_after: Option<u64>,
     }
     let (request_id, seconds) = (request_id.to_string(), later.map(seconds));
-    let reply = Reply::json(status, &Document { error: reason, message, request_id, sign_in, retry_after: seconds });
+    let Ways { sign_in, password } = ways;
+    let document = Document { error: reason, message, request_id, sign_in, password, retry_after: seconds };
+    let reply = Reply::json(status, &document);
     retry_after(reply, later)
 }
 
@@ -155,7 +170,14 @@ mod tests {
     fn c14_scripts_learn_where_to_sign_in() {
         let sign_in = LocalHref::parse("/.vestibule/sign-in?next=%2Freports%2F7").unwrap();
         let id = RequestId::none();
-        let reply = refusal_json(StatusCode::UNAUTHORIZED, "no_session", "Say \"hello\".\n", id, Some(&sign_in), None);
+        let reply = refusal_json(
+            StatusCode::UNAUTHORIZED,
+            "no_session",
+            "Say \"hello\".\n",
+            id,
+            Ways { sign_in: Some(&sign_in), password: None },
+            None,
+        );
         assert_eq!(reply.status(), 401);
         assert_eq!(reply.headers()["content-type"], "application/json");
         let document: serde_json::Value = serde_json::from_slice(reply.body()).unwrap();
@@ -167,7 +189,7 @@ mod tests {
         });
         assert_eq!(document, expected);
 
-        let reply = refusal_json(StatusCode::FORBIDDEN, "blocked", "No.", id, None, None);
+        let reply = refusal_json(StatusCode::FORBIDDEN, "blocked", "No.", id, Ways::default(), None);
         let document: serde_json::Value = serde_json::from_slice(reply.body()).unwrap();
         assert_eq!(document["sign_in"], serde_json::Value::Null);
     }
@@ -176,7 +198,7 @@ mod tests {
     fn when_to_try_again_is_told_to_people_and_scripts() {
         let (at, id) = (Timestamp::from_millis(1_764_099_060_500), RequestId::none()); // 19:31:00.5
         let later = Some(Later::new(at, Timestamp::from_millis(1_764_099_000_000)));
-        let reply = refusal_json(StatusCode::TOO_MANY_REQUESTS, "requests_per_day", "No.", id, None, later);
+        let reply = refusal_json(StatusCode::TOO_MANY_REQUESTS, "requests_per_day", "No.", id, Ways::default(), later);
         let document: serde_json::Value = serde_json::from_slice(reply.body()).unwrap();
         assert_eq!(
             (document["retry_after"].as_u64(), &reply.headers()["retry-after"]),

@@ -30,6 +30,8 @@ pub struct Texts {
     pub choose: ChooseTexts,
     /// The page that asks for an e-mail address.
     pub email: EmailTexts,
+    /// The page that asks for the password at the support desk.
+    pub claim: ClaimTexts,
     /// The page on the way to a provider.
     pub go_on: GoOnTexts,
     /// The page on the way to the site itself.
@@ -66,6 +68,31 @@ pub struct EmailTexts {
     pub button: &'static str,
     pub not_an_address: &'static str,
     pub no_provider: &'static str,
+}
+
+/// The page that asks for the password at the support desk.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the name says which part of the page it is")]
+pub struct ClaimTexts {
+    pub title: &'static str,
+    pub title_stale: &'static str,
+    pub lead: &'static str,
+    pub lead_stale: &'static str,
+    pub first: &'static str,
+    pub mail: &'static str,
+    pub mail_button: &'static str,
+    pub mail_again: &'static str,
+    pub mailed: &'static str,
+    pub not_mailed: &'static str,
+    pub too_many_mails: &'static str,
+    pub second: &'static str,
+    pub label: &'static str,
+    pub hint: &'static str,
+    pub button: &'static str,
+    pub wrong: &'static str,
+    pub too_many_tries: &'static str,
+    pub no_password: &'static str,
+    pub why: &'static str,
 }
 
 /// The page on the way to a provider.
@@ -128,6 +155,7 @@ pub struct RefusalFrameTexts {
     pub retry: &'static str,
     pub another_account: &'static str,
     pub start: &'static str,
+    pub password: &'static str,
 }
 
 /// What one refusal says.
@@ -199,6 +227,8 @@ explanations! {
     AccountMismatch,
     /// The customer session: the login was refused.
     CustomerLoginRefused,
+    /// The customer session: the customer has to give their password first.
+    PasswordNeeded,
     /// The customer session: the login asks for a CAPTCHA or a code.
     CustomerLoginChallenged,
     /// The customer session: the gateway's own credentials were refused.

@@ -1,6 +1,7 @@
 //! Settings of a portal.
 
 mod cloud;
+mod cloud_password;
 mod directory;
 mod redirect;
 mod rewrite;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use url::Url;
 
 pub use self::cloud::{CloudAccountsSettings, CloudSamlSettings, CloudSiteSettings, IdentityProviderSettings, Walk};
+pub use self::cloud_password::{CloudPasswordSettings, HookSettings, PasswordLogin, PasswordMail};
 pub use self::directory::{
     DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange, OnLeave, OrganizationName, OrganizationRule,
     ValueSource,
@@ -122,6 +124,8 @@ pub enum CustomerSessionSettings {
     DataCenter(Box<DataCenterSettings>),
     /// Cloud: the site's own single sign-on, whose identity provider the gateway is.
     CloudSaml(Box<CloudSamlSettings>),
+    /// Cloud: by the password that the customer has at the site.
+    CloudPassword(Box<CloudPasswordSettings>),
     /// Any upstream that believes our signature: a token in each request.
     TrustedJwt(Box<TrustedJwtSettings>),
     /// None: who has signed in goes on at the site itself.
@@ -134,7 +138,7 @@ impl CustomerSessionSettings {
         match self {
             Self::None => false,
             Self::TrustedJwt(settings) => settings.product != Product::Other,
-            Self::DataCenter(_) | Self::CloudSaml(_) | Self::Redirect(_) => true,
+            Self::DataCenter(_) | Self::CloudSaml(_) | Self::CloudPassword(_) | Self::Redirect(_) => true,
         }
     }
 }

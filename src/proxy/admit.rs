@@ -16,7 +16,7 @@ use crate::listener::head_guard;
 use crate::pages::{self, Wants};
 use crate::policy::{self, Circumstances, Decision, Permit};
 use crate::portal::{CanonicalRequest, Malformed, head, request};
-use crate::refusal::{Later, Reason, Refusal};
+use crate::refusal::{Later, Offer, Reason, Refusal};
 use crate::reply::Reply;
 use crate::session::cookie::{Presented, PresentedCookies};
 use crate::session::{CustomerSession, LiveSession, Lookup};
@@ -92,7 +92,10 @@ impl Gateway {
             return Err(Reason::CrossOrigin.into());
         }
         check_length(headers, &site)?;
-        let customer_session = self.customer_session(&permit, &site, ctx).await?;
+        let customer_session = match self.customer_session(&permit, &site, ctx).await {
+            Ok(customer_session) => customer_session,
+            Err(refusal) => return self.without_customer_session(refusal, &request, ctx),
+        };
         site.upstream.make_ready().await.map_err(|_| Reason::UpstreamUnreachable)?;
         // Last, so that nothing is counted that does not go on.
         let counted = self.count_request(&request, &permit, &site).await?;
@@ -209,6 +212,21 @@ impl Gateway {
             ctx.exchange.took(Step::CustomerSession, watch.elapsed());
         }
         ensured.map_err(|failed| super::refuse::customer_refusal(&failed))
+    }
+
+    /// A navigation for which only a password is wanting goes to give it, and comes back here.
+    fn without_customer_session(
+        &self,
+        refusal: Refusal,
+        request: &CanonicalRequest,
+        ctx: &mut RequestCtx,
+    ) -> Result<Verdict, Refusal> {
+        let navigation = ctx.wants == Wants::Page && matches!(*request.method(), Method::GET | Method::HEAD);
+        if refusal.reason().offer() != Offer::Password || !navigation || request.is_websocket() {
+            return Err(refusal);
+        }
+        let reply = Reply::see_other(&endpoints::password::claim_page(&request.target()));
+        Ok(Verdict::Reply(Outcome::Answered, reply))
     }
 
     /// A navigation goes to sign in and comes back here; anything else is told to sign in, and loses nothing.

@@ -1,5 +1,6 @@
 //! Sends an answer of our own, and reads the small bodies of our own endpoints.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -8,6 +9,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{BError, Result};
+use zeroize::Zeroize as _;
 
 use crate::clock;
 use crate::ids::RequestId;
@@ -58,8 +60,9 @@ pub async fn invite_body(session: &mut Session) -> Result<()> {
     if waits { session.as_downstream_mut().write_continue_response().await } else { Ok(()) }
 }
 
-/// The fields of a form that was posted to an endpoint of ours; each may come once.
-#[derive(Debug, Default)]
+/// The fields of a form that was posted to an endpoint of ours; each may come once. Wiped when dropped: one may be a
+/// password.
+#[derive(Default)]
 pub struct Form(Vec<(String, String)>);
 
 impl Form {
@@ -79,8 +82,10 @@ impl Form {
     /// # Errors
     /// When it is too long, too slow, or the visitor is gone.
     pub async fn read_up_to(session: &mut Session, time: Duration, longest: usize) -> Result<Self, Refusal> {
-        let body = read_body(session, time, longest).await?;
-        Ok(Self(url::form_urlencoded::parse(&body).into_owned().collect()))
+        let mut body = read_body(session, time, longest).await?;
+        let form = Self(url::form_urlencoded::parse(&body).into_owned().collect());
+        body.as_mut().zeroize();
+        Ok(form)
     }
 
     /// How often the field of that name is there.
@@ -93,6 +98,19 @@ impl Form {
         let mut values = self.0.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str());
         let value = values.next().filter(|value| !value.is_empty())?;
         values.next().is_none().then_some(value)
+    }
+}
+
+impl Drop for Form {
+    fn drop(&mut self) {
+        self.0.iter_mut().for_each(|(_, value)| value.zeroize());
+    }
+}
+
+/// The names, and no value.
+impl fmt::Debug for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
 }
 

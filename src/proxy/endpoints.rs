@@ -3,6 +3,7 @@
 mod assertion_consumer;
 mod call_back;
 pub(in crate::proxy) mod cloud_walk;
+pub(in crate::proxy) mod password;
 mod sign_out;
 mod single_logout;
 mod start;
@@ -21,7 +22,7 @@ use super::published_keys;
 use super::same_origin::is_same_origin;
 use super::site::Site;
 use crate::ids::ProviderName;
-use crate::pages::{self, ASSETS, Language, LocalHref, ProviderSession};
+use crate::pages::{self, ASSETS, CLAIM_PASSWORD, Language, LocalHref, ProviderSession};
 use crate::portal::CanonicalRequest;
 use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
@@ -68,6 +69,11 @@ impl Gateway {
             "/.vestibule/sign-out" if post => {
                 let form = Form::read(http, self.limits.idle_time).await?;
                 self.sign_out(&form, site, visitor, ctx).await
+            }
+            CLAIM_PASSWORD if get => self.ask_for_password(request, site, visitor, ctx).await,
+            CLAIM_PASSWORD if post => {
+                let form = Form::read(http, self.limits.idle_time).await?;
+                self.take_password(&form, site, visitor, ctx).await
             }
             "/.vestibule/signed-out" if get => {
                 let reply = pages::signed_out(&page_site(site), ProviderSession::MayContinue, &start_href(site));

@@ -1,12 +1,16 @@
 //! From a fault to a refusal, and from a refusal to its answer: a page, or JSON.
 
+use http::Method;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::context::{RequestCtx, Stage};
+use super::endpoints::password::claim_page;
 use crate::clock::Timestamp;
 use crate::customer::{BrokerFailed, CustomerFailed, DirectoryFailed, UpstreamFailed};
 use crate::limits::NotCounted;
-use crate::pages::{self, Actions, Explanation, Form, FormTargets, Language, LocalHref, Notice, Retry, Wants};
+use crate::pages::{
+    self, Actions, CLAIM_PASSWORD, Explanation, Form, FormTargets, Language, LocalHref, Notice, Retry, Wants, Ways,
+};
 use crate::refusal::{Again, Blame, Later, Offer, Reason, Refusal};
 use crate::reply::Reply;
 use crate::sign_in::oidc::rejected::ProviderFault;
@@ -27,11 +31,18 @@ pub fn reply(refusal: &Refusal, ctx: &RequestCtx) -> Reply {
     let language = Language::English;
     if ctx.wants == Wants::Json {
         let sentence = reason.explanation().texts(language).sentence;
-        let sign_in = matches!(reason.offer(), Offer::SignInAgain | Offer::RepeatSignIn)
-            .then(|| LocalHref::parse("/.vestibule/sign-in").ok())
-            .flatten();
+        let way = |there: bool, path: &str| there.then(|| LocalHref::parse(path).ok()).flatten();
+        let offer = reason.offer();
+        let sign_in = way(matches!(offer, Offer::SignInAgain | Offer::RepeatSignIn), "/.vestibule/sign-in");
+        let password = way(offer == Offer::Password, CLAIM_PASSWORD);
+        let ways = Ways { sign_in: sign_in.as_ref(), password: password.as_ref() };
         let (status, label, later) = (reason.status(), reason.label(), reason.later());
-        return pages::refusal_json(status, label, sentence, request_id, sign_in.as_ref(), later);
+        return pages::refusal_json(status, label, sentence, request_id, ways, later);
+    }
+    if reason.offer() == Offer::Password
+        && let Some(claim) = claim_page_for(ctx)
+    {
+        return Reply::see_other(&claim);
     }
     let host = ctx.site.as_ref().map(|site| site.settings.host.as_str().to_owned());
     let contact = ctx.site.as_ref().and_then(|site| site.admission.contact());
@@ -48,6 +59,15 @@ pub fn reply(refusal: &Refusal, ctx: &RequestCtx) -> Reply {
     pages::refusal(&site, &notice)
 }
 
+/// Whoever was on the way to a page gives their password and gets there. What was sent is lost on that way: whoever sent
+/// something is told.
+fn claim_page_for(ctx: &RequestCtx) -> Option<String> {
+    let Stage::Forwarding(forwarding) = &ctx.stage else { return None };
+    let request = &forwarding.request;
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD) && !request.is_websocket();
+    reads.then(|| claim_page(&request.target()))
+}
+
 fn actions(offer: Offer) -> Actions {
     let sign_in = LocalHref::parse("/.vestibule/sign-in").ok();
     match offer {
@@ -62,6 +82,7 @@ fn actions(offer: Offer) -> Actions {
             }),
             ..Actions::default()
         },
+        Offer::Password => Actions { password: true, ..Actions::default() },
         Offer::Start => Actions { start: true, ..Actions::default() },
     }
 }
@@ -209,6 +230,9 @@ fn explain_broker(failed: &BrokerFailed) -> Explanation {
         | BrokerFailed::LedElsewhere(_)
         | BrokerFailed::NotSigned => Explanation::CustomerLoginRefused,
         BrokerFailed::LoginBlocked => Explanation::CustomerServiceUnreachable,
+        BrokerFailed::PasswordNeeded(_) => Explanation::PasswordNeeded,
+        BrokerFailed::TooManyTries(_) | BrokerFailed::HookFailed(_) => Explanation::CustomerServiceBusy,
+        BrokerFailed::Vault(_) => Explanation::StoreUnavailable,
         BrokerFailed::WrongCustomer(_) => Explanation::AccountMismatch,
         BrokerFailed::AtlassianAccount(_) => Explanation::AccountIsAtlassian,
         BrokerFailed::LoginsPaused(_) | BrokerFailed::BrowserHasToWalk | BrokerFailed::TokenNotSigned(_) => {

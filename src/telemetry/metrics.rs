@@ -294,6 +294,7 @@ impl CustomerObserver for CustomersOf {
             CustomerEvent::Suspected { dead: false, .. } => "wrongly_suspected",
             CustomerEvent::Ended { confirmed: true } => "ended",
             CustomerEvent::Ended { confirmed: false } => "end_unconfirmed",
+            CustomerEvent::LoginGone => "login_gone",
             CustomerEvent::Provisioned(what) => {
                 let result = provisioned(*what);
                 self.metrics.0.provisioning.with_label_values(&[self.portal.as_str(), result]).inc();

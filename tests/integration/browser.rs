@@ -3,6 +3,7 @@
 
 mod chromium;
 mod cloud;
+mod cloud_password;
 mod journey;
 mod looks;
 mod saml;

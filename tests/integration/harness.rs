@@ -79,7 +79,7 @@ pub struct TestGateway {
     pub app: App,
     pub folder: tempfile::TempDir,
     pub ca: rustls_pki_types::CertificateDer<'static>,
-    _provider_task: AbortOnDrop,
+    pub _provider_task: AbortOnDrop,
 }
 
 /// Ends a task with its owner.

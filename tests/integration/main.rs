@@ -14,6 +14,7 @@ mod admission;
 mod browser;
 mod certificates;
 mod certified_provider;
+mod cloud_password;
 mod cloud_saml;
 mod cloud_walks;
 mod companies;

@@ -409,6 +409,7 @@ async fn help_is_complete() {
             "customers",
             "customers sync",
             "customers release",
+            "customers import",
             "saml",
             "saml verify",
             "demo"

@@ -15,6 +15,7 @@ use crate::portal::{HostName, PublicOrigin};
 
 mod admission;
 mod cloud;
+mod cloud_password;
 mod customer;
 mod directory;
 mod limits;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{DurationText, RateText, RawCloudSaml, RawSecret, SizeText};
+use super::{DurationText, RateText, RawCloudPassword, RawCloudSaml, RawSecret, SizeText};
 
 /// One portal.
 #[derive(Deserialize, JsonSchema)]
@@ -24,8 +24,7 @@ pub(in crate::config) struct RawPortal {
     /// How the upstream comes to know the visitor. Exactly one kind.
     #[schemars(example = &"datacenter")]
     pub customer_session: RawCustomerSession,
-    /// Customers at the upstream. `customer_session: datacenter` and `cloud_saml` need it; `trusted_jwt` and `redirect` can do
-    /// without.
+    /// Customers at the upstream. Every kind of `customer_session` but `none` needs it; `trusted_jwt` and `redirect` can do without.
     pub directory: Option<RawDirectory>,
     /// What paths need: the first rule that matches counts. Where none does, the visitor has to be signed in.
     #[schemars(extend("default" = []))]
@@ -109,7 +108,7 @@ pub(in crate::config) struct RawDomains {
 #[schemars(extend(
     "x-choice" = true,
     "type" = ["object", "string"],
-    "pattern" = "^(cloud_saml|datacenter|redirect|none)$",
+    "pattern" = "^(cloud_saml|cloud_password|datacenter|redirect|none)$",
     "minProperties" = 1,
     "maxProperties" = 1,
 ))]
@@ -119,6 +118,9 @@ pub(in crate::config) struct RawCustomerSession {
     pub cloud_saml: Option<RawCloudSaml>,
     /// Jira Service Management Data Center: the gateway signs the customer in with a fresh random password each time.
     pub datacenter: Option<RawDataCenter>,
+    /// Jira Service Management Cloud: the gateway signs the customer in with the password that they have given once, at a page of
+    /// ours. For sites without single sign-on for customers.
+    pub cloud_password: Option<RawCloudPassword>,
     /// A short-lived signed token in each request: for plugins of Data Center that take one, and for any other site.
     pub trusted_jwt: Option<RawTrustedJwt>,
     /// After sign-in and provisioning, the visitor goes on at the site itself. Nothing is forwarded but what `rules` call

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::site::{CloudSite, is_authentication_cookie};
+use super::vault::place;
 use super::{CloudAccounts, death};
 use crate::clock::Timestamp;
 use crate::customer::jar::Jar;
@@ -85,6 +86,7 @@ impl CloudBroker {
         Ok(Self { site, accounts, login, people, breaker: LoginBreaker::default(), call_timeout })
     }
 
+    /// The site, as customers meet it.
     pub(super) fn site(&self) -> &CloudSite {
         &self.site
     }
@@ -111,15 +113,26 @@ impl CloudBroker {
         self.site.proven(jar, customer.account(), generation, now, deadline).await
     }
 
-    async fn open_in_turn(
+    /// Opens a session by that login in place of the configured one.
+    pub(super) async fn open_by(
         &self,
+        login: &dyn CloudLogin,
         customer: &Customer,
         generation: u64,
         now: Timestamp,
         deadline: Instant,
     ) -> Result<CustomerSession, BrokerFailed> {
-        let jar = self.login.log_in(&self.site, customer, now, deadline).await?;
-        self.site.proven(jar, customer.account(), generation, now, deadline).await
+        let account = customer.account();
+        let place = place(self.site.url().as_str(), account);
+        let turn = tokio::time::timeout_at(deadline, self.people.turn(&place)).await;
+        let _turn = turn.map_err(|_| UpstreamFailed::TimedOut)?;
+        self.breaker.admit(account, now)?;
+        let opened = match login.log_in(&self.site, customer, now, deadline).await {
+            Ok(jar) => self.site.proven(jar, account, generation, now, deadline).await,
+            Err(failed) => Err(failed),
+        };
+        self.breaker.note(account, opened.as_ref().err(), now);
+        opened
     }
 }
 
@@ -135,14 +148,7 @@ impl CustomerSessionBroker for CloudBroker {
         if self.login.is_by_browser() {
             return Err(BrokerFailed::BrowserHasToWalk);
         }
-        let account = customer.account();
-        let place = format!("{} login of {account}", self.site.url());
-        let turn = tokio::time::timeout_at(deadline, self.people.turn(&place)).await;
-        let _turn = turn.map_err(|_| UpstreamFailed::TimedOut)?;
-        self.breaker.admit(account, now)?;
-        let opened = self.open_in_turn(customer, generation, now, deadline).await;
-        self.breaker.note(account, opened.as_ref().err(), now);
-        opened
+        self.open_by(&*self.login, customer, generation, now, deadline).await
     }
 
     async fn is_alive(&self, session: &CustomerSession, deadline: Instant) -> Result<bool, BrokerFailed> {

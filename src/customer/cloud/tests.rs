@@ -1,5 +1,6 @@
 //! The directory over Cloud's accounts, and customers' sessions there, against the look-alike, over real sockets.
 
+mod passwords;
 mod saml;
 mod sessions;
 mod visits;

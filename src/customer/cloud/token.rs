@@ -22,6 +22,11 @@ pub(super) struct Told {
     pub expires: Option<Timestamp>,
 }
 
+/// Whether a token tells that it is that account's.
+pub(super) fn is_of(token: &Secret, account: &str) -> bool {
+    Told::read(token).is_some_and(|told| told.account == account)
+}
+
 #[derive(Deserialize)]
 struct Claims {
     sub: String,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Directory;
 use crate::clock::deadline as in_time;
 use crate::customer::ledger::{How, PersonRecord};
-use crate::customer::{CustomerDirectory as _, DirectoryFailed};
+use crate::customer::{Customer, CustomerDirectory as _, DirectoryFailed};
 use crate::email::EmailAddress;
 use crate::portal::settings::OnLeave;
 use crate::sign_in::VerifiedIdentity;
@@ -116,6 +116,15 @@ impl Directory {
         }
         outcome.people.sort_by(|a, b| a.email.cmp(&b.email));
         Ok(outcome)
+    }
+
+    /// The customer who has exactly that address at the upstream, whoever they are here: for what operators do to accounts.
+    ///
+    /// # Errors
+    /// When the account is not a mere customer's, or the upstream does not tell.
+    pub async fn known(&self, email: &EmailAddress, deadline: Instant) -> Result<Option<Customer>, DirectoryFailed> {
+        let account = self.accounts.find(email, deadline).await?;
+        Ok(account.map(|account| Customer::fit(account, email.clone())))
     }
 
     /// Sets the accounts of everybody with that address free: whoever next proves it gets the account, and what the

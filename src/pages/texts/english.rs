@@ -1,8 +1,8 @@
 //! English.
 
 use super::{
-    ChooseTexts, EmailTexts, Explanation, GoOnTexts, HandOverTexts, RefusalFrameTexts, RefusalTexts, SignOutTexts,
-    SignedOutTexts, Texts, TriedTexts,
+    ChooseTexts, ClaimTexts, EmailTexts, Explanation, GoOnTexts, HandOverTexts, RefusalFrameTexts, RefusalTexts,
+    SignOutTexts, SignedOutTexts, Texts, TriedTexts,
 };
 
 pub(super) static TEXTS: Texts = Texts {
@@ -16,6 +16,28 @@ pub(super) static TEXTS: Texts = Texts {
         button: "Continue",
         not_an_address: "This does not look like an e-mail address. Please check it.",
         no_provider: "We know no sign-in for this address. Please check it, or use the address of your organisation.",
+    },
+    claim: ClaimTexts {
+        title: "One more step, only once",
+        title_stale: "Your new password is needed",
+        lead: "You are signed in. The support desk behind this portal also wants a password of its own, which only you can choose.",
+        lead_stale: "You are signed in, but the support desk no longer takes the password that you have given here.",
+        first: "1. Choose a password at the support desk",
+        mail: "The support desk sends you a mail with a link for that. It goes to",
+        mail_button: "Send me the mail",
+        mail_again: "Send it once more",
+        mailed: "The mail is on its way. It can take some minutes; look among unwanted mail, too. Choose a password there, then \
+                 come back to this page.",
+        not_mailed: "The support desk does not send the mail right now. Please wait a moment and try again.",
+        too_many_mails: "The mail was asked for several times already.",
+        second: "2. Enter it here",
+        label: "Password at the support desk",
+        hint: "Not the one of your organisation. If you have one already, you need no mail.",
+        button: "Continue",
+        wrong: "The support desk does not take this password. Check it, or choose a new one by the mail.",
+        too_many_tries: "Too many passwords were wrong. Choose a new one by the mail: then it works at once.",
+        no_password: "This cannot be a password. Please check it.",
+        why: "We keep it encrypted, and use it for nothing but to open the support desk for you. Use it nowhere else.",
     },
     go_on: GoOnTexts {
         title: "One moment",
@@ -56,6 +78,7 @@ pub(super) static TEXTS: Texts = Texts {
         retry: "Try again",
         another_account: "Sign in as somebody else",
         start: "Go to the start page",
+        password: "Enter the password",
     },
     explain,
 };
@@ -162,6 +185,12 @@ fn explain(what: Explanation) -> RefusalTexts {
             "Your session could not be opened",
             "You are signed in, but the support desk did not let us open your customer session.",
             "Please try again. If it happens again, ask for help and give the reference below.",
+        ),
+        E::PasswordNeeded => (
+            "Your password at the support desk is needed",
+            "You are signed in, but the support desk wants a password that you have not given here yet, or not the new one.",
+            "Enter it once. If you were sending something, it was not sent: go back to it afterwards with your browser’s \
+             Back button, check what you wrote, and send it again.",
         ),
         E::CustomerLoginChallenged => (
             "Your session could not be opened",

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::email::EmailDomain;
+use crate::customer::NeededPassword;
+use crate::email::{EmailAddress, EmailDomain};
 use crate::limits::Limit;
 use crate::policy::NotAdmitted;
 use crate::portal::Malformed;
@@ -261,6 +262,14 @@ fn of_customers() -> Vec<Refusal> {
         B::LedElsewhere(text()),
         B::LoginBlocked,
         B::NotSigned,
+        B::PasswordNeeded(Box::new(NeededPassword {
+            account: text(),
+            address: EmailAddress::parse("ana@acme.com").unwrap(),
+            stale: false,
+        })),
+        B::TooManyTries(Timestamp::from_seconds(0)),
+        B::HookFailed(text()),
+        B::Vault(crate::session::RecordError::Unreadable),
         B::BrowserHasToWalk,
         B::LoginsPaused(Duration::ZERO),
         B::TokenNotSigned("busy"),

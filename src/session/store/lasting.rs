@@ -16,6 +16,8 @@ pub enum Shelf {
     Accounts = 2,
     /// When a person made their latest requests.
     Creations = 3,
+    /// A customer's password at an upstream.
+    Passwords = 4,
 }
 
 /// One record put in a place, or taken from it.

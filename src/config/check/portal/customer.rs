@@ -32,6 +32,11 @@ impl Check<'_> {
             let settings = self.cloud_saml(&session_place.key("cloud_saml"), cloud, directory)?;
             return Some(CustomerSessionSettings::CloudSaml(Box::new(settings)));
         }
+        if let Some(cloud) = &chosen.cloud_password {
+            let directory = self.needed_directory(place, raw, "cloud_password", Product::Cloud);
+            let settings = self.cloud_password(&session_place.key("cloud_password"), cloud, directory)?;
+            return Some(CustomerSessionSettings::CloudPassword(Box::new(settings)));
+        }
         if let Some(trusted) = &chosen.trusted_jwt {
             let settings = self.trusted_jwt(place, &session_place.key("trusted_jwt"), trusted, raw)?;
             return Some(CustomerSessionSettings::TrustedJwt(Box::new(settings)));
