@@ -38,6 +38,7 @@ mod saml_sign_in;
 mod saml_verify;
 mod secrecy;
 mod smuggling;
+mod thousand;
 mod trusted_jwt;
 mod upstream;
 mod websocket;
