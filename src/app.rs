@@ -232,7 +232,8 @@ fn sites(
         let of_portal = customers.of(&settings)?;
         for_operators.extend(of_portal.for_operators);
         let host = settings.host.clone();
-        let site = Site::new(settings, of_portal.sessions, Arc::clone(&log), customers.clock.clone())?;
+        let (clock, provider, walks) = (customers.clock.clone(), of_portal.identity_provider, of_portal.walks);
+        let site = Site::new(settings, of_portal.sessions, provider, walks, Arc::clone(&log), clock)?;
         sites.insert(host, Arc::new(site));
     }
     Ok((sites, Operator::new(for_operators, customers.clock.clone())))

@@ -208,6 +208,11 @@ pub trait CustomerSessionBroker: fmt::Debug + Send + Sync {
     /// In an operator's words, when they do not.
     async fn check(&self, deadline: Instant) -> Result<String, Unfit>;
 
+    /// Whether [`open`](Self::open) can succeed at all: not where the visitor's own browser has to log in.
+    fn opens_by_itself(&self) -> bool {
+        true
+    }
+
     /// What an answer to a request with a customer session says about that session. Pure.
     fn signs_of_death(&self, answer: &AnswerHead<'_>) -> Option<DeathSign>;
 

@@ -3,6 +3,7 @@
 pub mod head;
 pub mod host;
 pub mod jsm_paths;
+pub mod media_type;
 pub mod pattern;
 pub mod request;
 pub mod settings;

@@ -6,19 +6,25 @@
 
 mod admit;
 mod answer;
+pub mod answer_body;
+mod answer_plan;
 mod client_addr;
+pub mod coding;
 mod context;
 mod endpoints;
+pub mod entity_tag;
 mod hand_over;
 mod header_hygiene;
-pub mod media_type;
 mod native_page;
 mod published_keys;
 mod refuse;
+mod response_fields;
 pub mod rewrite;
+pub mod rewriting;
 mod same_origin;
 mod set_cookie;
 pub mod site;
+mod source_list;
 pub mod tunnel;
 mod upstream;
 mod upstream_request;
@@ -52,7 +58,7 @@ use crate::sign_in::saml::OwnMetadata;
 use crate::sign_in::trial::Trials;
 use crate::telemetry::{Exchange, Metrics, Outcome};
 use admit::Verdict;
-use context::{Repeat, RequestCtx, Stage};
+use context::{Range, Repeat, RequestCtx, Stage};
 use site::Site;
 use tunnel::Tunnels;
 
@@ -92,6 +98,7 @@ impl ProxyHttp for Gateway {
             exchange: Exchange::begin(&self.metrics, request_id),
             wants: Wants::Page,
             site: None,
+            walk_to: None,
             stage: Stage::Undecided,
         }
     }
@@ -175,7 +182,8 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         let watched = self.watch_customer_session(http, response, ctx).await;
         self.settle_count(response.status, watched.is_ok(), ctx).await;
-        watched
+        watched?;
+        upstream_response::want_the_whole(http.req_header(), response, ctx)
     }
 
     async fn response_filter(
@@ -199,7 +207,7 @@ impl ProxyHttp for Gateway {
         end: bool,
         ctx: &mut RequestCtx,
     ) -> Result<Option<Duration>> {
-        upstream_response::rewrite_body(body, end, ctx);
+        upstream_response::rewrite_body(body, end, ctx)?;
         Ok(None)
     }
 
@@ -209,7 +217,7 @@ impl ProxyHttp for Gateway {
         trailers: &mut HeaderMap,
         ctx: &mut RequestCtx,
     ) -> Result<Option<Bytes>> {
-        Ok(upstream_response::end_body(trailers, ctx))
+        upstream_response::end_body(trailers, ctx)
     }
 
     fn error_while_proxy(
@@ -224,6 +232,10 @@ impl ProxyHttp for Gateway {
         match ctx.forwarding() {
             Some(forwarding) if forwarding.repeat == Repeat::Due => {
                 forwarding.repeat = Repeat::Done;
+                error.set_retry(true);
+            }
+            Some(forwarding) if forwarding.range == Range::Due => {
+                forwarding.range = Range::Dropped;
                 error.set_retry(true);
             }
             Some(forwarding) if forwarding.refusal.is_some() => error.set_retry(false),
@@ -288,6 +300,11 @@ impl ProxyHttp for Gateway {
 impl Gateway {
     /// Turns a "no" into its record and its answer.
     fn refuse(&self, refusal: &Refusal, ctx: &mut RequestCtx) -> crate::reply::Reply {
+        if let Some(way) = endpoints::cloud_walk::instead_of(refusal, ctx) {
+            let reply = crate::reply::Reply::see_other(&way);
+            ctx.exchange.ends(Outcome::Answered, reply.status());
+            return reply;
+        }
         refuse::record(refusal, &mut ctx.exchange);
         refuse::reply(refusal, ctx)
     }

@@ -66,6 +66,11 @@ impl Reply {
         Self::with_body(status, HeaderValue::from_static("text/plain; charset=utf-8"), text.into().into())
     }
 
+    /// What another server has answered, passed on: its media type and body, and none of its other headers.
+    pub fn passed_on(status: StatusCode, media_type: HeaderValue, body: Bytes) -> Self {
+        Self::with_body(status, media_type, body)
+    }
+
     /// No body at all.
     pub fn empty(status: StatusCode) -> Self {
         let mut headers = every_reply();

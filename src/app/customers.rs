@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::StartFailed;
 use crate::clock::Clock;
 use crate::customer::accounts::CustomerAccounts;
-use crate::customer::cloud::CloudAccounts;
+use crate::customer::cloud::identity_provider::SiteIdentityProvider;
+use crate::customer::cloud::{
+    BrowserWalks, ByBrowser, CloudAccounts, CloudBroker, CloudLogin, CloudParts, SingleSignOn,
+};
 use crate::customer::datacenter::DataCenter;
 use crate::customer::ledger::Ledger;
 use crate::customer::trusted_jwt::{ByAddress, TokenKeys, TrustedJwt, TrustedJwtParts};
@@ -17,8 +20,8 @@ use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient, Roots};
 use crate::operator::PortalCustomers;
 use crate::policy::Admission;
 use crate::portal::settings::{
-    AccountsSettings, CloudAccountsSettings, CustomerSessionSettings, DataCenterSettings, DirectorySettings,
-    OtherAccounts, PortalSettings, Product, RedirectSettings, TrustedJwtSettings,
+    AccountsSettings, CloudAccountsSettings, CloudSiteSettings, CustomerSessionSettings, DataCenterSettings,
+    DirectorySettings, OtherAccounts, PortalSettings, Product, RedirectSettings, TrustedJwtSettings, Walk,
 };
 use crate::random::Random;
 use crate::session::Sessions;
@@ -37,6 +40,10 @@ pub(super) struct CustomerParts<'a> {
 pub(super) struct OfPortal {
     /// Whose sessions are injected.
     pub sessions: CustomerSessions,
+    /// The gateway as the identity provider of the site's customers, where it is.
+    pub identity_provider: Option<Arc<SiteIdentityProvider>>,
+    /// The ways to a customer session that browsers go, where they do.
+    pub walks: Option<BrowserWalks>,
     /// What operators can do to them; nothing where no account is touched.
     pub for_operators: Option<PortalCustomers>,
 }
@@ -49,7 +56,10 @@ impl<'a> CustomerParts<'a> {
     /// The customers of that portal.
     pub fn of(&self, portal: &PortalSettings) -> Result<OfPortal, StartFailed> {
         match &portal.customer_session {
-            CustomerSessionSettings::None => Ok(OfPortal { sessions: CustomerSessions::none(), for_operators: None }),
+            CustomerSessionSettings::None => {
+                let sessions = CustomerSessions::none();
+                Ok(OfPortal { sessions, identity_provider: None, walks: None, for_operators: None })
+            }
             CustomerSessionSettings::DataCenter(settings) => {
                 let (people, random) = (Arc::clone(&self.people), self.random.clone());
                 let jsm = DataCenter::new(&portal.upstream, &portal.limits, (**settings).clone(), people, random)?;
@@ -63,11 +73,49 @@ impl<'a> CustomerParts<'a> {
                     self.clock.clone(),
                     observer,
                 );
-                Ok(OfPortal { sessions, for_operators: Some(for_operators(portal, directory)) })
+                Ok(of_portal(portal, sessions, directory))
+            }
+            CustomerSessionSettings::CloudSaml(settings) => {
+                let provider =
+                    SiteIdentityProvider::new(&settings.identity_provider, &portal.public_origin, self.random.clone());
+                let provider = Arc::new(provider);
+                let login = SingleSignOn::new(settings, Arc::clone(&provider));
+                let identity_provider = Some(provider);
+                Ok(match settings.walk {
+                    Walk::Gateway => {
+                        let (of_portal, _) = self.at_cloud(portal, &settings.site, Arc::new(login))?;
+                        OfPortal { identity_provider, ..of_portal }
+                    }
+                    Walk::Browser => {
+                        let (of_portal, broker) = self.at_cloud(portal, &settings.site, Arc::new(ByBrowser))?;
+                        let sessions = of_portal.sessions.clone();
+                        let walks = Some(BrowserWalks::new(broker, sessions, login, self.clock.clone()));
+                        OfPortal { identity_provider, walks, ..of_portal }
+                    }
+                })
             }
             CustomerSessionSettings::TrustedJwt(settings) => self.trusted_jwt(portal, settings),
             CustomerSessionSettings::Redirect(settings) => self.redirect(portal, settings),
         }
+    }
+
+    /// The customers of a portal at Cloud, who are logged in so.
+    fn at_cloud(
+        &self,
+        portal: &PortalSettings,
+        settings: &CloudSiteSettings,
+        login: Arc<dyn CloudLogin>,
+    ) -> Result<(OfPortal, Arc<CloudBroker>), StartFailed> {
+        let (upstream, limits, random) = (&portal.upstream, &portal.limits, self.random.clone());
+        let accounts = Arc::new(CloudAccounts::new(upstream, limits, &settings.accounts, random.clone())?);
+        let parts = CloudParts { accounts: Arc::clone(&accounts), login, people: Arc::clone(&self.people), random };
+        let broker = Arc::new(CloudBroker::new(upstream, limits, settings, parts)?);
+        let observer = self.metrics.watch_customers(&portal.host);
+        let CloudAccountsSettings { directory, concurrency, .. } = &settings.accounts;
+        let directory = self.directory(portal, directory, accounts, *concurrency, Arc::clone(&observer));
+        let (sessions, clock) = (self.sessions.clone(), self.clock.clone());
+        let sessions = CustomerSessions::brokered(directory.clone(), broker.clone(), sessions, clock, observer);
+        Ok((of_portal(portal, sessions, directory), broker))
     }
 
     fn trusted_jwt(&self, portal: &PortalSettings, settings: &TrustedJwtSettings) -> Result<OfPortal, StartFailed> {
@@ -88,7 +136,7 @@ impl<'a> CustomerParts<'a> {
         let directory = accounts.directory.clone().map_or_else(|| Arc::new(ByAddress) as _, |directory| directory as _);
         let sessions = self.brokered(directory, Arc::new(broker), observer).publishing(keys);
         let for_operators = accounts.directory.map(|directory| for_operators(portal, directory));
-        Ok(OfPortal { sessions, for_operators })
+        Ok(OfPortal { sessions, identity_provider: None, walks: None, for_operators })
     }
 
     fn redirect(&self, portal: &PortalSettings, settings: &RedirectSettings) -> Result<OfPortal, StartFailed> {
@@ -102,7 +150,7 @@ impl<'a> CustomerParts<'a> {
         let call_timeout = settings.accounts.as_ref().map(|accounts| accounts.call_timeout);
         let sessions = self.brokered(directory, Arc::new(HandOver::new(accounts.service, call_timeout)), observer);
         let for_operators = accounts.directory.map(|directory| for_operators(portal, directory));
-        Ok(OfPortal { sessions, for_operators })
+        Ok(OfPortal { sessions, identity_provider: None, walks: None, for_operators })
     }
 
     fn brokered(
@@ -164,6 +212,11 @@ impl<'a> CustomerParts<'a> {
         };
         Arc::new(Directory::new(portal.host.clone(), settings.clone(), parts))
     }
+}
+
+fn of_portal(portal: &PortalSettings, sessions: CustomerSessions, directory: Arc<Directory>) -> OfPortal {
+    let for_operators = Some(for_operators(portal, directory));
+    OfPortal { sessions, identity_provider: None, walks: None, for_operators }
 }
 
 /// Customers' accounts, where there is a directory.

@@ -43,6 +43,7 @@ async fn show(arguments: &DemoArguments) -> ExitCode {
         saml: Some(Box::default()),
         portal_lines: String::new(),
         datacenter_lines: String::new(),
+        cloud_lines: String::new(),
         recorded: 0,
         clock: Clock::System,
     };
@@ -92,17 +93,19 @@ async fn serve(world: &World, arguments: &DemoArguments) -> ExitCode {
     let saml = world.saml.as_ref().map(|provider| provider.address()).unwrap_or_default();
     let admin = world.app.admin_address().map(|address| address.to_string()).unwrap_or_default();
     progress(&format!(
-        "\n  open      {origin}/servicedesk/customer/portals\n  \
+        "\n  open      {origin}/servicedesk/customer/portals (JSM Data Center)\n            \
+         {at_cloud}/servicedesk/customer/portals (JSM Cloud)\n  \
          be        (the sign-in page asks for no password)\n{people}\n  \
          pages     {origin}/.vestibule/sign-out (signs out here, and at the provider)\n            \
          {saml}/logout (signs out at Globex, and so here)\n            \
          {saml}/metadata (what Globex says of itself)\n  \
          metrics   http://{admin}/metrics\n  \
          JSM       {jsm} (the look-alike of Data Center itself; its people log in with a password there)\n  \
-         Cloud     {cloud} (the look-alike of JSM Cloud, with people of its own)\n  \
+         Cloud     {cloud} (the look-alike of JSM Cloud itself; it lets people in by the gateway alone)\n  \
          stop      Ctrl-C\n\n  \
          The browser warns about the certificate until {certificates}/demo-ca.pem is trusted.\n",
         origin = world.origin(),
+        at_cloud = world.cloud_origin(),
         people = people.join("\n"),
         jsm = world.jsm.base_url(),
         cloud = world.cloud.jsm.base_url(),

@@ -1,4 +1,7 @@
-//! `vestibule metadata`: our SAML metadata, as the gateway serves it.
+//! `vestibule metadata`: our SAML metadata, as the gateway serves it; and what a Cloud site needs to know of the gateway as its
+//! identity provider.
+
+mod identity_provider;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,7 +23,12 @@ pub struct MetadataArguments {
     portal: Option<String>,
     /// The SAML provider, as it is called in the configuration; may be left out when there is one alone.
     #[arg(long, value_name = "NAME")]
+    #[arg(conflicts_with = "as_identity_provider")]
     provider: Option<String>,
+    /// Print what an administrator of a Jira Service Management Cloud site pastes into Atlassian's administration: the gateway
+    /// as the identity provider of its customers (`customer_session: cloud_saml`).
+    #[arg(long)]
+    as_identity_provider: bool,
 }
 
 /// None, or several, fit to what was asked for.
@@ -43,6 +51,15 @@ pub fn metadata(arguments: &MetadataArguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if arguments.as_identity_provider {
+        return match identity_provider::described(&config, arguments.portal.as_deref()) {
+            Ok(text) => {
+                print!("{text}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => super::fail(&error),
+        };
+    }
     let own = own_metadata(&config);
     let (portal, provider) = match pick(&own, arguments) {
         Ok(picked) => picked,

@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
+mod cloud;
 mod portal;
 mod provider;
 mod saml;
 
+pub(super) use cloud::*;
 pub(super) use portal::*;
 pub(super) use provider::*;
 pub(super) use saml::*;

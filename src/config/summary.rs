@@ -7,7 +7,7 @@ use super::quantity::{show_duration, show_rate, show_size};
 use crate::customer::trusted_jwt::TokenKeys;
 use crate::portal::settings::{
     AccountsSettings, Choose, CustomerSessionSettings, DirectorySettings, EachOf, OnEmailChange, OnLeave,
-    OrganizationRule, OtherAccounts, PortalSettings, ServiceCredentials, TrustedJwtSettings, ValueSource,
+    OrganizationRule, OtherAccounts, PortalSettings, ServiceCredentials, TrustedJwtSettings, ValueSource, Walk,
 };
 use crate::session::settings::StoreSettings;
 use crate::sign_in::saml::metadata_source::MetadataFrom;
@@ -145,9 +145,20 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
     match &portal.customer_session {
         CustomerSessionSettings::None => line(out, "customers", &"the upstream is told nothing")?,
         CustomerSessionSettings::DataCenter(settings) => {
-            let account = account(&settings.directory);
-            line(out, "customers", &format!("datacenter, {account}"))?;
+            line(out, "customers", &format!("datacenter, {}", account(&settings.directory)))?;
             directory_lines(out, portal, &settings.directory)?;
+        }
+        CustomerSessionSettings::CloudSaml(settings) => {
+            let directory = &settings.site.accounts.directory;
+            line(out, "customers", &format!("cloud_saml, {}", account(directory)))?;
+            let site = &settings.identity_provider.site;
+            line(out, "signs on to", &site.entity_id)?;
+            let requests = if site.signs_requests { "have to be signed" } else { "need not be signed" };
+            line(out, "its requests", &requests)?;
+            if settings.walk == Walk::Browser {
+                line(out, "sign-on", &"walked by the visitor's browser, through the gateway")?;
+            }
+            directory_lines(out, portal, directory)?;
         }
         CustomerSessionSettings::TrustedJwt(settings) => trusted_jwt_lines(out, portal, settings)?,
         CustomerSessionSettings::Redirect(settings) => {
@@ -162,6 +173,14 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
         let require = rule.require.as_ref().map(|require| format!(", requires {}", require.text())).unwrap_or_default();
         line(out, "rule", &format!("{} {:?}{require}", rule.path, rule.access))?;
     }
+    for pair in &portal.rewrite.origins {
+        let public =
+            pair.public.as_ref().map_or(portal.public_origin.to_string(), |url| url.origin().ascii_serialization());
+        line(out, "rewrites", &format!("{} to {public}", pair.upstream.origin().ascii_serialization()))?;
+    }
+    if !portal.rewrite.texts.is_empty() {
+        line(out, "replaces", &format!("{} texts", portal.rewrite.texts.len()))?;
+    }
     let limits = &portal.limits;
     for (most, span) in [(limits.creations.per_day, "day"), (limits.creations.per_minute, "minute")] {
         if let Some(most) = most {
@@ -175,9 +194,13 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
 }
 
 fn account(directory: &DirectorySettings) -> String {
-    match &directory.credentials {
+    let account = match &directory.credentials {
         ServiceCredentials::Bearer(token) => format!("personal access token, {}", token.source()),
         ServiceCredentials::Basic { user, token } => format!("user {user}, {}", token.source()),
+    };
+    match &directory.api_url {
+        Some(url) => format!("{account}, at {url}"),
+        None => account,
     }
 }
 

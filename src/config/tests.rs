@@ -91,6 +91,9 @@ impl Default for World {
         ];
         let base = Path::new("/etc/vestibule");
         let mut files: BTreeMap<_, _> = files.map(|(name, text)| (base.join(name), text.into_bytes())).into();
+        let cloud = crate::saml::test_keys::one(crate::saml::test_keys::Kind::Rsa2048);
+        files.insert(base.join("certs/cloud.key"), cloud.key_pem.into_bytes());
+        files.insert(base.join("certs/cloud.pem"), cloud.certificate_pem.into_bytes());
         files.insert(base.join("secrets/binary"), vec![0xff, 0xfe]);
         files.insert(base.join("certs/other.pem"), OTHER.clone().into_bytes());
         files.extend(metadata().map(|(name, text)| (base.join(name), text.into_bytes())));
@@ -169,7 +172,7 @@ fn the_shipped_file_tells_no_lies() {
 /// The default that the schema tells is the one that counts.
 #[test]
 fn every_default_is_the_one_that_is_told() {
-    for text in [SHIPPED.to_owned(), with_saml()] {
+    for text in [SHIPPED.to_owned(), with_saml(), with_cloud()] {
         every_default_of(&text);
     }
 }
@@ -310,7 +313,6 @@ fn the_designed_file_names_what_is_not_built() {
     let lines: Vec<String> = faults.as_slice().iter().map(|fault| format!("{}: {}", fault.path, fault.what)).collect();
     let expected = [
         "identity_providers.github.oauth2: oauth2",
-        "portals[0].customer_session.cloud_saml: cloud_saml",
         "portals[0].second_factor: second_factor",
         "telemetry.audit: audit",
         "telemetry.traces: traces",
@@ -321,7 +323,39 @@ fn the_designed_file_names_what_is_not_built() {
         1,
         "portals[0].sign_in.choose: by_email never leads to \"github\", which lists no email_domains".into(),
     );
+    for (index, key) in ["certificate", "signing_key", "site_acs", "site_entity_id"].into_iter().enumerate() {
+        let what = if index < 2 { "is missing" } else { "is missing: answers go to the site alone" };
+        expected.insert(2 + index, format!("portals[0].customer_session.cloud_saml.{key}: {what}"));
+    }
     assert_eq!(lines, expected);
+}
+
+/// What the shipped file does not show.
+#[test]
+fn cloud_is_understood() {
+    let config = parsed(&with_cloud()).unwrap_or_else(|faults| panic!("{faults}"));
+    let CustomerSessionSettings::CloudSaml(cloud) = &config.portals[0].customer_session else { panic!() };
+    let directory = &cloud.site.accounts.directory;
+    let api = "https://api.atlassian.com/ex/jira/11223344-a1b2-3b33-c444-def123456789";
+    assert_eq!(directory.api_url.as_ref().unwrap().as_str(), api);
+    assert_eq!(cloud.identity_provider.keys.len(), 2);
+    assert_eq!(cloud.identity_provider.site.entity_id, "https://auth.atlassian.com/saml/1");
+    let summary = config.summary();
+    assert!(summary.contains("cloud_saml, user bot@acme.com") && summary.contains(api), "{summary}");
+}
+
+/// The shipped file, with Cloud in place of Data Center.
+fn with_cloud() -> String {
+    let (before, rest) = SHIPPED.split_once("      datacenter:\n").unwrap();
+    let (_, after) = rest.split_once("    directory:\n").unwrap();
+    let key = "{ file: certs/cloud.key }, certificate: { file: certs/cloud.pem }";
+    let cloud = format!(
+        "      cloud_saml: {{ signing_key: {key}, more_keys: [{{ key: {key} }}], \
+         site_entity_id: \"https://auth.atlassian.com/saml/1\", site_acs: \"https://auth.atlassian.com/acs\" }}\n"
+    );
+    let directory = "    directory:\n      cloud_id: 11223344-a1b2-3b33-c444-def123456789\n";
+    format!("{before}{cloud}{directory}{after}")
+        .replace("      site_token:\n", "      site_token:\n        user: bot@acme.com\n")
 }
 
 #[test]

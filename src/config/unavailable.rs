@@ -28,15 +28,14 @@ const fn entry(
     Unavailable { within, key, cure, in_place_of }
 }
 
-const BROKER: &str = "use datacenter, trusted_jwt, redirect, or none";
+const BROKER: &str = "use cloud_saml, datacenter, trusted_jwt, redirect, or none";
 const LATER: &str = "remove it";
 
 /// All of them. `*` stands for a name of the operator's choice.
-pub(super) const UNAVAILABLE: [Unavailable; 8] = [
+pub(super) const UNAVAILABLE: [Unavailable; 7] = [
     entry("tls", "acme", Some("certificates"), "list the certificate files under tls.certificates"),
     entry("session.store", "redis", Some(""), "use embedded"),
     entry("identity_providers.*", "oauth2", Some("oidc"), "use oidc or saml"),
-    entry("portals[].customer_session", "cloud_saml", Some(""), BROKER),
     entry("portals[].customer_session", "cloud_password", Some(""), BROKER),
     entry("portals[]", "second_factor", None, "ask the identity provider for it with oidc.acr_values"),
     entry("telemetry", "audit", None, LATER),

@@ -7,7 +7,11 @@
 mod accounts;
 mod answers;
 mod broker;
+mod browser_walks;
 mod death;
+mod firewall;
+pub mod identity_provider;
+mod saml;
 mod site;
 mod token;
 
@@ -18,6 +22,8 @@ use http::Method;
 use tokio::time::Instant;
 
 pub use self::broker::{CloudBroker, CloudLogin, CloudParts};
+pub use self::browser_walks::{Brought, BrowserWalks, ByBrowser, Walked};
+pub use self::saml::SingleSignOn;
 pub use self::site::CloudSite;
 use super::upstream::answers::understood;
 use super::upstream::{CallLimits, Upstream};

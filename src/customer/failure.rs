@@ -138,6 +138,27 @@ pub enum BrokerFailed {
     /// The login leads to an Atlassian account, which signs in at Atlassian and not here.
     #[error("{0} is led to the login of Atlassian accounts")]
     AtlassianAccount(String),
+    /// The login of the site does not lead to the gateway: single sign-on is off there, or begins elsewhere.
+    #[error("the upstream's login does not lead to the gateway as its identity provider")]
+    SingleSignOnOff,
+    /// What asked the gateway for a sign-on is not the configured site.
+    #[error("what asked for a sign-on is not the configured site: {0}")]
+    SignOnRequestRefused(String),
+    /// The site does not believe the gateway as its identity provider, or does not know the customer.
+    #[error("the upstream does not let {0} in with what the gateway says")]
+    SignOnRefused(String),
+    /// The login leads to a host that is not configured, or round in circles.
+    #[error("the upstream's login leads to {0}, where the gateway does not go")]
+    LedElsewhere(String),
+    /// The firewall before the site blocks logins.
+    #[error("the firewall before the upstream blocks logins")]
+    LoginBlocked,
+    /// The gateway's own key does not sign.
+    #[error("the gateway's key as an identity provider does not sign")]
+    NotSigned,
+    /// The visitor's own browser has to log in, through the gateway.
+    #[error("the visitor's browser has to sign on at the upstream")]
+    BrowserHasToWalk,
     /// Logins rest for a while because of how the last ones went.
     #[error("logins rest for {0:?}")]
     LoginsPaused(Duration),
@@ -183,7 +204,7 @@ pub enum Unfit {
 }
 
 /// Every label that [`CustomerFailed::reason`] can give.
-pub const REASONS: [&str; 41] = [
+pub const REASONS: [&str; 48] = [
     "upstream_unreachable",
     "upstream_tls",
     "upstream_timed_out",
@@ -220,6 +241,13 @@ pub const REASONS: [&str; 41] = [
     "login_refused",
     "no_login_available",
     "wrong_customer",
+    "single_sign_on_off",
+    "sign_on_request_refused",
+    "sign_on_refused",
+    "login_led_elsewhere",
+    "login_blocked",
+    "sign_on_not_signed",
+    "sign_on_by_browser",
     "logins_paused",
     "token_not_signed",
     "keeps_dying",
@@ -302,6 +330,13 @@ impl BrokerFailed {
             Self::WrongCustomer(_) => "wrong_customer",
             Self::Administrator(_) => "administrator",
             Self::AtlassianAccount(_) => "atlassian_account",
+            Self::SingleSignOnOff => "single_sign_on_off",
+            Self::SignOnRequestRefused(_) => "sign_on_request_refused",
+            Self::SignOnRefused(_) => "sign_on_refused",
+            Self::LedElsewhere(_) => "login_led_elsewhere",
+            Self::LoginBlocked => "login_blocked",
+            Self::NotSigned => "sign_on_not_signed",
+            Self::BrowserHasToWalk => "sign_on_by_browser",
             Self::LoginsPaused(_) => "logins_paused",
             Self::TokenNotSigned(_) => "token_not_signed",
             Self::Upstream(failed) => failed.reason(),
@@ -360,7 +395,13 @@ impl CustomerFailed {
         match self {
             Self::Broker(BrokerFailed::LoginsPaused(rest)) => (*rest).min(MOST),
             Self::Broker(BrokerFailed::CaptchaRequired(_) | BrokerFailed::TwoStepEnforced) => MOST,
-            Self::KeepsDying => Duration::from_secs(30),
+            Self::Broker(
+                BrokerFailed::SingleSignOnOff
+                | BrokerFailed::SignOnRequestRefused(_)
+                | BrokerFailed::SignOnRefused(_)
+                | BrokerFailed::LedElsewhere(_),
+            )
+            | Self::KeepsDying => Duration::from_secs(30),
             _ => match self.upstream() {
                 Some(UpstreamFailed::RateLimited(rest) | UpstreamFailed::Resting(rest)) => (*rest).min(MOST),
                 _ if self.is_about_the_account() => Duration::from_secs(30),
@@ -421,6 +462,13 @@ mod tests {
             B::WrongCustomer(text()),
             B::Administrator(text()),
             B::AtlassianAccount(text()),
+            B::SingleSignOnOff,
+            B::SignOnRequestRefused(text()),
+            B::SignOnRefused(text()),
+            B::LedElsewhere(text()),
+            B::LoginBlocked,
+            B::NotSigned,
+            B::BrowserHasToWalk,
             B::LoginsPaused(Duration::ZERO),
             B::TokenNotSigned(""),
         ];

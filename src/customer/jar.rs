@@ -47,6 +47,17 @@ impl Jar {
         self.cookies.push((cookie, None));
     }
 
+    /// The `Cookie` header for a request to `path`.
+    pub fn header(&self, path: &str) -> Option<HeaderValue> {
+        let cookies = self.cookies.iter().map(|(cookie, _)| cookie.clone()).collect();
+        CustomerSession::new(0, "", cookies, Timestamp::from_millis(0), None).cookie_header(path)
+    }
+
+    /// Whether there is a cookie of a name that fits.
+    pub fn holds_any(&self, fits: impl Fn(&str) -> bool) -> bool {
+        self.cookies.iter().any(|(cookie, _)| fits(&cookie.name))
+    }
+
     /// Whether there is a cookie of that name.
     pub fn holds(&self, name: &str) -> bool {
         self.cookies.iter().any(|(cookie, _)| cookie.name == name)

@@ -63,7 +63,7 @@ impl LoginBreaker {
     pub fn note(&self, person: &str, failed: Option<&BrokerFailed>, now: Timestamp) {
         let mut site = self.site();
         match failed {
-            Some(BrokerFailed::Upstream(UpstreamFailed::HtmlInsteadOfJson)) => {
+            Some(BrokerFailed::LoginBlocked | BrokerFailed::Upstream(UpstreamFailed::HtmlInsteadOfJson)) => {
                 site.pages_in_a_row = site.pages_in_a_row.saturating_add(1);
                 if site.pages_in_a_row >= PAGES {
                     let rest = FIRST_REST.saturating_mul(2_u32.saturating_pow(site.rests)).min(LONGEST_REST);
@@ -72,6 +72,7 @@ impl LoginBreaker {
                     tracing::warn!(rest = ?rest, "the upstream answers logins with pages: logins rest");
                 }
             }
+            Some(BrokerFailed::BrowserHasToWalk) => {}
             // It says nothing about pages: the upstream was not reached, or is busy.
             Some(BrokerFailed::Upstream(_)) => {}
             Some(BrokerFailed::CaptchaRequired(_)) => {

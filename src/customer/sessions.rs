@@ -17,8 +17,8 @@ use super::known::KnownCustomers;
 use super::lifetime::Age;
 use super::trusted_jwt::TokenKeys;
 use super::{
-    AnswerHead, Customer, CustomerDirectory, CustomerEvent, CustomerFailed, CustomerObserver, CustomerSessionBroker,
-    DeathSign, DirectoryFailed, Opening, Provisioning, Unfit,
+    AnswerHead, BrokerFailed, Customer, CustomerDirectory, CustomerEvent, CustomerFailed, CustomerObserver,
+    CustomerSessionBroker, DeathSign, DirectoryFailed, Opening, Provisioning, Unfit,
 };
 use crate::clock::{Clock, Stopwatch, Timestamp, deadline};
 use crate::session::{CustomerSession, Kept, LiveSession, Sessions};
@@ -208,6 +208,45 @@ impl CustomerSessions {
         }
     }
 
+    /// The customer that the visitor is, for who logs them in by another way than [`CustomerSessions::ensure`].
+    ///
+    /// # Errors
+    /// When they are none.
+    pub async fn customer(&self, session: &Arc<LiveSession>) -> Result<Customer, CustomerFailed> {
+        let Strategy::Brokered(brokered) = &self.strategy else { return Err(CustomerFailed::SessionEnded) };
+        let (brokered, session) = (Arc::clone(brokered), Arc::clone(session));
+        // Lives on if the visitor gives up: no half-done work.
+        let task = tokio::spawn(async move {
+            brokered.directory.ensure(session.identity(), deadline(brokered.broker.patience())).await
+        });
+        match task.await {
+            Ok(customer) => Ok(customer?),
+            Err(error) => {
+                tracing::error!(%error, "finding a customer was broken off");
+                Err(CustomerFailed::Interrupted)
+            }
+        }
+    }
+
+    /// Holds a customer session that was opened by another way, which took so long.
+    ///
+    /// # Errors
+    /// When the visitor's session has ended meanwhile; the customer session is then ended, too.
+    pub async fn adopt(
+        &self,
+        session: &Arc<LiveSession>,
+        opened: CustomerSession,
+        took: Duration,
+    ) -> Result<(), CustomerFailed> {
+        let Strategy::Brokered(brokered) = &self.strategy else { return Err(CustomerFailed::SessionEnded) };
+        let _turn = session.single_flight().lock().await;
+        let account = opened.customer().to_owned();
+        brokered.kept(session, opened).await?;
+        tracing::info!(session = %session.hash(), account, "customer session opened by the visitor's browser");
+        brokered.observer.note(&CustomerEvent::Opened { took });
+        Ok(())
+    }
+
     /// The header field by which the upstream is told who somebody is: the visitor's own never goes on.
     pub fn identity_header(&self) -> Option<&HeaderName> {
         match &self.strategy {
@@ -274,6 +313,9 @@ impl Brokered {
 
     /// Opens the next customer session while the old one still serves, unless somebody is at it or it failed just now.
     fn renew_behind(self: &Arc<Self>, session: &Arc<LiveSession>, now: Timestamp) {
+        if !self.broker.opens_by_itself() {
+            return;
+        }
         let attempts = self.attempts.of(session.hash());
         let since = attempts.since();
         let idle = session.single_flight().try_lock().is_ok();
@@ -305,6 +347,9 @@ impl Brokered {
         {
             self.observer.note(&CustomerEvent::Reused);
             return Ok(Arc::clone(held));
+        }
+        if !self.broker.opens_by_itself() {
+            return Err(BrokerFailed::BrowserHasToWalk.into());
         }
         if let Some(failure) = attempts.objection(since, self.clock.now()) {
             return Err(failure);

@@ -1,5 +1,6 @@
 //! The whole journey, walked without a browser, over real sockets and TLS: what `vestibule demo --check` does.
 
+mod at_cloud;
 mod by_saml;
 
 use std::time::Duration;
@@ -12,7 +13,7 @@ use reqwest::{Certificate, Client, Response};
 use serde_json::json;
 use url::Url;
 
-use super::world::{PROVIDER, SAML_PROVIDER, World};
+use super::world::{CLOUD_HOST, PROVIDER, SAML_PROVIDER, World};
 use crate::clock::Stopwatch;
 
 /// What is attached to the request that the journey raises.
@@ -74,7 +75,43 @@ pub async fn walk(world: &World, mut tell: impl FnMut(&str, Duration, Option<&St
         let to_provider = step!("a stranger is stopped, and sent to sign in", visitor.is_stopped(PROVIDER));
         step!(name, visitor.is_refused(to_provider, person));
     }
+    let at_cloud = || async { Visitor::at_cloud(world) };
+    let ana = step!("cloud portal: start another browser", at_cloud());
+    let to_provider = step!("cloud portal: a stranger is stopped, and sent to sign in", ana.is_stopped(PROVIDER));
+    let landed = step!("cloud portal: Ana signs in, and lands where she wanted to go", ana.sign_in(to_provider, "ana"));
+    step!(
+        "SAML: the gateway signs her on at JSM Cloud, and the portal opens as Ana",
+        ana.sees_the_portal(&landed, "Ana Almeida")
+    );
+    let key = step!("cloud portal: Ana raises a request with an attachment", ana.raises_a_request());
+    step!("organization: she sees what her colleague at Acme has asked", ana.sees_the_colleagues_request());
+    world.cloud.jsm.kill_all("ana@acme.example");
+    step!("cloud portal: her customer session dies at JSM, and she does not notice", ana.finds_it_in_her_list(&key));
+    step!("cloud portal: Ana signs out", ana.signs_out());
+    step!("cloud portal: her session at JSM has ended, too", async {
+        expect(world.cloud.jsm.sessions_of("ana@acme.example") == 0, || "it has not".into())
+    });
+    for (person, name) in [
+        ("gus", "refused: Gus, from another domain, is refused at the cloud portal"),
+        ("bob", "blocked: Bob is refused at the cloud portal"),
+    ] {
+        let visitor = step!("cloud portal: start another browser", at_cloud());
+        let to_provider = step!("cloud portal: a stranger is stopped", visitor.is_stopped(PROVIDER));
+        step!(name, visitor.is_refused(to_provider, person));
+    }
+    let mia = step!("cloud portal: start another browser", at_cloud());
+    step!("already an Atlassian account: Mia reads so", mia.has_an_atlassian_account("mia"));
     let Some(saml) = &world.saml else { return true };
+    let gina = step!("cloud portal: start another browser", at_cloud());
+    let to_provider =
+        step!("cloud portal: Gina is sent to her company's SAML provider", gina.is_stopped(SAML_PROVIDER));
+    let landed = step!("cloud portal: she signs in there", gina.signs_in_by_saml(to_provider, "gina"));
+    step!("cloud portal: it opens as Gina", gina.sees_the_portal(&landed, "Gina Gomes"));
+    step!("organization: she sees nothing of Acme's", gina.sees_no_other_companys_request());
+    step!("cloud portal: Gina signs out at her provider", gina.signs_out_at_the_provider(saml));
+    step!("cloud portal: so her session at JSM has ended, too", async {
+        expect(world.cloud.jsm.sessions_of("gina@globex.com") == 0, || "it has not".into())
+    });
     let gina = step!("start another browser", async { Visitor::new(world) });
     let to_provider = step!("Gina is stopped, and sent to her company's SAML provider", gina.is_stopped(SAML_PROVIDER));
     let landed =
@@ -100,14 +137,23 @@ struct Visitor {
 
 impl Visitor {
     fn new(world: &World) -> Result<Self, StepFailed> {
+        Self::at(world, world.origin(), world.jsm.base_url())
+    }
+
+    fn at_cloud(world: &World) -> Result<Self, StepFailed> {
+        Self::at(world, world.cloud_origin(), world.cloud.jsm.base_url())
+    }
+
+    fn at(world: &World, origin: String, upstream: String) -> Result<Self, StepFailed> {
         let client = Client::builder()
             .no_proxy()
             .cookie_store(true)
             .redirect(Policy::none())
             .add_root_certificate(Certificate::from_pem(world.authority_pem.as_bytes())?)
             .timeout(Duration::from_secs(30))
+            .resolve(CLOUD_HOST, world.app.https_address())
             .build()?;
-        Ok(Self { client, origin: world.origin(), upstream: world.jsm.base_url() })
+        Ok(Self { client, origin, upstream })
     }
 
     /// Follows a link.

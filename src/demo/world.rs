@@ -4,10 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+mod cloud;
 mod saml;
 
 pub use self::saml::SAML_PROVIDER;
 
+use self::cloud::CloudPortal;
 use self::saml::SamlSide;
 use super::certificates::{CertificateError, DemoAuthority};
 use super::cloud_site::{CloudSite, NoCloudSite};
@@ -27,6 +29,9 @@ pub const CLIENT_ID: &str = "vestibule-demo";
 
 /// The name of the identity provider in the demo's configuration.
 pub const PROVIDER: &str = "acme";
+
+/// The host of the portal in front of JSM Cloud. Browsers know that such names are this machine.
+pub const CLOUD_HOST: &str = "cloud.localhost";
 
 /// Both providers of the demo, as a portal lists them.
 const BOTH: &str = "acme, globex";
@@ -50,6 +55,8 @@ pub struct WorldSettings {
     pub portal_lines: String,
     /// More lines for `customer_session.datacenter`, indented by eight blanks.
     pub datacenter_lines: String,
+    /// More lines for `customer_session.cloud_saml`, indented by eight blanks.
+    pub cloud_lines: String,
     /// Bytes that the look-alike's recorder keeps; 0 records nothing.
     pub recorded: usize,
     /// Where `now` comes from.
@@ -98,7 +105,7 @@ pub struct World {
     pub saml: Option<SamlProvider>,
     /// The look-alike of JSM Data Center.
     pub jsm: JsmDataCenter,
-    /// The look-alike of JSM Cloud, furnished for the demo.
+    /// The look-alike of JSM Cloud, furnished for the demo; it lets customers in by the gateway alone.
     pub cloud: CloudSite,
     /// What the look-alike of Data Center received, byte for byte.
     pub recorder: Option<Recorder>,
@@ -119,6 +126,7 @@ impl World {
         let authority = DemoAuthority::load_or_generate(&settings.certificates, clock.now())?;
         authority.load_or_issue(&settings.certificates, "localhost", &["localhost", "127.0.0.1"])?;
         let jsm_certificate = authority.load_or_issue(&settings.certificates, "jsm", &["localhost", "127.0.0.1"])?;
+        authority.load_or_issue(&settings.certificates, CLOUD_HOST, &[CLOUD_HOST])?;
         let mut servers = Vec::new();
 
         let jsm = JsmDataCenter::new(clock.clone(), random.clone())?;
@@ -152,6 +160,11 @@ impl World {
             None => None,
         };
         let saml_lines = saml.as_ref().map(|side| side.configuration(&settings.certificates)).transpose()?;
+        let providers = if saml.is_some() { BOTH } else { PROVIDER };
+        let domains = if saml.is_some() { "acme.example, globex.com" } else { "acme.example" };
+        let certificates = settings.certificates.as_path();
+        let lines = settings.cloud_lines.as_str();
+        let at_cloud = CloudPortal { site: &cloud, certificates, providers, domains, lines }.configuration()?;
         let config = configuration(&Configuration {
             port: settings.port,
             admin_port: settings.admin_port,
@@ -161,27 +174,33 @@ impl World {
             issuer: &issuer,
             oidc_lines: &oidc_lines,
             saml_lines: saml_lines.as_deref().unwrap_or_default(),
-            providers: if saml.is_some() { BOTH } else { PROVIDER },
-            domains: if saml.is_some() { "acme.example, globex.com" } else { "acme.example" },
+            providers,
+            domains,
             jsm_url: &jsm_url,
             jsm_token: jsm.service_token().reveal(),
             portal_lines: &settings.portal_lines,
             datacenter_lines: &settings.datacenter_lines,
+            at_cloud: &at_cloud,
         });
         let checked = config::parse(&config, &settings.state, &ProcessEnvironment)?;
-        let app = App::start(checked, clock, random).await?;
+        let identity_provider = cloud::identity_provider(&checked);
+        let app = App::start(checked, clock, random.clone()).await?;
+        if let Some(settings) = &identity_provider {
+            cloud::introduce(&cloud, settings, &app, random)?;
+        }
+        let origins = ["localhost", CLOUD_HOST].map(|host| format!("https://{host}:{}", app.https_address().port()));
         let provider = provider.map(|(provider, client_secret)| {
-            let origin = format!("https://localhost:{}", app.https_address().port());
+            let at_each = |path: &str| origins.iter().map(|origin| format!("{origin}{path}")).collect();
             provider.register(Client {
                 id: CLIENT_ID.into(),
                 authentication: ClientAuthentication::Secret(client_secret),
-                redirect_uris: vec![format!("{origin}/.vestibule/oidc/{PROVIDER}/callback")],
-                post_logout_redirect_uris: vec![format!("{origin}/.vestibule/signed-out")],
+                redirect_uris: at_each(&format!("/.vestibule/oidc/{PROVIDER}/callback")),
+                post_logout_redirect_uris: at_each("/.vestibule/signed-out"),
             });
             provider
         });
         let saml = saml.map(|side| {
-            side.introduce(&format!("https://localhost:{}", app.https_address().port()));
+            origins.iter().for_each(|origin| side.introduce(origin));
             servers.push(side.server);
             side.provider
         });
@@ -192,6 +211,11 @@ impl World {
     /// `https://localhost:PORT`.
     pub fn origin(&self) -> String {
         format!("https://localhost:{}", self.app.https_address().port())
+    }
+
+    /// `https://cloud.localhost:PORT`, where the portal in front of JSM Cloud is.
+    pub fn cloud_origin(&self) -> String {
+        format!("https://{CLOUD_HOST}:{}", self.app.https_address().port())
     }
 
     /// Lets requests in flight finish, then stops everything.
@@ -228,12 +252,13 @@ struct Configuration<'a> {
     jsm_token: &'a str,
     portal_lines: &'a str,
     datacenter_lines: &'a str,
+    at_cloud: &'a str,
 }
 
 /// The demo's `gateway.yaml`: the real one, with everything on loopback.
 fn configuration(with: &Configuration<'_>) -> String {
     let Configuration { port, admin_port, certificates, state, key, issuer, oidc_lines, saml_lines, .. } = with;
-    let Configuration { providers, domains, jsm_url, jsm_token, portal_lines, datacenter_lines, .. } = with;
+    let Configuration { providers, domains, jsm_url, jsm_token, portal_lines, datacenter_lines, at_cloud, .. } = with;
     format!(
         r#"version: 1
 listen:
@@ -242,6 +267,7 @@ listen:
 tls:
   certificates:
     - {{ cert: "{certificates}/localhost.pem", key: "{certificates}/localhost.key" }}
+    - {{ cert: "{certificates}/{CLOUD_HOST}.pem", key: "{certificates}/{CLOUD_HOST}.key" }}
 keys: ["{key}"]
 session:
   store: {{ embedded: {{ path: "{state}/sessions.redb" }} }}
@@ -274,6 +300,6 @@ identity_providers:
       - {{ path: "/rest/servicedesk/1/customer/viewport-resources/**", access: public }}
       - {{ path: "/rest/api/**", access: deny }}
       - {{ path: "/secure/admin/**", access: deny }}
-{portal_lines}"#
+{portal_lines}{at_cloud}"#
     )
 }

@@ -1,7 +1,9 @@
 //! Settings of a portal.
 
+mod cloud;
 mod directory;
 mod redirect;
+mod rewrite;
 mod trusted_jwt;
 
 use std::collections::BTreeMap;
@@ -9,11 +11,13 @@ use std::time::Duration;
 
 use url::Url;
 
+pub use self::cloud::{CloudAccountsSettings, CloudSamlSettings, CloudSiteSettings, IdentityProviderSettings, Walk};
 pub use self::directory::{
-    CloudAccountsSettings, CloudSiteSettings, DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange,
-    OnLeave, OrganizationName, OrganizationRule, ValueSource,
+    DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange, OnLeave, OrganizationName, OrganizationRule,
+    ValueSource,
 };
 pub use self::redirect::{OtherAccounts, RedirectSettings};
+pub use self::rewrite::{OriginPair, REQUEST_FIELDS, RewriteSettings, TextRule};
 pub use self::trusted_jwt::{AccountsSettings, Product, TrustedJwtSettings};
 use super::{HostName, PathPattern, PublicOrigin};
 use crate::condition::Condition;
@@ -38,6 +42,8 @@ pub struct PortalSettings {
     pub customer_session: CustomerSessionSettings,
     /// First match wins; without one the visitor has to be signed in.
     pub rules: Vec<RuleSettings>,
+    /// What is replaced in answers and requests.
+    pub rewrite: RewriteSettings,
     /// Sizes and times.
     pub limits: PortalLimits,
 }
@@ -114,6 +120,8 @@ pub enum CustomerSessionSettings {
     None,
     /// Data Center: a fresh random password for each sign-in, by documented calls.
     DataCenter(Box<DataCenterSettings>),
+    /// Cloud: the site's own single sign-on, whose identity provider the gateway is.
+    CloudSaml(Box<CloudSamlSettings>),
     /// Any upstream that believes our signature: a token in each request.
     TrustedJwt(Box<TrustedJwtSettings>),
     /// None: who has signed in goes on at the site itself.
@@ -126,7 +134,7 @@ impl CustomerSessionSettings {
         match self {
             Self::None => false,
             Self::TrustedJwt(settings) => settings.product != Product::Other,
-            Self::DataCenter(_) | Self::Redirect(_) => true,
+            Self::DataCenter(_) | Self::CloudSaml(_) | Self::Redirect(_) => true,
         }
     }
 }

@@ -84,6 +84,9 @@ impl Gateway {
         if let Some(address) = site.hands_over_to().filter(|_| !permit.is_for_everybody()) {
             return self.hand_over(address, &permit, &request, &site, ctx).await;
         }
+        if site.walks.is_some() && ctx.wants == Wants::Page && *request.method() == Method::GET {
+            ctx.walk_to = Some(request.target());
+        }
         let headers = &http.req_header().headers;
         if (!request.is_safe() || request.is_websocket()) && !is_same_origin(headers, &site.settings.public_origin) {
             return Err(Reason::CrossOrigin.into());

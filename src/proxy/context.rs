@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::rewrite::BodyRewriter;
+use super::answer_body::AnswerBody;
+use super::rewrite::FieldRewriter;
 use super::site::Site;
 use crate::clock::Stopwatch;
 use crate::limits::Counted;
@@ -22,6 +23,8 @@ pub struct RequestCtx {
     pub wants: Wants,
     /// The portal, once it is known.
     pub site: Option<Arc<Site>>,
+    /// The page that the visitor wants, where their browser may have to sign on at the upstream first.
+    pub walk_to: Option<String>,
     /// How far it has come.
     pub stage: Stage,
 }
@@ -56,10 +59,12 @@ pub struct Forwarding {
     pub received: u64,
     /// Runs from the request to the head of the answer.
     pub waiting: Stopwatch,
+    /// Whether the part that was asked for turned out to be of something that is only sent whole.
+    pub range: Range,
     /// Rewrites the body of the request.
-    pub request_body: Option<BodyRewriter>,
+    pub request_body: Option<FieldRewriter>,
     /// Rewrites the body of the answer.
-    pub body: Option<BodyRewriter>,
+    pub body: Option<AnswerBody>,
 }
 
 /// Whether a request is sent a second time because its customer session had died.
@@ -71,6 +76,17 @@ pub enum Repeat {
     Due,
     /// It was sent again. It will not be a third time.
     Done,
+}
+
+/// What becomes of `Range` (RFC 9110, section 14.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Range {
+    /// It goes on as the visitor sent it.
+    AsAsked,
+    /// It turned out to be no use; the next error is the one that makes Pingora send the request again.
+    Due,
+    /// It was sent again without it.
+    Dropped,
 }
 
 impl Forwarding {
@@ -86,6 +102,7 @@ impl Forwarding {
             unreachable: 0,
             received: 0,
             waiting: Stopwatch::start(),
+            range: Range::AsAsked,
             request_body: None,
             body: None,
         }

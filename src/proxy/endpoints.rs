@@ -2,6 +2,7 @@
 
 mod assertion_consumer;
 mod call_back;
+pub(in crate::proxy) mod cloud_walk;
 mod sign_out;
 mod single_logout;
 mod start;
@@ -76,6 +77,10 @@ impl Gateway {
                 let asset = pages::asset(path, &http.req_header().headers).ok_or(Reason::NoSuchEndpoint)?;
                 Ok(Verdict::Reply(Outcome::Answered, asset))
             }
+            "/.vestibule/cloud/metadata" if get => tell_identity_provider(site),
+            _ if cloud_walk::is_on_the_way(path) && (post || *request.method() == Method::GET) => {
+                self.walk(http, request, site, visitor, ctx).await
+            }
             published_keys::PATH if get => self.publish_keys(site),
             trial::OVER if get => Ok(Verdict::Reply(Outcome::Answered, pages::tried(&page_site(site)))),
             // Not by HEAD: whoever only looks at a link does not use it up.
@@ -94,11 +99,20 @@ impl Gateway {
     /// Our metadata at this portal, for whoever asks: it holds nothing but what the provider's operator needs.
     fn tell_metadata(&self, provider: &ProviderName, site: &Site) -> Result<Verdict, Refusal> {
         let document = self.own_metadata.document(&site.settings.host, provider).ok_or(Reason::NoSuchEndpoint)?;
-        let document = document.map_err(|error| Refusal::with_detail(Reason::Internal, error.to_string()))?;
-        let media_type = HeaderValue::from_static(published::MEDIA_TYPE);
-        let reply = Reply::text(StatusCode::OK, document).with_header(header::CONTENT_TYPE, media_type);
-        Ok(Verdict::Reply(Outcome::Answered, reply))
+        document.map(metadata_reply).map_err(|error| Refusal::with_detail(Reason::Internal, error.to_string()))
     }
+}
+
+/// Our metadata as the identity provider of the site's customers, for whoever asks.
+fn tell_identity_provider(site: &Site) -> Result<Verdict, Refusal> {
+    let document = site.identity_provider.as_ref().ok_or(Reason::NoSuchEndpoint)?.metadata();
+    document.map(metadata_reply).map_err(|error| Refusal::with_detail(Reason::Internal, error.to_string()))
+}
+
+fn metadata_reply(document: String) -> Verdict {
+    let media_type = HeaderValue::from_static(published::MEDIA_TYPE);
+    let reply = Reply::text(StatusCode::OK, document).with_header(header::CONTENT_TYPE, media_type);
+    Verdict::Reply(Outcome::Answered, reply)
 }
 
 fn at(site: &Site) -> At<'_> {

@@ -200,12 +200,20 @@ fn explain_broker(failed: &BrokerFailed) -> Explanation {
         BrokerFailed::ReadOnlyDirectory(_) => Explanation::AccountIsReadOnly,
         BrokerFailed::Administrator(_) => Explanation::AccountIsAdministrator,
         BrokerFailed::CaptchaRequired(_) | BrokerFailed::TwoStepEnforced => Explanation::CustomerLoginChallenged,
-        BrokerFailed::PasswordRejected(_) | BrokerFailed::LoginRefused(_) | BrokerFailed::NoLoginAvailable => {
-            Explanation::CustomerLoginRefused
-        }
+        BrokerFailed::PasswordRejected(_)
+        | BrokerFailed::LoginRefused(_)
+        | BrokerFailed::NoLoginAvailable
+        | BrokerFailed::SingleSignOnOff
+        | BrokerFailed::SignOnRequestRefused(_)
+        | BrokerFailed::SignOnRefused(_)
+        | BrokerFailed::LedElsewhere(_)
+        | BrokerFailed::NotSigned => Explanation::CustomerLoginRefused,
+        BrokerFailed::LoginBlocked => Explanation::CustomerServiceUnreachable,
         BrokerFailed::WrongCustomer(_) => Explanation::AccountMismatch,
         BrokerFailed::AtlassianAccount(_) => Explanation::AccountIsAtlassian,
-        BrokerFailed::LoginsPaused(_) | BrokerFailed::TokenNotSigned(_) => Explanation::CustomerServiceBusy,
+        BrokerFailed::LoginsPaused(_) | BrokerFailed::BrowserHasToWalk | BrokerFailed::TokenNotSigned(_) => {
+            Explanation::CustomerServiceBusy
+        }
         BrokerFailed::Upstream(failed) => explain_upstream(failed),
     }
 }

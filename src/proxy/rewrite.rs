@@ -4,6 +4,7 @@
 //! that is nothing for most of them. What holds no address is passed on as it came, without being copied.
 
 mod body;
+mod fields;
 mod origin;
 mod search;
 mod spelling;
@@ -11,6 +12,7 @@ mod spelling;
 use bytes::Bytes;
 
 pub use body::BodyRewriter;
+pub use fields::{FieldNames, FieldRewriter, LONGEST_NAME, Notation, query};
 use origin::Mention;
 pub use origin::{InvalidOrigin, Origin};
 use search::{Needle, Search};
@@ -80,23 +82,18 @@ impl Rewriter {
     }
 
     /// Rewrites an address that stands at the start of a header value: `Origin`, `Referer`. `None` when it is another one.
-    pub fn address(&self, value: &str) -> Option<String> {
-        let found = self.find(&[], value.as_bytes(), true).into_iter().find(|found| found.begin == 0)?;
+    pub fn address(&self, value: &[u8]) -> Option<Vec<u8>> {
+        let found = self.find(&[], value, true).into_iter().find(|found| found.begin == 0)?;
         let mut out = Vec::with_capacity(value.len());
         self.write(&found, &mut out);
-        out.extend_from_slice(value.as_bytes().get(found.end..)?);
-        String::from_utf8(out).ok()
+        out.extend_from_slice(value.get(found.end..)?);
+        Some(out)
     }
 
     /// Rewrites a whole text; `None` when nothing in it changes.
     pub fn text(&self, text: &[u8]) -> Option<Bytes> {
         let found = self.find(&[], text, true);
         (!found.is_empty()).then(|| self.replaced(text, &found).into())
-    }
-
-    /// Whether nothing is ever replaced.
-    pub fn is_idle(&self) -> bool {
-        self.targets.is_empty()
     }
 
     /// What is replaced in `text`, in order and without overlaps. `before` is what stood before the text; after its `end`

@@ -5,36 +5,36 @@ use http::HeaderValue;
 /// Names that start like this are ours: an upstream that sets one would fix a visitor's session (security case C13).
 const OURS: &str = "__host-vestibule";
 
-/// The name of the cookie, when the field has one.
+/// The name of the cookie, when the field has one. Values may hold any octets, as browsers let them; names may not.
 pub fn name(value: &HeaderValue) -> Option<&str> {
-    let pair = value.to_str().ok()?.split(';').next()?;
-    let (name, _) = pair.split_once('=')?;
-    let name = name.trim();
+    let pair = value.as_bytes().split(|b| *b == b';').next()?;
+    let end = pair.iter().position(|b| *b == b'=')?;
+    let name = std::str::from_utf8(pair.get(..end)?).ok()?.trim();
     (!name.is_empty()).then_some(name)
 }
 
-/// The same cookie for the public host alone: without `Domain`, and `Secure`. `None` when it must not be passed on: a
-/// name of ours, or no name at all.
+/// The same cookie for the public host alone: without `Domain`, and `Secure`, without which browsers refuse
+/// `SameSite=None`. Its `Path` is right as it is: paths are the same on both sides, context path included. `None` when it must
+/// not be passed on: a name of ours, or no name at all.
 pub fn for_this_host(value: &HeaderValue) -> Option<HeaderValue> {
     let name = name(value)?;
     if name.get(..OURS.len()).is_some_and(|start| start.eq_ignore_ascii_case(OURS)) {
         return None;
     }
-    let text = value.to_str().ok()?;
     let mut secure = false;
-    let mut parts: Vec<&str> = Vec::new();
-    for (index, part) in text.split(';').enumerate() {
-        let attribute = part.split('=').next().unwrap_or_default().trim();
-        if index > 0 && attribute.eq_ignore_ascii_case("domain") {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for (index, part) in value.as_bytes().split(|b| *b == b';').enumerate() {
+        let attribute = part.split(|b| *b == b'=').next().unwrap_or_default().trim_ascii();
+        if index > 0 && attribute.eq_ignore_ascii_case(b"domain") {
             continue;
         }
-        secure |= index > 0 && attribute.eq_ignore_ascii_case("secure");
-        parts.push(part.trim());
+        secure |= index > 0 && attribute.eq_ignore_ascii_case(b"secure");
+        parts.push(part.trim_ascii());
     }
     if !secure {
-        parts.push("Secure");
+        parts.push(b"Secure");
     }
-    HeaderValue::from_str(&parts.join("; ")).ok()
+    HeaderValue::from_bytes(&parts.join(&b"; "[..])).ok()
 }
 
 /// The cookies of a `Cookie` field but those whose name `is_held`; `None` when nothing is left.
@@ -67,6 +67,9 @@ mod tests {
         assert_eq!(passed("a=b; Domain=jsm.internal; Path=/x").as_deref(), Some("a=b; Path=/x; Secure"));
         assert_eq!(passed("a=b;domain = .x ;HttpOnly; Secure").as_deref(), Some("a=b; HttpOnly; Secure"));
         assert_eq!(passed("a=domain; SameSite=Lax").as_deref(), Some("a=domain; SameSite=Lax; Secure"));
+        assert_eq!(passed("a=b; Path=/jira; SameSite=None").as_deref(), Some("a=b; Path=/jira; SameSite=None; Secure"));
+        let octets = HeaderValue::from_bytes("a=é; Domain=x; Secure".as_bytes()).unwrap();
+        assert_eq!(for_this_host(&octets).unwrap().as_bytes(), "a=é; Secure".as_bytes());
         for ours in ["__Host-vestibule=x; Path=/", "__host-VESTIBULE-sign-in=x", "=x", "x", ""] {
             assert_eq!(passed(ours), None, "{ours}");
         }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::rewrite::{InvalidOrigin, Origin, Rewriter, RewriterFailed};
+use super::rewriting::{Rewriting, RewritingFailed};
 use super::upstream::{Upstream, UpstreamUnusable};
 use crate::clock::Clock;
 use crate::customer::CustomerSessions;
+use crate::customer::cloud::BrowserWalks;
+use crate::customer::cloud::identity_provider::SiteIdentityProvider;
 use crate::limits::{Attempts, CreationLog, Creations};
 use crate::policy::{Admission, Rules};
 use crate::portal::settings::{CustomerSessionSettings, PortalSettings};
@@ -30,10 +32,12 @@ pub struct Site {
     pub upstream: Arc<Upstream>,
     /// Whose sessions are injected.
     pub customers: CustomerSessions,
-    /// Upstream address to public address.
-    pub to_public: Arc<Rewriter>,
-    /// Public address to upstream address.
-    pub to_upstream: Arc<Rewriter>,
+    /// The gateway as the identity provider of the site's customers, where it is.
+    pub identity_provider: Option<Arc<SiteIdentityProvider>>,
+    /// The ways to a customer session that browsers go, where they do.
+    pub walks: Option<BrowserWalks>,
+    /// What is rewritten, both ways.
+    pub rewriting: Rewriting,
 }
 
 /// A portal cannot be served.
@@ -53,9 +57,7 @@ pub enum SiteFault {
     #[error(transparent)]
     Upstream(#[from] UpstreamUnusable),
     #[error(transparent)]
-    Rewriter(#[from] RewriterFailed),
-    #[error(transparent)]
-    Origin(#[from] InvalidOrigin),
+    Rewriting(#[from] RewritingFailed),
 }
 
 impl Site {
@@ -66,17 +68,15 @@ impl Site {
     pub fn new(
         settings: PortalSettings,
         customers: CustomerSessions,
+        identity_provider: Option<Arc<SiteIdentityProvider>>,
+        walks: Option<BrowserWalks>,
         log: Arc<dyn CreationLog>,
         clock: Clock,
     ) -> Result<Self, SiteUnusable> {
         let host = settings.host.clone();
         let unusable = |source: SiteFault| SiteUnusable { host: host.clone(), source };
         let upstream = Upstream::new(&settings.upstream, settings.limits, clock).map_err(|e| unusable(e.into()))?;
-        let own = Origin::of(&settings.upstream.url).map_err(|e| unusable(e.into()))?;
-        let public = Origin::parse(settings.public_origin.as_str()).map_err(|e| unusable(e.into()))?;
-        let to_public =
-            Rewriter::new(vec![(own.clone(), public.clone())], Vec::new()).map_err(|e| unusable(e.into()))?;
-        let to_upstream = Rewriter::new(vec![(public, own)], Vec::new()).map_err(|e| unusable(e.into()))?;
+        let rewriting = Rewriting::new(&settings).map_err(|e| unusable(e.into()))?;
         let is_jsm = settings.customer_session.is_jsm();
         let jsm = is_jsm.then(|| JsmPaths::new(settings.upstream.url.path()));
         let limits = settings.limits.creations;
@@ -88,8 +88,9 @@ impl Site {
             attempts: settings.limits.sign_in_attempts.map(Attempts::new),
             upstream: Arc::new(upstream),
             customers,
-            to_public: Arc::new(to_public),
-            to_upstream: Arc::new(to_upstream),
+            identity_provider,
+            walks,
+            rewriting,
             settings,
         })
     }

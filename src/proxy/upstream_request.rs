@@ -11,12 +11,14 @@ use pingora::http::RequestHeader;
 use pingora::{ErrorType, OrErr, Result};
 
 use super::answer::REQUEST_ID;
-use super::context::{Repeat, RequestCtx, Stage};
+use super::coding::Accepted;
+use super::context::{Range, Repeat, RequestCtx, Stage};
 use super::header_hygiene::stays_behind;
-use super::media_type::carries_addresses;
-use super::rewrite::BodyRewriter;
-use super::set_cookie;
+use super::rewrite::{self, FieldRewriter, Notation};
+use super::rewriting::Rewriting;
 use super::site::Site;
+use super::{answer_plan, set_cookie};
+use crate::portal::{CanonicalRequest, media_type};
 use crate::session::CustomerSession;
 use crate::session::cookie::{self, Forwardable};
 
@@ -39,7 +41,7 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
     if let Some(name) = site.customers.identity_header() {
         request.remove_header(name);
     }
-    request.set_raw_path(forwarding.request.target().as_bytes())?;
+    request.set_raw_path(target(&forwarding.request, &site.rewriting).as_bytes())?;
     request.insert_header(header::HOST, site.upstream.authority().clone())?;
     let customer_session = forwarding.customer_session.as_deref();
     let is_theirs = |name: &str| site.customers.keeps_back(name, customer_session);
@@ -51,22 +53,25 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
     }
     rewrite_source(visitor, request, site)?;
     forwarding.request_body = None;
-    if !websocket && has_addresses_in_body(visitor) {
+    if let Some(notation) = notation_of_body(visitor, &site.rewriting).filter(|_| !websocket) {
         // The rewritten body's length is known at its end only.
         request.remove_header(&header::CONTENT_LENGTH);
         if request.version != Version::HTTP_2 {
             request.set_version(Version::HTTP_11);
             request.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
         }
-        forwarding.request_body = Some(BodyRewriter::new(Arc::clone(&site.to_upstream)));
+        let names = site.rewriting.request_fields.clone();
+        let to_upstream = Arc::clone(&site.rewriting.to_upstream);
+        forwarding.request_body = Some(FieldRewriter::new(notation, names, to_upstream));
     }
     if forwarding.repeat != Repeat::No {
         // The form's XSRF token belongs to the customer session that died. That the request comes from the portal's own
         // page was checked at the door (`same_origin`), which is all that the token would show.
         request.insert_header(XSRF_CHECK, HeaderValue::from_static("no-check"))?;
     }
-    // Bodies are rewritten, and a compressed one would first have to be opened.
-    request.insert_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;
+    restore_conditions(request, &site.rewriting, forwarding.range)?;
+    let accepted = if websocket { Accepted::default() } else { Accepted::read(&visitor.headers) };
+    request.insert_header(header::ACCEPT_ENCODING, accepted.to_upstream())?;
     if let Some(client) = ctx.exchange.client() {
         request.insert_header(FORWARDED_FOR, client.to_string())?;
     }
@@ -75,14 +80,60 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
     Ok(())
 }
 
-/// Whether a script sends addresses of the portal, as the portal's pages know them; the upstream knows its own only. What
-/// people write into forms is left as it is.
-fn has_addresses_in_body(visitor: &RequestHeader) -> bool {
+/// How a body is written that may have fields with addresses of the portal, as its pages know them; the upstream knows its
+/// own only.
+fn notation_of_body(visitor: &RequestHeader, rewriting: &Rewriting) -> Option<Notation> {
     let headers = &visitor.headers;
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let some = headers.contains_key(header::TRANSFER_ENCODING)
         || text(header::CONTENT_LENGTH).is_some_and(|length| length.trim() != "0");
-    some && !headers.contains_key(header::CONTENT_ENCODING) && text(header::CONTENT_TYPE).is_some_and(carries_addresses)
+    if !some || headers.contains_key(header::CONTENT_ENCODING) || rewriting.request_fields.is_empty() {
+        return None;
+    }
+    let content_type = text(header::CONTENT_TYPE)?;
+    if !media_type::is_ascii_compatible(content_type) || answer_plan::no_transform(headers) {
+        return None;
+    }
+    match media_type::essence(content_type).to_ascii_lowercase() {
+        form if form == "application/x-www-form-urlencoded" => Some(Notation::Form),
+        json if json == "application/json" || json.ends_with("+json") => Some(Notation::Json),
+        _ => None,
+    }
+}
+
+/// Tags of ours become the upstream's own again. Of what is sent rewritten no part is asked for, nor are several parts of
+/// anything at once: whether a part of a part is rewritten could not be told.
+fn restore_conditions(request: &mut RequestHeader, rewriting: &Rewriting, range: Range) -> Result<()> {
+    for name in [header::IF_NONE_MATCH, header::IF_MATCH] {
+        let values: Vec<HeaderValue> = request.headers.get_all(&name).iter().cloned().collect();
+        let taken = |value: &HeaderValue| value.to_str().ok().and_then(|list| rewriting.mark.take_all(list));
+        let restored: Vec<Option<String>> = values.iter().map(taken).collect();
+        if restored.iter().all(Option::is_none) {
+            continue;
+        }
+        request.remove_header(&name);
+        for (value, restored) in values.into_iter().zip(restored) {
+            match restored {
+                Some(restored) => request.append_header(name.clone(), restored)?,
+                None => request.append_header(name.clone(), value)?,
+            };
+        }
+    }
+    let text = |name| request.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let of_ours = text(header::IF_RANGE).is_some_and(|tag| rewriting.mark.take(tag).is_some());
+    let several = text(header::RANGE).is_some_and(|range| range.contains(','));
+    if of_ours || several || range != Range::AsAsked {
+        request.remove_header(&header::RANGE);
+        request.remove_header(&header::IF_RANGE);
+    }
+    Ok(())
+}
+
+/// The target, with addresses in its fields made the upstream's.
+fn target(request: &CanonicalRequest, rewriting: &Rewriting) -> String {
+    let changed =
+        request.query().and_then(|query| rewrite::query(query, &rewriting.request_fields, &rewriting.to_upstream));
+    changed.map_or_else(|| request.target(), |query| format!("{}?{query}", request.path()))
 }
 
 /// Rewrites the next part of the request's body; nothing at the `end` ends it.
@@ -140,10 +191,10 @@ fn cookies(
 /// `Origin` and `Referer` tell the upstream its own address, as its XSRF checks want; foreign ones are not passed on.
 fn rewrite_source(visitor: &RequestHeader, request: &mut RequestHeader, site: &Site) -> Result<()> {
     for name in [header::ORIGIN, header::REFERER] {
-        let value = visitor.headers.get(&name).and_then(|value| value.to_str().ok());
-        if let Some(rewritten) = value.and_then(|value| site.to_upstream.address(value)) {
+        let value = visitor.headers.get(&name).map(HeaderValue::as_bytes);
+        if let Some(rewritten) = value.and_then(|value| site.rewriting.to_upstream.address(value)) {
             let value =
-                HeaderValue::from_str(&rewritten).or_err(ErrorType::InvalidHTTPHeader, "a rewritten address")?;
+                HeaderValue::from_bytes(&rewritten).or_err(ErrorType::InvalidHTTPHeader, "a rewritten address")?;
             request.insert_header(name, value)?;
         }
     }

@@ -1,25 +1,22 @@
 //! What the visitor gets to see of an answer, and what the answer tells about the customer session.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
 use super::Gateway;
 use super::answer::{HSTS, REQUEST_ID};
-use super::context::{Forwarding, Repeat, RequestCtx, Stage};
-use super::media_type::carries_addresses;
-use super::rewrite::BodyRewriter;
-use super::set_cookie;
+use super::context::{Forwarding, Range, Repeat, RequestCtx, Stage};
 use super::site::Site;
+use super::{answer_plan, response_fields, set_cookie};
 use crate::clock::Stopwatch;
 use crate::customer::{AnswerHead, Verdict};
 use crate::policy::Visitor;
-use crate::refusal::Reason;
+use crate::portal::media_type;
+use crate::refusal::{Reason, Refusal};
 use crate::telemetry::{Outcome, Step};
 
 /// Fields of an answer that are not the upstream's to set here (security cases C13 and C26), or that tell too much.
@@ -130,12 +127,13 @@ pub fn prepare(visitor: &RequestHeader, response: &mut ResponseHeader, ctx: &mut
         response.remove_header(name);
     }
     keep_cookies_back(site, forwarding, response)?;
-    rewrite_addresses(site, response)?;
+    response_fields::rewrite(response, &site.rewriting)?;
     if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(());
     }
     ctx.exchange.ends(Outcome::Forwarded, response.status);
-    decide_about_body(site, forwarding, &visitor.method, response)?;
+    keep_pages_private(forwarding, response)?;
+    forwarding.body = answer_plan::decide(visitor, response, &site.rewriting)?;
     response.insert_header(REQUEST_ID, request_id.to_string())?;
     response.insert_header(header::STRICT_TRANSPORT_SECURITY, HSTS)?;
     Ok(())
@@ -157,83 +155,29 @@ fn keep_cookies_back(site: &Site, forwarding: &Forwarding, response: &mut Respon
     Ok(())
 }
 
-/// The upstream's own address becomes the public one, wherever a browser acts on it.
-fn rewrite_addresses(site: &Site, response: &mut ResponseHeader) -> Result<()> {
-    for name in [header::LOCATION, header::CONTENT_LOCATION, header::ACCESS_CONTROL_ALLOW_ORIGIN] {
-        let value = response.headers.get(&name).and_then(|value| value.to_str().ok());
-        if let Some(rewritten) = value.and_then(|value| site.to_public.address(value)) {
-            response.insert_header(name, rewritten)?;
-        }
-    }
-    for name in [
-        header::LINK,
-        header::REFRESH,
-        header::CONTENT_SECURITY_POLICY,
-        header::CONTENT_SECURITY_POLICY_REPORT_ONLY,
-        HeaderName::from_static("report-to"),
-        HeaderName::from_static("reporting-endpoints"),
-    ] {
-        let values: Vec<HeaderValue> = response.headers.get_all(&name).iter().cloned().collect();
-        let rewritten: Vec<Option<Bytes>> = values.iter().map(|value| site.to_public.text(value.as_bytes())).collect();
-        if rewritten.iter().all(Option::is_none) {
-            continue;
-        }
-        response.remove_header(&name);
-        for (value, text) in values.iter().zip(rewritten) {
-            match text {
-                Some(text) => response.append_header(name.clone(), text.to_vec())?,
-                None => response.append_header(name.clone(), value.clone())?,
-            };
-        }
-    }
-    Ok(())
-}
-
-/// A body that carries addresses is rewritten: its length is not known any more, its entity tag is weak (RFC 9110,
-/// section 8.8.1), and no parts of it are served. HTML of a signed-in visitor is kept by nobody (security case E6).
-fn decide_about_body(
-    site: &Site,
-    forwarding: &mut Forwarding,
-    method: &Method,
-    response: &mut ResponseHeader,
-) -> Result<()> {
-    let content_type = text(&response.headers, &header::CONTENT_TYPE).unwrap_or_default().to_owned();
-    let html = content_type.to_ascii_lowercase().starts_with("text/html");
+/// HTML of a signed-in visitor is kept by nobody (security case E6).
+fn keep_pages_private(forwarding: &Forwarding, response: &mut ResponseHeader) -> Result<()> {
+    let content_type = text(&response.headers, &header::CONTENT_TYPE).unwrap_or_default();
+    let html = media_type::essence(content_type).eq_ignore_ascii_case("text/html");
     if html && forwarding.permit.session().is_some() {
-        response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"))?;
-    }
-    let plain = text(&response.headers, &header::CONTENT_ENCODING).is_none_or(|coding| coding == "identity");
-    let whole = !matches!(
-        response.status,
-        StatusCode::PARTIAL_CONTENT
-            | StatusCode::NOT_MODIFIED
-            | StatusCode::NO_CONTENT
-            | StatusCode::SWITCHING_PROTOCOLS
-    );
-    if !carries_addresses(&content_type) {
-        return Ok(());
-    }
-    weaken_etag(response)?;
-    if !plain || !whole {
-        return Ok(());
-    }
-    response.remove_header(&header::ACCEPT_RANGES);
-    response.remove_header(&HeaderName::from_static("content-md5"));
-    response.remove_header(&HeaderName::from_static("digest"));
-    response.remove_header(&header::CONTENT_LENGTH);
-    if *method != Method::HEAD {
-        forwarding.body = Some(BodyRewriter::new(Arc::clone(&site.to_public)));
-        // Where the length is not known, HTTP/1.1 needs chunks; Pingora takes this header away again for HTTP/2.
-        response.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+        // What the upstream says about changing the page stays said: rewriting asks for it afterwards.
+        let fixed = answer_plan::no_transform(&response.headers);
+        let value = if fixed { "private, no-store, no-transform" } else { "private, no-store" };
+        response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static(value))?;
     }
     Ok(())
 }
 
-fn weaken_etag(response: &mut ResponseHeader) -> Result<()> {
-    let weak =
-        text(&response.headers, &header::ETAG).filter(|tag| !tag.starts_with("W/")).map(|tag| format!("W/{tag}"));
-    if let Some(weak) = weak {
-        response.insert_header(header::ETAG, weak)?;
+/// A part of something that is only ever sent rewritten is no use: the request is sent again, for the whole (RFC 9110, section
+/// 14.2 leaves that to us).
+pub fn want_the_whole(visitor: &RequestHeader, response: &ResponseHeader, ctx: &mut RequestCtx) -> Result<()> {
+    let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else {
+        return Err(Error::new(ErrorType::HTTPStatus(500)));
+    };
+    let asked = forwarding.range == Range::AsAsked && visitor.method.is_safe();
+    if asked && answer_plan::is_useless_part(response, &site.rewriting) {
+        forwarding.range = Range::Due;
+        return Err(Error::explain(ErrorType::InternalError, "a part is no use").into_up());
     }
     Ok(())
 }
@@ -243,19 +187,30 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 /// Rewrites the next chunk of a body.
-pub fn rewrite_body(body: &mut Option<Bytes>, end: bool, ctx: &mut RequestCtx) {
-    let Some(rewriter) = ctx.forwarding().and_then(|forwarding| forwarding.body.as_mut()) else { return };
-    let out = rewriter.push(body.take().unwrap_or_default(), end);
+///
+/// # Errors
+/// When it cannot be decoded: then the rest of it is not sent, so that nobody takes it for whole.
+pub fn rewrite_body(body: &mut Option<Bytes>, end: bool, ctx: &mut RequestCtx) -> Result<()> {
+    let Some(forwarding) = ctx.forwarding() else { return Ok(()) };
+    let Some(rewriter) = &mut forwarding.body else { return Ok(()) };
+    let out = rewriter.push(body.take().unwrap_or_default(), end).map_err(|failed| {
+        forwarding.refusal = Some(Refusal::with_detail(Reason::UpstreamBroken, failed.to_string()));
+        Error::explain(ErrorType::InternalError, "the body cannot be rewritten").into_up()
+    })?;
     *body = (!out.is_empty() || end).then_some(out);
+    Ok(())
 }
 
 /// What is left of a body that ends with trailers. The trailers themselves stay here: no browser reads them, and they
 /// pass none of the rules for fields.
-pub fn end_body(trailers: &mut HeaderMap, ctx: &mut RequestCtx) -> Option<Bytes> {
+///
+/// # Errors
+/// As [`rewrite_body`].
+pub fn end_body(trailers: &mut HeaderMap, ctx: &mut RequestCtx) -> Result<Option<Bytes>> {
     trailers.clear();
     let mut rest = None;
-    rewrite_body(&mut rest, true, ctx);
-    rest.filter(|rest| !rest.is_empty())
+    rewrite_body(&mut rest, true, ctx)?;
+    Ok(rest.filter(|rest| !rest.is_empty()))
 }
 
 /// Whether a script asked, and for JSON: an HTML page in answer to that is a login page.

@@ -112,6 +112,8 @@ pub const LOGOUT_BY_ADMIN: &str = "urn:oasis:names:tc:SAML:2.0:logout:admin";
 
 /// Signed in by a password over TLS (SAML Authentication Context 3.4).
 pub const PASSWORD_PROTECTED_TRANSPORT: &str = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport";
+/// Some way to sign in (SAML Authentication Context 3.4.25).
+pub const AUTHN_UNSPECIFIED: &str = "urn:oasis:names:tc:SAML:2.0:ac:classes:unspecified";
 
 /// A NameID that is an e-mail address (SAML Core 8.3.2).
 pub const NAMEID_EMAIL: &str = "urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress";

@@ -31,14 +31,14 @@ const browser = await chromium.launch({
     '--disable-component-update',
     '--disable-sync',
     // The browser's own services are not reached either.
-    '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1',
+    '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE cloud.localhost, EXCLUDE 127.0.0.1',
   ],
 });
 
 const visitors = new Map();
 let current;
 
-const isLoopback = (url) => ['localhost', '127.0.0.1'].includes(url.hostname) || ['data:', 'blob:', 'about:'].includes(url.protocol);
+const isLoopback = (url) => ['localhost', 'cloud.localhost', '127.0.0.1'].includes(url.hostname) || ['data:', 'blob:', 'about:'].includes(url.protocol);
 
 class Visitor {
   static async arrive() {

@@ -40,6 +40,7 @@ impl Stage {
             saml: None,
             portal_lines: portal_lines.to_owned(),
             datacenter_lines: String::new(),
+            cloud_lines: String::new(),
             recorded: 4 * 1024 * 1024,
             clock: clock.clone(),
         };

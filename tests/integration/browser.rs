@@ -2,6 +2,7 @@
 //! `screenshots` of cargo's target folder.
 
 mod chromium;
+mod cloud;
 mod journey;
 mod looks;
 mod saml;

@@ -78,6 +78,7 @@ pub async fn world(folder: &Path, issuer: &str, oidc_lines: &str) -> World {
         saml: None,
         portal_lines: String::new(),
         datacenter_lines: String::new(),
+        cloud_lines: String::new(),
         recorded: 64 * 1024 * 1024,
         clock: Clock::System,
     };

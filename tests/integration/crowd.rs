@@ -77,6 +77,7 @@ impl Crowd {
             saml: None,
             portal_lines: "      - { path: \"/rest/auth/1/session\", access: signed_in }\n".into(),
             datacenter_lines: String::new(),
+            cloud_lines: String::new(),
             recorded,
             clock: clock.clone(),
         };

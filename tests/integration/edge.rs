@@ -319,7 +319,8 @@ async fn addresses_of_the_upstream_become_public() {
     assert_eq!(location(&get("redirect").await), format!("{origin}/there"));
     assert_eq!(location(&get("elsewhere").await), "https://id.example/there");
     let page = get("page").await;
-    assert_eq!(page.headers()["etag"], "W/\"1\"");
+    let tag = page.headers()["etag"].to_str().unwrap();
+    assert!(tag.starts_with("W/\"1~v") && tag.ends_with('"'), "weak, and known when it comes back: {tag}");
     assert!(page.headers().get("server").is_none() && page.headers().get("x-ausername").is_none());
     assert_eq!(set_cookies(&page), ["x=1; Path=/; Secure"], "C13");
     let escaped = origin.replace('/', "\\/");
@@ -486,7 +487,7 @@ async fn rewritten_answers_are_framed_for_whoever_asked() {
     let get = |path: &str, more: &str| format!("GET /public/{path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n");
     let mut raw = gateway.raw().await;
     raw.send(get("empty", "").as_bytes()).await;
-    let empty = raw.until("0\r\n\r\n").await;
+    let empty = raw.until("\r\n\r\n").await;
     assert_eq!(status_of(&empty), 302);
     raw.send(get("page", "Connection: close\r\n").as_bytes()).await;
     let page = raw.rest().await;
@@ -507,7 +508,7 @@ async fn addresses_in_json_requests_become_the_upstreams() {
     gateway.sign_in(&client, "ana").await;
     let (url, origin) = (format!("{}/private/models", gateway.origin()), gateway.origin());
     let json = format!(
-        "{{\"clientBasePath\":\"{origin}/servicedesk/customer\",\"escaped\":\"{}\"}}",
+        "{{\"clientBasePath\":\"{origin}/servicedesk/customer\",\"destination\":\"{}\"}}",
         origin.replace('/', "\\/")
     );
     let text = format!("see {origin}/a");

@@ -36,6 +36,7 @@ async fn stage(people: &[&str]) -> Stage {
         saml: None,
         portal_lines: String::new(),
         datacenter_lines: "        call_timeout: 2s\n".into(),
+        cloud_lines: String::new(),
         recorded: 4 * 1024 * 1024,
         clock: Clock::System,
     };

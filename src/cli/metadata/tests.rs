@@ -4,7 +4,7 @@ use crate::sign_in::saml::SignInPortal;
 
 fn arguments(portal: Option<&str>, provider: Option<&str>) -> MetadataArguments {
     let (portal, provider) = (portal.map(str::to_owned), provider.map(str::to_owned));
-    MetadataArguments { config: PathBuf::new(), portal, provider }
+    MetadataArguments { config: PathBuf::new(), portal, provider, as_identity_provider: false }
 }
 
 fn portal(host: &str, providers: &[&str]) -> SignInPortal {

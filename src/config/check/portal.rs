@@ -14,9 +14,11 @@ use crate::portal::settings::{CertificateAuthorities, Choose, PortalSettings, Si
 use crate::portal::{HostName, PublicOrigin};
 
 mod admission;
+mod cloud;
 mod customer;
 mod directory;
 mod limits;
+mod rewrite;
 mod rules;
 
 impl Check<'_> {
@@ -51,6 +53,7 @@ impl Check<'_> {
             let admission = self.admission(&place.key("admission"), raw, claimed);
             let customer_session = self.customer_session(&place, raw);
             let rules = self.rules(&place.key("rules"), raw.rules.as_deref().unwrap_or_default());
+            let rewrite = self.rewrite(&place.key("rewrite"), raw, host.as_ref(), port);
             let limits = self.portal_limits(&place.key("limits"), raw);
             let host = host.clone()?;
             Some(PortalSettings {
@@ -61,6 +64,7 @@ impl Check<'_> {
                 admission: admission?,
                 customer_session: customer_session?,
                 rules: rules?,
+                rewrite: rewrite?,
                 limits: limits?,
             })
         });

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{DurationText, RateText, RawSecret, SizeText};
+use super::{DurationText, RateText, RawCloudSaml, RawSecret, SizeText};
 
 /// One portal.
 #[derive(Deserialize, JsonSchema)]
@@ -24,11 +24,14 @@ pub(in crate::config) struct RawPortal {
     /// How the upstream comes to know the visitor. Exactly one kind.
     #[schemars(example = &"datacenter")]
     pub customer_session: RawCustomerSession,
-    /// Customers at the upstream. `customer_session: datacenter` needs it; `trusted_jwt` and `redirect` can do without.
+    /// Customers at the upstream. `customer_session: datacenter` and `cloud_saml` need it; `trusted_jwt` and `redirect` can do
+    /// without.
     pub directory: Option<RawDirectory>,
     /// What paths need: the first rule that matches counts. Where none does, the visitor has to be signed in.
     #[schemars(extend("default" = []))]
     pub rules: Option<Vec<RawRule>>,
+    /// Which addresses and texts are replaced on the way, besides the portal's own address.
+    pub rewrite: Option<RawRewrite>,
     /// Sizes and times of this portal.
     pub limits: Option<RawPortalLimits>,
 }
@@ -106,11 +109,14 @@ pub(in crate::config) struct RawDomains {
 #[schemars(extend(
     "x-choice" = true,
     "type" = ["object", "string"],
-    "pattern" = "^(datacenter|redirect|none)$",
+    "pattern" = "^(cloud_saml|datacenter|redirect|none)$",
     "minProperties" = 1,
     "maxProperties" = 1,
 ))]
 pub(in crate::config) struct RawCustomerSession {
+    /// Jira Service Management Cloud with Atlassian Guard: the gateway is the one SAML identity provider of the site's customers,
+    /// and signs them on. No password exists.
+    pub cloud_saml: Option<RawCloudSaml>,
     /// Jira Service Management Data Center: the gateway signs the customer in with a fresh random password each time.
     pub datacenter: Option<RawDataCenter>,
     /// A short-lived signed token in each request: for plugins of Data Center that take one, and for any other site.
@@ -256,6 +262,13 @@ pub(in crate::config) enum RawOtherAccounts {
 pub(in crate::config) struct RawDirectory {
     /// The account on whose behalf customers are found and made: a Jira administrator.
     pub site_token: Option<RawSiteToken>,
+    /// Cloud: the id of the site, for a scoped API token, which is good below `https://api.atlassian.com/ex/jira/ID` alone.
+    /// `https://SITE/_edge/tenant_info` shows it.
+    #[schemars(example = "11223344-a1b2-3b33-c444-def123456789")]
+    pub cloud_id: Option<String>,
+    /// Cloud: where REST calls go in place of `upstream`, where it is not the address that `cloud_id` makes.
+    #[schemars(example = "https://api.atlassian.com/ex/jira/11223344-a1b2-3b33-c444-def123456789")]
+    pub api_url: Option<String>,
     /// Whether a customer is made for people who have none yet.
     #[schemars(extend("default" = true))]
     pub create_customers: Option<bool>,
@@ -325,9 +338,10 @@ pub(in crate::config) enum RawOnEmailChange {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct RawSiteToken {
-    /// User name, for Basic authentication. Without it, `token` is a personal access token.
+    /// User name, for Basic authentication; at Cloud, the e-mail address of the account. Without it, `token` is a personal
+    /// access token.
     pub user: Option<String>,
-    /// Personal access token, or with `user` the password.
+    /// Personal access token, or with `user` the password; at Cloud, the API token.
     #[schemars(example = serde_json::json!({ "env": "JSM_TOKEN" }))]
     pub token: RawSecret,
 }
@@ -356,6 +370,57 @@ pub(in crate::config) enum RawAccess {
     SignedIn,
     /// Nobody may.
     Deny,
+}
+
+/// Which addresses and texts are replaced on the way. The portal's own address takes the place of the upstream's without any
+/// setting.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawRewrite {
+    /// More origins that answers name, and how browsers know them: a base URL that is not `upstream`, or sites beside it.
+    #[schemars(extend("default" = []))]
+    pub origins: Option<Vec<RawOrigin>>,
+    /// Which bodies are rewritten: `type/subtype`, or `+suffix` for all types with that suffix. Without it, HTML, JSON,
+    /// JavaScript, CSS and XML.
+    #[schemars(example = serde_json::json!(["text/html", "application/json", "+json"]))]
+    pub content_types: Option<Vec<String>>,
+    /// Texts that are replaced in bodies, exactly as they stand there.
+    #[schemars(extend("default" = []))]
+    pub texts: Option<Vec<RawTextRule>>,
+    /// Names of the fields in queries, forms and JSON of requests in which the public address becomes the upstream's. An
+    /// empty list leaves requests alone.
+    #[schemars(extend("default" = ["clientBasePath", "continue", "destination", "os_destination"]))]
+    pub request_fields: Option<Vec<String>>,
+    /// Longer bodies pass as they are, where their length is told beforehand.
+    #[schemars(extend("default" = "64MiB"))]
+    pub largest_body: Option<SizeText>,
+}
+
+/// An origin that answers name.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawOrigin {
+    /// What the upstream calls it: scheme, host and perhaps port.
+    #[schemars(example = "https://jira.acme.com")]
+    pub upstream: String,
+    /// What browsers call it. Without it, the portal itself.
+    #[schemars(example = "https://wiki.acme.com")]
+    pub public: Option<String>,
+}
+
+/// A text that is replaced.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawTextRule {
+    /// What is searched for, to the letter: 4 to 1024 bytes.
+    #[schemars(example = "Powered by Jira", extend("x-lines" = true))]
+    pub from: String,
+    /// What takes its place.
+    #[schemars(example = "Acme Support", extend("x-lines" = true))]
+    pub to: String,
+    /// In which bodies; each has to be among `rewrite.content_types`. Without it, in all that are rewritten.
+    #[schemars(example = serde_json::json!(["text/html"]))]
+    pub content_types: Option<Vec<String>>,
 }
 
 /// Sizes and times of one portal.

@@ -38,6 +38,11 @@ pub trait CloudLogin: fmt::Debug + Send + Sync {
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Jar, BrokerFailed>;
+
+    /// Whether the visitor's browser has to do it, so that it is never done behind their back.
+    fn is_by_browser(&self) -> bool {
+        false
+    }
 }
 
 /// The customer sessions of one Cloud site.
@@ -80,6 +85,32 @@ impl CloudBroker {
         Ok(Self { site, accounts, login, people, breaker: LoginBreaker::default(), call_timeout })
     }
 
+    pub(super) fn site(&self) -> &CloudSite {
+        &self.site
+    }
+
+    /// Lets a login begin, or a step of it.
+    pub(super) fn admit(&self, customer: &Customer, now: Timestamp) -> Result<(), BrokerFailed> {
+        self.breaker.admit(customer.account(), now)
+    }
+
+    /// Learns how that went.
+    pub(super) fn note(&self, customer: &Customer, failed: Option<&BrokerFailed>, now: Timestamp) {
+        self.breaker.note(customer.account(), failed, now);
+    }
+
+    /// The session that a login by the browser has led to.
+    pub(super) async fn prove(
+        &self,
+        jar: Jar,
+        customer: &Customer,
+        generation: u64,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<CustomerSession, BrokerFailed> {
+        self.site.proven(jar, customer.account(), generation, now, deadline).await
+    }
+
     async fn open_in_turn(
         &self,
         customer: &Customer,
@@ -101,6 +132,9 @@ impl CustomerSessionBroker for CloudBroker {
         now: Timestamp,
         deadline: Instant,
     ) -> Result<CustomerSession, BrokerFailed> {
+        if self.login.is_by_browser() {
+            return Err(BrokerFailed::BrowserHasToWalk);
+        }
         let account = customer.account();
         let place = format!("{} login of {account}", self.site.url());
         let turn = tokio::time::timeout_at(deadline, self.people.turn(&place)).await;
@@ -121,6 +155,10 @@ impl CustomerSessionBroker for CloudBroker {
 
     async fn check(&self, deadline: Instant) -> Result<String, Unfit> {
         self.accounts.check(deadline).await
+    }
+
+    fn opens_by_itself(&self) -> bool {
+        !self.login.is_by_browser()
     }
 
     fn signs_of_death(&self, answer: &AnswerHead<'_>) -> Option<DeathSign> {

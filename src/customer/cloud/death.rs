@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use super::firewall;
 use crate::customer::death::path_of;
 use crate::customer::{AnswerHead, DeathSign};
 
@@ -12,6 +13,9 @@ const LOGIN_HOSTS: [&str; 2] = ["id.atlassian.com", "auth.atlassian.com"];
 
 /// What an answer says about the session.
 pub(super) fn sign(answer: &AnswerHead<'_>) -> Option<DeathSign> {
+    if firewall::has_answered(answer.status, answer.headers) {
+        return None;
+    }
     if answer.location().is_some_and(leads_to_login) {
         return Some(DeathSign::RedirectToLogin);
     }
@@ -79,6 +83,8 @@ mod tests {
             (429, true, &[html]),
             (302, false, &[("location", "/servicedesk/customer/portal/1/ACME-7")]),
             (302, false, &[("location", "/servicedesk/customer/portals?next=/login")]),
+            (403, true, &[html, ("server", "CloudFront")]),
+            (202, true, &[html, ("x-amzn-waf-action", "challenge")]),
             (302, false, &[("location", "https://media.atlassian.com/file/login-help")]),
             (200, false, &[("set-cookie", "atlassian.xsrf.token=b_1_lin; Path=/")]),
         ] {

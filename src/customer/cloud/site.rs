@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::SESSION_COOKIE;
+use super::firewall;
 use super::token::Told;
 use crate::clock::Timestamp;
 use crate::customer::jar::Jar;
@@ -135,6 +136,9 @@ impl CloudSite {
         url.query_pairs_mut().append_pair("limit", "1");
         let answer = self.send(as_customer(session, Method::GET, url), deadline).await?;
         match answer.status {
+            status if firewall::has_answered(status, &answer.headers) => {
+                Err(UpstreamFailed::Unexpected("is this session alive?"))
+            }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(false),
             status if status.is_redirection() => Ok(false),
             status if status.is_success() => Ok(answer.media_type() != "text/html"),

@@ -1,6 +1,8 @@
 //! The directory over Cloud's accounts, and customers' sessions there, against the look-alike, over real sockets.
 
+mod saml;
 mod sessions;
+mod visits;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

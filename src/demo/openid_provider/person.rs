@@ -35,9 +35,9 @@ impl Person {
         }
     }
 
-    /// The people of the demo: one who is admitted, one from a domain that the portal refuses, and one who is blocked
-    /// (in the group `blocked`, and with the claim `blocked: true`).
-    pub fn demo() -> [Self; 3] {
+    /// The people of the demo: one who is admitted, one from a domain that the portal refuses, one who is blocked
+    /// (in the group `blocked`, and with the claim `blocked: true`), and one who has an Atlassian account.
+    pub fn demo() -> [Self; 4] {
         let mut ana = Self::new("ana", "Ana Almeida", "ana@acme.example");
         ana.groups = vec!["customers".to_owned()];
         ana.note = "A customer: the portal lets her in.".to_owned();
@@ -47,7 +47,9 @@ impl Person {
         bob.groups = vec!["customers".to_owned(), "blocked".to_owned()];
         bob.claims.insert("blocked".to_owned(), json!(true));
         bob.note = "Blocked: the portal refuses him.".to_owned();
-        [ana, gus, bob]
+        let mut mia = Self::new("mia", "Mia Moreau", "mia@acme.example");
+        mia.note = "Has an Atlassian account: JSM Cloud does not take her as a customer.".to_owned();
+        [ana, gus, bob, mia]
     }
 
     /// The claims that `scopes` ask for (OpenID Connect Core 5.4; `groups` is a custom of many providers).

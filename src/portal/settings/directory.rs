@@ -1,7 +1,6 @@
 //! Settings of the directory: who becomes which customer, and where they belong.
 
 use std::fmt;
-use std::time::Duration;
 
 use regex::Regex;
 use url::Url;
@@ -32,26 +31,6 @@ pub struct DirectorySettings {
     pub on_leave: OnLeave,
     /// What becomes of a customer whose identity comes with another e-mail address than before.
     pub on_email_change: OnEmailChange,
-}
-
-/// The accounts of a Cloud site.
-#[derive(Clone, Debug)]
-pub struct CloudAccountsSettings {
-    /// Who becomes which customer; on behalf of an administrator.
-    pub directory: DirectorySettings,
-    /// How many calls may run at once.
-    pub concurrency: usize,
-    /// Time limit for one call.
-    pub call_timeout: Duration,
-}
-
-/// A Cloud site: its accounts, and what all ways to open sessions there share.
-#[derive(Clone, Debug)]
-pub struct CloudSiteSettings {
-    /// Its accounts.
-    pub accounts: CloudAccountsSettings,
-    /// How long a customer session is used at most, whatever the upstream's cookies say.
-    pub max_age: Duration,
 }
 
 /// What becomes of a customer whose admission has ended.

@@ -87,6 +87,21 @@ impl Origin {
         self.hosts.first().map_or("", String::as_str)
     }
 
+    /// The port in digits.
+    pub fn port_digits(&self) -> &str {
+        &self.port_digits
+    }
+
+    /// Whether the port is that of the scheme.
+    pub fn has_default_port(&self) -> bool {
+        self.written_port().is_none()
+    }
+
+    /// `host[:port]`, without the default port.
+    pub fn authority(&self) -> String {
+        self.written_port().map_or_else(|| self.host().to_owned(), |port| format!("{}:{port}", self.host()))
+    }
+
     /// The port in digits; `None` for the default one.
     fn written_port(&self) -> Option<&str> {
         (self.port != self.scheme.default_port()).then_some(&self.port_digits)
@@ -101,8 +116,7 @@ impl Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [name, _] = self.scheme.names();
-        write!(f, "{name}://{}", self.host())?;
-        self.written_port().map_or(Ok(()), |port| write!(f, ":{port}"))
+        write!(f, "{name}://{}", self.authority())
     }
 }
 

@@ -20,6 +20,7 @@ async fn pages_of_the_demo_and_of_bad_days() {
         saml: None,
         portal_lines: String::new(),
         datacenter_lines: String::new(),
+        cloud_lines: String::new(),
         recorded: 0,
         clock: Clock::System,
     };

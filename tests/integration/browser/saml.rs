@@ -41,6 +41,7 @@ async fn world(folder: &std::path::Path, saml: Settings) -> World {
         saml: Some(Box::new(saml)),
         portal_lines: String::new(),
         datacenter_lines: String::new(),
+        cloud_lines: String::new(),
         recorded: 0,
         clock: Clock::System,
     };

@@ -34,6 +34,7 @@ async fn a_visitor_signs_in_by_simplesamlphp_uses_the_portal_and_signs_out_every
         saml: None,
         portal_lines: String::new(),
         datacenter_lines: String::new(),
+        cloud_lines: String::new(),
         recorded: 64 * 1024 * 1024,
         clock: Clock::System,
     };

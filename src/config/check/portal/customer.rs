@@ -4,7 +4,7 @@ use crate::config::check::{Check, days, minutes, seconds};
 use crate::config::raw::{DurationText, RawDataCenter, RawLogin, RawPortal};
 use crate::config::tree::Place;
 use crate::portal::settings::{
-    AccountsSettings, CustomerSessionSettings, DataCenterLogin, DataCenterSettings, DirectorySettings,
+    AccountsSettings, CustomerSessionSettings, DataCenterLogin, DataCenterSettings, DirectorySettings, Product,
 };
 
 mod redirect;
@@ -22,6 +22,16 @@ impl Check<'_> {
             }
             return Some(CustomerSessionSettings::None);
         }
+        if let Some(data_center) = &chosen.datacenter {
+            let directory = self.needed_directory(place, raw, "datacenter", Product::DataCenter);
+            let settings = self.data_center(&session_place.key("datacenter"), data_center, directory)?;
+            return Some(CustomerSessionSettings::DataCenter(Box::new(settings)));
+        }
+        if let Some(cloud) = &chosen.cloud_saml {
+            let directory = self.needed_directory(place, raw, "cloud_saml", Product::Cloud);
+            let settings = self.cloud_saml(&session_place.key("cloud_saml"), cloud, directory)?;
+            return Some(CustomerSessionSettings::CloudSaml(Box::new(settings)));
+        }
         if let Some(trusted) = &chosen.trusted_jwt {
             let settings = self.trusted_jwt(place, &session_place.key("trusted_jwt"), trusted, raw)?;
             return Some(CustomerSessionSettings::TrustedJwt(Box::new(settings)));
@@ -30,27 +40,35 @@ impl Check<'_> {
             let settings = self.redirect(place, &session_place.key("redirect"), redirect, raw)?;
             return Some(CustomerSessionSettings::Redirect(Box::new(settings)));
         }
-        let Some(data_center) = &chosen.datacenter else {
-            // Not chosen at all: `structure` has said so. The directory is looked at all the same.
-            if let Some(directory) = &raw.directory {
-                self.directory(&directory_place, directory, &raw.sign_in.providers);
-            }
-            return None;
-        };
+        // Not chosen at all: `structure` has said so. The directory is looked at all the same.
+        if let Some(directory) = &raw.directory {
+            self.directory(&directory_place, directory, &raw.sign_in.providers, None);
+        }
+        None
+    }
+
+    /// The directory of a kind of customer session that has no use without one.
+    fn needed_directory(
+        &mut self,
+        place: &Place<'_>,
+        raw: &RawPortal,
+        kind: &str,
+        product: Product,
+    ) -> Option<DirectorySettings> {
+        let directory_place = place.key("directory");
         let token_place = directory_place.key("site_token");
         if raw.directory.as_ref().is_none_or(|directory| directory.site_token.is_none())
             && !self.report.is_broken(&token_place)
         {
-            let what = "datacenter needs an account to find and make customers with";
-            let cure = "add directory.site_token, such as directory: {site_token: {token: {env: JSM_TOKEN}}}";
-            self.fault(&session_place, what, cure);
+            let what = format!("{kind} needs an account to find and make customers with");
+            let user = if product == Product::Cloud { "user: bot@acme.com, " } else { "" };
+            let cure = format!(
+                "add directory.site_token, such as directory: {{site_token: {{{user}token: {{env: JSM_TOKEN}}}}}}"
+            );
+            self.fault(&place.key("customer_session"), what, cure);
         }
-        let directory = raw
-            .directory
-            .as_ref()
-            .and_then(|directory| self.directory(&directory_place, directory, &raw.sign_in.providers));
-        let settings = self.data_center(&session_place.key("datacenter"), data_center, directory)?;
-        Some(CustomerSessionSettings::DataCenter(Box::new(settings)))
+        let directory = raw.directory.as_ref()?;
+        self.directory(&directory_place, directory, &raw.sign_in.providers, Some(product))
     }
 
     /// The accounts of a kind of customer session that needs none to log in; `place` is the portal's.
@@ -59,6 +77,7 @@ impl Check<'_> {
         place: &Place<'_>,
         kind: &Place<'_>,
         raw: &RawPortal,
+        product: Product,
         concurrency: Option<u32>,
         call_timeout: Option<&DurationText>,
     ) -> Option<Option<AccountsSettings>> {
@@ -73,7 +92,7 @@ impl Check<'_> {
             let what = "has no account to find and make customers with";
             self.fault(&directory_place, what, "add site_token, or remove directory: then nobody is provisioned");
         }
-        let directory = self.directory(&directory_place, raw_directory, &raw.sign_in.providers);
+        let directory = self.directory(&directory_place, raw_directory, &raw.sign_in.providers, Some(product));
         Some(Some(AccountsSettings { directory: directory?, concurrency: concurrency?, call_timeout: call_timeout? }))
     }
 

@@ -1,6 +1,7 @@
 //! The directory: the service account, service desks, and who belongs to which organization.
 
 use regex::{Regex, RegexBuilder};
+use url::Url;
 
 use crate::config::check::{Check, all};
 use crate::config::raw::{RawDirectory, RawOnEmailChange, RawOnLeave, RawOrganizationRule, RawSiteToken};
@@ -8,12 +9,15 @@ use crate::config::tree::{Place, quote};
 use crate::email::EmailDomain;
 use crate::ids::ProviderName;
 use crate::portal::settings::{
-    DirectorySettings, EachOf, OnEmailChange, OnLeave, OrganizationName, OrganizationRule, ServiceCredentials,
+    DirectorySettings, EachOf, OnEmailChange, OnLeave, OrganizationName, OrganizationRule, Product, ServiceCredentials,
     ValueSource,
 };
 
 /// Bytes that a compiled pattern may take.
 const PATTERN: usize = 1024 * 1024;
+
+/// The host that scoped API tokens are good at (CLOUD-12617).
+const API_HOST: &str = "https://api.atlassian.com";
 
 impl Check<'_> {
     /// `providers` are those of the portal. `None` without an account, which is for the caller to miss.
@@ -22,7 +26,9 @@ impl Check<'_> {
         place: &Place<'_>,
         raw: &RawDirectory,
         providers: &[String],
+        product: Option<Product>,
     ) -> Option<DirectorySettings> {
+        let api_url = self.api_url(place, raw, product);
         let credentials = raw.site_token.as_ref().and_then(|token| self.credentials(&place.key("site_token"), token));
         let desks_place = place.key("service_desks");
         let desks: Vec<_> = raw
@@ -44,7 +50,7 @@ impl Check<'_> {
             .map(|(index, rule)| self.organization_rule(&rules_place.index(index), rule, providers))
             .collect();
         Some(DirectorySettings {
-            api_url: None,
+            api_url: api_url?,
             create_customers: raw.create_customers.unwrap_or(true),
             update_display_name: raw.update_display_name.unwrap_or(true),
             service_desks: all(desks)?,
@@ -61,6 +67,44 @@ impl Check<'_> {
             },
             credentials: credentials?,
         })
+    }
+
+    /// Where the REST of Cloud is, when it is not at the site.
+    fn api_url(&mut self, place: &Place<'_>, raw: &RawDirectory, product: Option<Product>) -> Option<Option<Url>> {
+        let (id_place, url_place) = (place.key("cloud_id"), place.key("api_url"));
+        if product == Some(Product::DataCenter) {
+            for (given, place) in [(raw.cloud_id.is_some(), &id_place), (raw.api_url.is_some(), &url_place)] {
+                if given {
+                    self.fault(place, "is of Cloud: Data Center is called at upstream", "remove it");
+                }
+            }
+            return Some(None);
+        }
+        match (&raw.cloud_id, &raw.api_url) {
+            (Some(_), Some(_)) => {
+                self.fault(&url_place, "stands beside cloud_id, which makes the same", "remove one of them");
+                None
+            }
+            (Some(id), None) => {
+                let plain = id.len() == 36 && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+                let url = Url::parse(&format!("{API_HOST}/ex/jira/{id}")).ok().filter(|_| plain);
+                if url.is_none() {
+                    let cure = "the cloudId that https://SITE/_edge/tenant_info shows";
+                    self.fault(&id_place, "is not the id of a site", cure);
+                }
+                url.map(Some)
+            }
+            (None, Some(url)) => self.site(&url_place, url).map(Some),
+            (None, None) => {
+                let bearer = raw.site_token.as_ref().is_some_and(|token| token.user.is_none());
+                if product == Some(Product::Cloud) && bearer {
+                    let what = "is missing: at the site, an API token goes with the e-mail address of its account";
+                    self.fault(&place.key("site_token").key("user"), what, "add it");
+                    return None;
+                }
+                Some(None)
+            }
+        }
     }
 
     fn organization_rule(

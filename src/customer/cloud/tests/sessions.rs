@@ -3,23 +3,16 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use http::header::COOKIE;
 use serde_json::json;
 
+use super::visits::{CARLA, CHEN, HOUR, Visits};
 use super::*;
 use crate::customer::jar::Jar;
 use crate::customer::upstream::json_body;
-use crate::customer::{
-    AnswerHead, BrokerFailed, Customer, CustomerFailed, CustomerSessions, DeathSign, UpstreamFailed, Verdict,
-};
+use crate::customer::{BrokerFailed, Customer, CustomerFailed, DeathSign, UpstreamFailed, Verdict};
 use crate::demo::jsm_cloud::SEED_PASSWORD;
-use crate::http_client::{Answer, Call, HttpClient, HttpClientSettings, Roots};
-use crate::portal::settings::CloudSiteSettings;
-use crate::session::{CustomerSession, LiveSession};
-
-const CARLA: &str = "carla@example.com";
-const CHEN: &str = "chen@example.com";
-const HOUR: Duration = Duration::from_secs(3600);
+use crate::http_client::{Answer, Call};
+use crate::session::CustomerSession;
 
 /// Logs in with the password that seeded customers have; as somebody else, when told to.
 #[derive(Debug, Default)]
@@ -48,69 +41,14 @@ impl CloudLogin for BySeedPassword {
     }
 }
 
-struct Visits {
-    stage: Stage,
-    login: Arc<BySeedPassword>,
-    customers: CustomerSessions,
-    client: HttpClient,
-}
-
-impl Visits {
-    async fn start() -> Self {
-        let stage = Stage::start().await;
-        let login = Arc::<BySeedPassword>::default();
-        let directory = DirectorySettings { organizations: Vec::new(), ..stage.settings() };
-        let settings = CloudSiteSettings {
-            accounts: CloudAccountsSettings {
-                directory: directory.clone(),
-                concurrency: 4,
-                call_timeout: Duration::from_secs(10),
-            },
-            max_age: HOUR * 12,
-        };
-        let upstream = UpstreamSettings { url: stage.jsm.base_url().parse().unwrap(), ca: None };
-        let parts = CloudParts {
-            accounts: Arc::new(stage.accounts(&directory)),
-            login: Arc::<BySeedPassword>::clone(&login),
-            people: Arc::default(),
-            random: Random::default(),
-        };
-        let broker = CloudBroker::new(&upstream, &PortalLimits::default(), &settings, parts).unwrap();
-        let customers = CustomerSessions::brokered(
-            Arc::new(stage.directory(directory)),
-            Arc::new(broker),
-            stage.sessions.clone(),
-            stage.clock.clone(),
-            Arc::new(NobodyWatches),
-        );
-        let client = HttpClientSettings { roots: Roots::Only(Vec::new()), ..HttpClientSettings::default() };
-        Self { stage, login, customers, client: HttpClient::new(client).unwrap() }
-    }
-
-    async fn visitor(&self, email: &str) -> Arc<LiveSession> {
-        let portal = HostName::parse("support.acme.com").unwrap();
-        self.stage.sessions.open(who("okta", email, email), None, portal, [192, 0, 2, 7].into()).await.unwrap().1
-    }
-
-    async fn ensure(&self, visitor: &Arc<LiveSession>) -> Result<Arc<CustomerSession>, CustomerFailed> {
-        self.customers.ensure(visitor, self.stage.clock.now()).await.map(Option::unwrap)
-    }
-
-    /// A request of the portal with that customer session.
-    async fn get(&self, path: &str, session: &CustomerSession) -> Answer {
-        let call = Call::get(format!("{}{path}", self.stage.jsm.base_url()).parse().unwrap());
-        self.client.send(call.with_header(COOKIE, session.cookie_header(path).unwrap())).await.unwrap()
-    }
-
-    fn judge(&self, session: &CustomerSession, answer: &Answer, request_wanted_json: bool) -> Verdict {
-        let head = AnswerHead { status: answer.status, headers: &answer.headers, request_wanted_json };
-        self.customers.judge(session, &head, self.stage.clock.now())
-    }
+async fn start() -> (Visits, Arc<BySeedPassword>) {
+    let login = Arc::<BySeedPassword>::default();
+    (Visits::new(Stage::start().await, Arc::<BySeedPassword>::clone(&login)), login)
 }
 
 #[tokio::test]
 async fn a_customer_session_is_the_customers_and_ends_with_the_log_out() {
-    let visits = Visits::start().await;
+    let (visits, _) = start().await;
     let carla = visits.visitor(CARLA).await;
     let session = visits.ensure(&carla).await.unwrap();
     assert_eq!(session.customer(), visits.stage.id(CARLA));
@@ -130,7 +68,7 @@ async fn a_customer_session_is_the_customers_and_ends_with_the_log_out() {
 
 #[tokio::test]
 async fn the_token_and_the_cookie_say_how_long_it_lives() {
-    let visits = Visits::start().await;
+    let (visits, _) = start().await;
     for (token, cookie, life) in [(8, 24, 8), (8, 2, 2), (48, 48, 12)] {
         visits.stage.jsm.switch(|switches| {
             (switches.token_lifetime, switches.cookie_lifetime) = (HOUR * token, HOUR * cookie);
@@ -142,7 +80,7 @@ async fn the_token_and_the_cookie_say_how_long_it_lives() {
 
 #[tokio::test]
 async fn the_next_session_is_opened_when_most_of_this_ones_life_is_over() {
-    let visits = Visits::start().await;
+    let (visits, _) = start().await;
     let carla = visits.visitor(CARLA).await;
     let first = visits.ensure(&carla).await.unwrap();
     visits.stage.clock.advance(HOUR * 7);
@@ -156,8 +94,8 @@ async fn the_next_session_is_opened_when_most_of_this_ones_life_is_over() {
 
 #[tokio::test]
 async fn a_session_of_somebody_else_is_ended_and_not_used() {
-    let visits = Visits::start().await;
-    *visits.login.instead.lock().unwrap() = Some(CHEN);
+    let (visits, login) = start().await;
+    *login.instead.lock().unwrap() = Some(CHEN);
     let failed = visits.ensure(&visits.visitor(CARLA).await).await.unwrap_err();
     assert_eq!(failed.reason(), "wrong_customer");
     assert_eq!(visits.stage.jsm.sessions_of(CHEN), 0);
@@ -165,7 +103,7 @@ async fn a_session_of_somebody_else_is_ended_and_not_used() {
 
 #[tokio::test]
 async fn a_renewed_cookie_has_to_be_the_same_customers() {
-    let visits = Visits::start().await;
+    let (visits, _) = start().await;
     let (carla, chen) = (visits.visitor(CARLA).await, visits.visitor(CHEN).await);
     let (hers, his) = (visits.ensure(&carla).await.unwrap(), visits.ensure(&chen).await.unwrap());
     visits.stage.clock.advance(HOUR);
@@ -193,7 +131,7 @@ async fn a_renewed_cookie_has_to_be_the_same_customers() {
 
 #[tokio::test]
 async fn a_dead_session_is_reopened_and_a_doubted_one_is_asked_about() {
-    let visits = Visits::start().await;
+    let (visits, _) = start().await;
     let carla = visits.visitor(CARLA).await;
     let first = visits.ensure(&carla).await.unwrap();
     let now = visits.stage.clock.now();
@@ -209,7 +147,7 @@ async fn a_dead_session_is_reopened_and_a_doubted_one_is_asked_about() {
 
 #[tokio::test]
 async fn what_comes_without_a_token_is_no_session() {
-    let visits = Visits::start().await;
+    let (visits, _) = start().await;
     visits.stage.jsm.switch(|switches| switches.password_login = false);
     let failed = visits.ensure(&visits.visitor(CARLA).await).await.unwrap_err();
     let unexpected = BrokerFailed::Upstream(UpstreamFailed::Unexpected("log a customer in"));

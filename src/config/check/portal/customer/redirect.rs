@@ -31,7 +31,7 @@ impl Check<'_> {
             None | Some(RawOtherAccounts::Refuse) => OtherAccounts::Refuse,
             Some(RawOtherAccounts::HandOver) => OtherAccounts::HandOver,
         };
-        let accounts = self.accounts(portal, place, raw_portal, raw.concurrency, raw.call_timeout.as_ref());
+        let accounts = self.accounts(portal, place, raw_portal, product, raw.concurrency, raw.call_timeout.as_ref());
         Some(RedirectSettings { address: address?, product, other_accounts, accounts: accounts? })
     }
 

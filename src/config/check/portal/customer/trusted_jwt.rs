@@ -75,7 +75,7 @@ impl Check<'_> {
         };
         let lifetime =
             self.duration(&place.key("lifetime"), raw.lifetime.as_ref(), minutes(5), minutes(1)..=minutes(60));
-        let accounts = self.accounts(portal, place, raw_portal, raw.concurrency, raw.call_timeout.as_ref());
+        let accounts = self.accounts(portal, place, raw_portal, product, raw.concurrency, raw.call_timeout.as_ref());
         Some(TrustedJwtSettings {
             signing_keys: signing_keys?,
             audience: audience?,

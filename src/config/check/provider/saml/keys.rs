@@ -87,6 +87,17 @@ impl Check<'_> {
         }
     }
 
+    /// A key that signs, and its certificate.
+    pub(in crate::config::check) fn signing_key_pair(
+        &mut self,
+        key_place: &Place<'_>,
+        key: &RawSecret,
+        certificate_place: &Place<'_>,
+        certificate: &RawSecret,
+    ) -> Option<SigningKey> {
+        self.key_pair(key_place, key, certificate_place, certificate).map(|pair| pair.signing)
+    }
+
     /// The same key, to open what is encrypted for it: an RSA key, or no such key.
     fn decryption_key(&mut self, place: &Place<'_>, key: &Secret) -> Option<Option<DecryptionKey>> {
         match DecryptionKey::from_pem(key) {

@@ -83,11 +83,6 @@ pub fn is_ascii_compatible(content_type: &str) -> bool {
     })
 }
 
-/// Whether bodies of that content type carry addresses.
-pub fn carries_addresses(content_type: &str) -> bool {
-    is_ascii_compatible(content_type) && MediaPattern::usual().iter().any(|pattern| pattern.matches(content_type))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
