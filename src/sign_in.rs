@@ -31,8 +31,9 @@ pub use self::browser::{TieCookie, Ties};
 pub use self::hint::{SamlSession, SignOutHint};
 pub use self::identity::VerifiedIdentity;
 pub use self::next_url::NextUrl;
-pub use self::oidc::CallLimits;
+pub use self::oidc::logout_token::TokenLogout;
 pub use self::oidc::rejected::OidcRejected;
+pub use self::oidc::{CallLimits, LogoutTokenRejected};
 use self::once::OnceOnly;
 pub use self::outcome::{At, Callback, Departure, Remembered, StartFailed, Started, UnusableProvider};
 use self::pending::PendingSignIns;
@@ -56,13 +57,14 @@ pub struct SignIn {
     providers: Vec<Provider>,
     pending: PendingSignIns,
     logouts: PendingLogouts,
+    once: Arc<dyn OnceOnly>,
     clock: Clock,
     random: Random,
 }
 
 impl SignIn {
     /// Makes ready. No provider is spoken to before somebody needs it, so one that is down stops nothing. `once` remembers
-    /// which SAML assertions were used.
+    /// which SAML assertions and logout messages were used.
     ///
     /// # Errors
     /// When a provider's settings cannot work.
@@ -79,6 +81,7 @@ impl SignIn {
             providers: providers.into_iter().map(ready).collect::<Result<_, _>>()?,
             pending: PendingSignIns::new(pending::DEFAULT_LIMIT),
             logouts: PendingLogouts::default(),
+            once,
             clock,
             random,
         })

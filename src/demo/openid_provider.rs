@@ -173,6 +173,21 @@ impl OpenIdProvider {
         self.0.keys.retire(Owner::Provider, self.0.settings.algorithm);
     }
 
+    /// A logout token (Back-Channel Logout 1.0, section 2.4) of these claims, signed by the key that signs ID tokens.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn sign_logout_token(&self, claims: &serde_json::Value) -> Result<String, KeyNotMade> {
+        let inner = &self.0;
+        let algorithm = inner.settings.algorithm;
+        let key = inner.keys.signing(Owner::Provider, algorithm, &inner.random).map_err(|_| KeyNotMade)?;
+        let header = serde_json::json!({ "typ": "logout+jwt", "alg": algorithm.name(), "kid": key.kid() });
+        let header = header.as_object().cloned().unwrap_or_default();
+        let message = id_token::message(&header, claims.to_string().as_bytes());
+        let signature = key.sign(&message, algorithm).map_err(|_| KeyNotMade)?;
+        Ok(format!("{message}.{signature}"))
+    }
+
     /// Answers 503 everywhere, or stops to.
     pub fn set_down(&self, down: bool) {
         self.0.switches.set_down(down);

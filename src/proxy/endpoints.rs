@@ -1,6 +1,7 @@
 //! Vestibule's own pages and endpoints below `/.vestibule/`. Reached by their exact path only; nothing here is forwarded.
 
 mod assertion_consumer;
+mod back_channel_logout;
 mod call_back;
 pub(in crate::proxy) mod cloud_walk;
 pub(in crate::proxy) mod password;
@@ -50,6 +51,9 @@ impl Gateway {
         }
         if let Some(provider) = single_logout(path).filter(|_| post || *request.method() == Method::GET) {
             return self.single_logout(http, &provider, request, site, visitor, ctx).await;
+        }
+        if let Some(provider) = back_channel_logout(path).filter(|_| post) {
+            return self.back_channel_logout(http, &provider, request, site, ctx).await;
         }
         if post && !is_same_origin(&http.req_header().headers, &site.settings.public_origin) {
             return Err(Reason::CrossOrigin.into());
@@ -157,11 +161,12 @@ fn next_of(request: &CanonicalRequest) -> Option<NextUrl> {
     values.next().is_none().then_some(next)
 }
 
-/// Whether this is a POST that other sites send browsers here with, by the exact path of it. Nothing but its own cookie is
+/// Whether this is a POST that other sites send browsers here with, or a provider's server by itself, by the exact path of it. Nothing but its own cookie is
 /// looked at then, and it is not asked where it comes from (security case C1).
 pub(super) fn takes_foreign_posts(request: &CanonicalRequest) -> bool {
     let path = request.path();
-    *request.method() == Method::POST && (assertion_consumer(path).is_some() || single_logout(path).is_some())
+    let elsewhere = [assertion_consumer, single_logout, back_channel_logout];
+    *request.method() == Method::POST && elsewhere.iter().any(|endpoint| endpoint(path).is_some())
 }
 
 /// `/.vestibule/saml/{provider}/acs`.
@@ -173,6 +178,12 @@ fn assertion_consumer(path: &str) -> Option<ProviderName> {
 /// `/.vestibule/saml/{provider}/slo`.
 fn single_logout(path: &str) -> Option<ProviderName> {
     let name = path.strip_prefix("/.vestibule/saml/")?.strip_suffix("/slo")?;
+    ProviderName::parse(name).ok()
+}
+
+/// `/.vestibule/oidc/{provider}/back-channel-logout`.
+fn back_channel_logout(path: &str) -> Option<ProviderName> {
+    let name = path.strip_prefix("/.vestibule/oidc/")?.strip_suffix("/back-channel-logout")?;
     ProviderName::parse(name).ok()
 }
 

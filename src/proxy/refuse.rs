@@ -15,7 +15,7 @@ use crate::refusal::{Again, Blame, Later, Offer, Reason, Refusal};
 use crate::reply::Reply;
 use crate::sign_in::oidc::rejected::ProviderFault;
 use crate::sign_in::saml::{LogoutRejected, SamlSignInRejected};
-use crate::sign_in::{OidcRejected, SignInRejected};
+use crate::sign_in::{LogoutTokenRejected, OidcRejected, SignInRejected};
 use crate::telemetry::Exchange;
 
 /// Writes the refusal into the record.
@@ -162,6 +162,15 @@ pub fn sign_in_refusal(rejected: &SignInRejected) -> Refusal {
 pub fn logout_refusal(rejected: &LogoutRejected) -> Refusal {
     let reason = match rejected {
         LogoutRejected::NotRemembered(fault) => Reason::SessionStore { label: fault.label },
+        _ => Reason::Logout { label: rejected.reason(), passing: rejected.is_passing() },
+    };
+    Refusal::with_detail(reason, rejected.to_string())
+}
+
+/// Why a logout token changed nothing.
+pub fn logout_token_refusal(rejected: &LogoutTokenRejected) -> Refusal {
+    let reason = match rejected {
+        LogoutTokenRejected::NotRemembered(fault) => Reason::SessionStore { label: fault.label },
         _ => Reason::Logout { label: rejected.reason(), passing: rejected.is_passing() },
     };
     Refusal::with_detail(reason, rejected.to_string())

@@ -5,12 +5,14 @@
 //! are in [`rejected`]. `openidconnect` builds the authorization request and checks signatures; the calls, the claims
 //! and the caching are ours, because they need limits, a clock as an argument, and a name for each refusal.
 
+mod back_channel;
 mod cached;
 mod callback;
 mod client_authentication;
 mod discovery;
 pub mod id_token;
 pub mod keys;
+pub mod logout_token;
 mod person;
 pub mod rejected;
 mod strict_json;
@@ -28,6 +30,7 @@ use openidconnect::{
 };
 use url::Url;
 
+pub use self::back_channel::LogoutTokenRejected;
 use self::cached::{Cached, Held};
 pub(super) use self::callback::CallbackQuery;
 use self::client_authentication::Authenticator;

@@ -5,7 +5,7 @@ use super::outcome::{At, Departure};
 use super::pending_logouts::PendingLogout;
 use super::provider::Spoken;
 use super::saml::{AtProvider, Believed, LogoutAnswer, LogoutRejected, TheirLogout};
-use super::{SamlSession, SignIn, SignOutHint, VerifiedIdentity};
+use super::{LogoutTokenRejected, SamlSession, SignIn, SignOutHint, TokenLogout, VerifiedIdentity};
 use crate::ids::ProviderName;
 use crate::saml::binding::Arrived;
 use crate::saml::message_id;
@@ -77,6 +77,26 @@ impl SignIn {
         let pending = PendingLogout { provider: provider.clone(), portal: at.portal.clone(), browser: browser.hash() };
         self.logouts.hold(&id, pending, self.clock.now());
         Some(Leaving { departure, cookie: Some(TieCookie::Posted(browser.reveal().to_owned())) })
+    }
+
+    /// Whether there is an OpenID provider of that name.
+    pub fn is_oidc(&self, provider: &ProviderName) -> bool {
+        self.provider(provider).is_some_and(|provider| matches!(provider.spoken, Spoken::Oidc(_)))
+    }
+
+    /// Takes a logout token of an OpenID `provider`. `None` when there is no such provider.
+    ///
+    /// # Errors
+    /// When it is not believed: nothing changes then.
+    pub async fn take_logout_token(
+        &self,
+        provider: &ProviderName,
+        token: &str,
+    ) -> Option<Result<TokenLogout, LogoutTokenRejected>> {
+        match &self.provider(provider)?.spoken {
+            Spoken::Oidc(relying_party) => Some(relying_party.believe_logout(token, &*self.once).await),
+            Spoken::Saml(_) => None,
+        }
     }
 
     /// Takes what arrived at the single logout service of a SAML `provider`. `None` when there is no such provider.

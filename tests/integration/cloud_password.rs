@@ -267,7 +267,7 @@ async fn operators_import_passwords_into_a_running_gateway_and_into_a_stopped_on
     assert!(!done && said.contains("no such portal"), "{said}");
 
     let Stage { gateway, jsm, _server } = stage;
-    let TestGateway { app, folder, ca, _provider_task } = gateway;
+    let TestGateway { app, folder, ca, provider, _provider_task } = gateway;
     let (config, text) =
         (folder.path().join("gateway.yaml"), std::fs::read_to_string(folder.path().join("gateway.yaml")));
     app.drain().await;
@@ -284,5 +284,5 @@ async fn operators_import_passwords_into_a_running_gateway_and_into_a_stopped_on
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "ana@acme.com: kept\n");
     let bytes = std::fs::read(folder.path().join("sessions.redb")).unwrap();
     assert!(!bytes.windows(PASSWORD.len()).any(|window| window == PASSWORD.as_bytes()), "in clear in the file");
-    drop((jsm, ca, text));
+    drop((jsm, ca, text, provider));
 }

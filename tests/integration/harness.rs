@@ -79,6 +79,7 @@ pub struct TestGateway {
     pub app: App,
     pub folder: tempfile::TempDir,
     pub ca: rustls_pki_types::CertificateDer<'static>,
+    pub provider: OpenIdProvider,
     pub _provider_task: AbortOnDrop,
 }
 
@@ -149,7 +150,7 @@ impl TestGateway {
             )],
             post_logout_redirect_uris: vec![],
         });
-        Self { app, folder, ca, _provider_task: provider_task }
+        Self { app, folder, ca, provider, _provider_task: provider_task }
     }
 
     /// `https://localhost:PORT`.

@@ -11,6 +11,7 @@ mod node;
 mod recorder;
 
 mod admission;
+mod back_channel_logout;
 mod browser;
 mod certificates;
 mod certified_provider;

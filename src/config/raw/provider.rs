@@ -11,6 +11,7 @@ use super::{DurationText, RawSaml, RawSecret};
 pub(in crate::config) struct RawProvider {
     /// OpenID Connect, authorization code flow with PKCE. The redirect address to register at the provider is
     /// `https://HOST/.vestibule/oidc/NAME/callback`, for each portal that uses it.
+    /// Back-channel logout is taken at `https://HOST/.vestibule/oidc/NAME/back-channel-logout`, of any one of them.
     pub oidc: Option<RawOidc>,
     /// SAML 2.0, Web Browser SSO. What to register at the provider is in our metadata at
     /// `https://HOST/.vestibule/saml/NAME/metadata`; the assertion consumer URL is `https://HOST/.vestibule/saml/NAME/acs`.

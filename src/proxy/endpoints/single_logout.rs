@@ -29,7 +29,7 @@ use crate::saml::binding::{Arrived, post, redirect, soap};
 use crate::saml::message::MessageRefused;
 use crate::saml::metadata::Binding;
 use crate::session::cookie::{self, SignInKey};
-use crate::session::{EndedSession, Selector};
+use crate::session::{EndedSession, Selector, SessionEntry};
 use crate::sign_in::saml::{AtProvider, LogoutAnswer, LogoutRejected, Named, TheirLogout};
 use crate::sign_in::{Departure, LogoutMessage};
 use crate::telemetry::{LogoutBegun, Outcome, Step};
@@ -38,10 +38,21 @@ use crate::telemetry::{LogoutBegun, Outcome, Step};
 const LONGEST_BODY: usize = 128 * 1024;
 
 /// What a logout that the provider asked for came to.
-struct CarriedOut {
+pub(super) struct CarriedOut {
     ended: Vec<EndedSession>,
     /// Whether all that was named has ended for good.
-    wholly: bool,
+    pub(super) wholly: bool,
+}
+
+impl CarriedOut {
+    /// The label for metrics.
+    pub(super) fn result(&self) -> &'static str {
+        match (self.wholly, self.ended.is_empty()) {
+            (false, _) => "not_all_ended",
+            (true, true) => "nobody_was_signed_in",
+            (true, false) => "ended",
+        }
+    }
 }
 
 impl Gateway {
@@ -115,12 +126,7 @@ impl Gateway {
         let carried_out = match request.named() {
             Ok(named) => {
                 let carried_out = self.end_named(named).await;
-                let result = match (carried_out.wholly, carried_out.ended.is_empty()) {
-                    (false, _) => "not_all_ended",
-                    (true, true) => "nobody_was_signed_in",
-                    (true, false) => "ended",
-                };
-                self.metrics.logout_ended(provider.as_str(), LogoutBegun::AtProvider, result);
+                self.metrics.logout_ended(provider.as_str(), LogoutBegun::AtProvider, carried_out.result());
                 carried_out
             }
             Err(rejected) => {
@@ -154,14 +160,21 @@ impl Gateway {
             .iter()
             .map(|name_id| Selector::NameId { issuer: named.issuer.clone(), name_id: name_id.clone() })
             .collect();
-        let outcome = self
-            .sessions
-            .end_where(&selectors, |entry| {
-                let here = named.portal.as_ref().is_none_or(|portal| *portal == entry.portal);
-                here && (named.session_indexes.is_empty()
-                    || entry.provider_sessions().any(|index| named.session_indexes.iter().any(|one| one == index)))
-            })
-            .await;
+        self.end_selected(&selectors, |entry| {
+            let here = named.portal.as_ref().is_none_or(|portal| *portal == entry.portal);
+            here && (named.session_indexes.is_empty()
+                || entry.provider_sessions().any(|index| named.session_indexes.iter().any(|one| one == index)))
+        })
+        .await
+    }
+
+    /// Ends the sessions that any of `selectors` means and that are `meant`, here and upstream.
+    pub(super) async fn end_selected(
+        &self,
+        selectors: &[Selector],
+        meant: impl Fn(&SessionEntry) -> bool,
+    ) -> CarriedOut {
+        let outcome = self.sessions.end_where(selectors, meant).await;
         let (ended, wholly) = match outcome {
             Ok(ended) => (ended, true),
             Err(partly) => {

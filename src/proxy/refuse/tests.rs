@@ -13,11 +13,11 @@ use crate::random::NoRandomness;
 use crate::saml::mapping::NoSubject;
 use crate::saml::rejected::SamlRejected;
 use crate::session::{InvalidKeys, OpenError, StoreError};
-use crate::sign_in::StartFailed;
-use crate::sign_in::oidc::rejected::{ErrorCode, IdTokenRejected, UserInfoRejected};
+use crate::sign_in::oidc::rejected::{ErrorCode, IdTokenRejected, ProviderFault, UserInfoRejected};
 use crate::sign_in::once::NotRemembered;
 use crate::sign_in::saml::SamlStartFailed;
 use crate::sign_in::saml::metadata_source::MetadataFault;
+use crate::sign_in::{LogoutTokenRejected, StartFailed};
 
 const DOCUMENT: &str = include_str!("../../../docs/errors.md");
 
@@ -187,7 +187,15 @@ fn of_logouts() -> Vec<Refusal> {
         LogoutRejected::Broken,
     ];
     let rejected = messages.into_iter().map(LogoutRejected::Message).chain(others);
-    rejected.map(|rejected| logout_refusal(&rejected)).collect()
+    let tokens = [
+        LogoutTokenRejected::Form(""),
+        LogoutTokenRejected::Token(IdTokenRejected::Expired),
+        LogoutTokenRejected::Provider(ProviderFault::Unreachable(String::new())),
+        LogoutTokenRejected::Replayed,
+    ];
+    let not_all = Reason::Logout { label: "not_all_ended", passing: true }.into();
+    let tokens = tokens.iter().map(logout_token_refusal);
+    rejected.map(|rejected| logout_refusal(&rejected)).chain(tokens).chain([not_all]).collect()
 }
 
 fn of_the_store() -> Vec<Refusal> {
@@ -321,6 +329,7 @@ fn no_label_is_forgotten_here() {
         include_str!("../../refusal.rs"),
         include_str!("../../policy/admission.rs"),
         include_str!("../../sign_in/oidc/rejected.rs"),
+        include_str!("../../sign_in/oidc/back_channel.rs"),
         include_str!("../../sign_in/outcome.rs"),
         include_str!("../../sign_in/saml/rejected.rs"),
         include_str!("../../saml/rejected.rs"),
@@ -330,6 +339,7 @@ fn no_label_is_forgotten_here() {
         include_str!("../../session/sessions.rs"),
         include_str!("../../customer/failure.rs"),
         include_str!("../endpoints.rs"),
+        include_str!("../endpoints/back_channel_logout.rs"),
         include_str!("../endpoints/call_back.rs"),
         include_str!("../endpoints/sign_out.rs"),
         include_str!("../endpoints/start.rs"),

@@ -17,11 +17,14 @@ use super::rejected::IdTokenRejected;
 use super::strict_json;
 use crate::clock::Timestamp;
 
+/// What may stand in `typ`.
+const TYPES: [&str; 4] = ["jwt", "jose", "id_token", "id_token+jwt"];
+
 /// How old an ID token may be: it came straight from the token endpoint.
 const OLDEST: Duration = Duration::from_secs(60 * 60);
 
 /// The most that clocks may differ, whatever the settings say.
-const MOST_SKEW: Duration = Duration::from_secs(60);
+pub(super) const MOST_SKEW: Duration = Duration::from_secs(60);
 
 /// The last moment that `exp` and the like may name: the end of the year 9999.
 const LAST_SECOND: f64 = 253_402_300_799.0;
@@ -68,7 +71,7 @@ pub fn verify(
     expect: &Expectations<'_>,
     now: Timestamp,
 ) -> Result<VerifiedClaims, IdTokenRejected> {
-    let (algorithm, claims) = signed_claims(id_token, keys, expect.algorithms)?;
+    let (algorithm, claims) = signed_claims(id_token, keys, expect.algorithms, &TYPES)?;
     let claims = Claims(claims);
 
     if claims.text("iss")? != Some(expect.issuer) {
@@ -93,11 +96,12 @@ pub fn verify(
     Ok(VerifiedClaims { subject, authenticated_at, all: claims.0 })
 }
 
-/// Checks the form (RFC 7515, compact) and the signature, and only then reads the claims.
-fn signed_claims(
+/// Checks the form (RFC 7515, compact), the type and the signature, and only then reads the claims.
+pub(super) fn signed_claims(
     token: &str,
     keys: &KeySet,
     allowed: &[SigningAlgorithm],
+    types: &[&str],
 ) -> Result<(SigningAlgorithm, Map<String, Value>), IdTokenRejected> {
     let malformed = IdTokenRejected::Malformed;
     let mut parts = token.split('.');
@@ -113,7 +117,7 @@ fn signed_claims(
     if ["crit", "b64", "zip", "enc", "cty"].iter().any(|name| head.contains_key(*name)) {
         return Err(malformed("a header that is not for ID tokens"));
     }
-    check_type(&head)?;
+    check_type(&head, types)?;
     let algorithm = match head.get("alg") {
         Some(Value::String(name)) => SigningAlgorithm::parse(name).filter(|algorithm| allowed.contains(algorithm)),
         _ => None,
@@ -140,14 +144,14 @@ fn signed_claims(
 }
 
 /// RFC 8725 section 3.11: a token of another type must not pass for an ID token. Most providers say `JWT` or nothing.
-fn check_type(head: &Map<String, Value>) -> Result<(), IdTokenRejected> {
+fn check_type(head: &Map<String, Value>, types: &[&str]) -> Result<(), IdTokenRejected> {
     let Some(kind) = head.get("typ") else { return Ok(()) };
     let kind = kind.as_str().ok_or(IdTokenRejected::Malformed("typ is not a string"))?.to_ascii_lowercase();
     let kind = kind.strip_prefix("application/").unwrap_or(&kind);
-    if matches!(kind, "jwt" | "jose" | "id_token" | "id_token+jwt") { Ok(()) } else { Err(IdTokenRejected::WrongType) }
+    if types.contains(&kind) { Ok(()) } else { Err(IdTokenRejected::WrongType) }
 }
 
-fn check_audience(claims: &Claims, client_id: &str) -> Result<(), IdTokenRejected> {
+pub(super) fn check_audience(claims: &Claims, client_id: &str) -> Result<(), IdTokenRejected> {
     let ours = |audience: &Value| audience == client_id;
     let only_ours = match claims.0.get("aud") {
         None | Some(Value::Null) => return Err(IdTokenRejected::Missing("aud")),
@@ -218,10 +222,10 @@ fn check_hash(
     if URL_SAFE_NO_PAD.encode(half) == claimed { Ok(()) } else { Err(IdTokenRejected::WrongHash(name)) }
 }
 
-struct Claims(Map<String, Value>);
+pub(super) struct Claims(pub(super) Map<String, Value>);
 
 impl Claims {
-    fn text(&self, name: &'static str) -> Result<Option<&str>, IdTokenRejected> {
+    pub(super) fn text(&self, name: &'static str) -> Result<Option<&str>, IdTokenRejected> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -230,7 +234,7 @@ impl Claims {
     }
 
     /// A NumericDate (RFC 7519 section 2): a number of seconds, perhaps with a fraction, between 1970 and 9999.
-    fn time(&self, name: &'static str) -> Result<Option<Timestamp>, IdTokenRejected> {
+    pub(super) fn time(&self, name: &'static str) -> Result<Option<Timestamp>, IdTokenRejected> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Number(number)) => match number.as_f64() {
@@ -250,4 +254,4 @@ impl Claims {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

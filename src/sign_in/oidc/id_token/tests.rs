@@ -3,15 +3,15 @@ use serde_json::json;
 
 use super::*;
 
-const NOW: i64 = 1_800_000_000;
+pub(in crate::sign_in::oidc) const NOW: i64 = 1_800_000_000;
 
-struct Signer {
+pub(in crate::sign_in::oidc) struct Signer {
     key: EncodingKey,
-    keys: KeySet,
+    pub(in crate::sign_in::oidc) keys: KeySet,
 }
 
 impl Signer {
-    fn new() -> Self {
+    pub(in crate::sign_in::oidc) fn new() -> Self {
         let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
         let point = rcgen::PublicKeyData::der_bytes(&pair).to_vec();
         let (x, y) = (URL_SAFE_NO_PAD.encode(&point[1..33]), URL_SAFE_NO_PAD.encode(&point[33..65]));
@@ -20,14 +20,14 @@ impl Signer {
         Self { key, keys: KeySet::parse(set.to_string().as_bytes()).unwrap() }
     }
 
-    fn sign(&self, header: &Value, claims: &str) -> String {
+    pub(in crate::sign_in::oidc) fn sign(&self, header: &Value, claims: &str) -> String {
         let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
         let message = format!("{}.{}", encode(&header.to_string()), encode(claims));
         let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, Algorithm::ES256).unwrap();
         format!("{message}.{signature}")
     }
 
-    fn token(&self, claims: &Value) -> String {
+    pub(in crate::sign_in::oidc) fn token(&self, claims: &Value) -> String {
         self.sign(&json!({"alg": "ES256", "kid": "k1"}), &claims.to_string())
     }
 }
@@ -68,7 +68,7 @@ fn outcome(result: Result<VerifiedClaims, IdTokenRejected>) -> &'static str {
     result.map_or_else(|rejected| rejected.reason(), |_| "believed")
 }
 
-fn at(millis: i64) -> Timestamp {
+pub(in crate::sign_in::oidc) fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(NOW * 1000 + millis)
 }
 
