@@ -67,13 +67,18 @@ impl Stage {
         ];
         let globex =
             vec![Person::new("gil", "Gil Gold", "gil@globex.com"), Person::new("gwen", "Gwen", "gwen@globex.com")];
-        // A provider that may speak for anybody, and people who say that they are others.
+        // Providers that may speak for whomever no other lists, and people who say that they are others.
         let partner =
             vec![Person::new("mallory", "Mallory", "ana@acme.com"), Person::new("pia", "Pia", "pia@partner.test")];
-        let companies =
-            vec![company("acme", acme).await, company("globex", globex).await, company("partner", partner).await];
+        let freelance = vec![Person::new("otto", "Otto", "pia@partner.test")];
+        let companies = vec![
+            company("acme", acme).await,
+            company("globex", globex).await,
+            company("partner", partner).await,
+            company("freelance", freelance).await,
+        ];
         let domains = |name: &str| match name {
-            "partner" => String::new(),
+            "partner" | "freelance" => String::new(),
             name => format!("    email_domains: [{name}.com]\n"),
         };
         let providers: String = companies
@@ -93,7 +98,7 @@ impl Stage {
              tls: {{ certificates: [ {{ cert: cert.pem, key: key.pem }} ] }}\nkeys: [ {KEY} ]\n\
              session: {{ store: {{ embedded: {{ path: sessions.redb }} }} }}\nidentity_providers:\n{providers}\
              portals:\n  - host: localhost\n    upstream: \"{upstream}\"\n    \
-             sign_in: {{ providers: [acme, globex, partner], choose: list }}\n    customer_session: datacenter\n    \
+             sign_in: {{ providers: [acme, globex, partner, freelance], choose: list }}\n    customer_session: datacenter\n    \
              directory:\n      site_token: {{ token: \"{token}\" }}\n      service_desks: [\"10\"]\n      organizations:\n        \
              - {{ email_domain: acme.com, organization: Acme }}\n        \
              - {{ email_domain: globex.com, organization: Globex }}\n        \
@@ -218,13 +223,18 @@ async fn no_provider_puts_anybody_in_the_place_of_anothers_customer() {
     // A provider that speaks for a domain which is not its own.
     let (_, refused) = stage.come("acme", "spy").await;
     assert_eq!(refused.status(), 403);
-    // A provider that may speak for any domain, about somebody who has an account already.
-    let mallory = stage.sign_in("partner", "mallory").await;
-    let refused = navigate(&mallory, &format!("{}{PORTAL}", stage.origin())).await;
+    // One that lists none does not speak for what others list.
+    let (_, refused) = stage.come("partner", "mallory").await;
+    assert_eq!(refused.status(), 403);
+    // For what nobody lists, the first to come with an address has the account.
+    let pia = stage.sign_in("partner", "pia").await;
+    assert!(stage.sees(&pia).await.is_empty());
+    let otto = stage.sign_in("freelance", "otto").await;
+    let refused = navigate(&otto, &format!("{}{PORTAL}", stage.origin())).await;
     assert_eq!(refused.status(), 403);
     let page = refused.text().await.unwrap();
     assert!(page.contains("This customer account belongs to another sign-in"), "{page}");
-    let list = mallory.get(format!("{}{REQUESTS}", stage.origin())).send().await.unwrap();
+    let list = otto.get(format!("{}{REQUESTS}", stage.origin())).send().await.unwrap();
     assert_eq!(list.status(), 403);
     assert!(list.text().await.unwrap().contains("account_bound_to_another"));
     // A provider that puts its people into another company's organization.
@@ -235,6 +245,7 @@ async fn no_provider_puts_anybody_in_the_place_of_anothers_customer() {
     assert_eq!(stage.sees(&ana).await, ["acme's printer"]);
     assert_eq!(stage.sees(&gil).await, ["globex's laser"]);
     assert_eq!(stage.jsm.customers_created("ana@acme.com"), 1);
+    assert_eq!(stage.jsm.customers_created("pia@partner.test"), 1);
     let metrics = String::from_utf8(stage.app.metrics().encode().unwrap()).unwrap();
     let counted = "vestibule_customer_provisioning_total{portal=\"localhost\",result=\"takeover_refused\"} 1";
     assert!(metrics.contains(counted), "{metrics}");

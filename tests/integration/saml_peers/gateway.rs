@@ -101,12 +101,12 @@ impl SamlGateway {
     }
 }
 
-/// Below `identity_providers` in `gateway.yaml`, with the gateway's key at each. The first speaks for `acme.example`; what the
-/// others say of addresses is believed too, for a domain has one provider alone.
+/// Below `identity_providers` in `gateway.yaml`, with the gateway's key at each. A single one speaks for `acme.example`; of
+/// several, what each says of addresses is believed, for a domain that one lists is that one's alone.
 pub fn identity_providers(providers: &[Provider<'_>]) -> String {
-    let one = |(index, Provider { name, metadata, lines }): (usize, &Provider<'_>)| {
-        let (trust, domains) = match index {
-            0 => ("", "    email_domains: [acme.example]\n"),
+    let one = |Provider { name, metadata, lines }: &Provider<'_>| {
+        let (trust, domains) = match providers.len() {
+            1 => ("", "    email_domains: [acme.example]\n"),
             _ => ("      email_is_verified: dangerously_always\n", ""),
         };
         format!(
@@ -115,7 +115,7 @@ pub fn identity_providers(providers: &[Provider<'_>]) -> String {
              label: \"{name}\"\n{domains}"
         )
     };
-    providers.iter().enumerate().map(one).collect()
+    providers.iter().map(one).collect()
 }
 
 /// Reads a configuration that has to be right.
