@@ -1,12 +1,13 @@
 //! Customer sessions at Data Center: refused accounts, dead sessions, and a JSM that has a bad day.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::{Client, Response};
 use vestibule::clock::Clock;
 use vestibule::demo::jsm_datacenter::{Directory, Fault, FaultKind, JsmDataCenter, User};
 use vestibule::demo::openid_provider::{Person, Settings};
-use vestibule::demo::world::{ProviderChoice, World, WorldSettings};
+use vestibule::demo::world::{CLIENT_ID, PROVIDER, ProviderChoice, World, WorldSettings};
 use vestibule::random::Random;
 
 use crate::harness::{location, navigate, set_cookies};
@@ -255,6 +256,32 @@ async fn signing_out_ends_the_customer_session_too_and_no_other() {
     let sign_out = format!("{}/.vestibule/sign-out", stage.world.origin());
     let answer = one.post(sign_out).header("origin", stage.world.origin()).send().await.unwrap();
     assert!(answer.status().is_success() || answer.status().is_redirection());
+    assert_eq!(stage.jsm().sessions_of("ana@acme.example").len(), 1);
+    assert_eq!(stage.open(&one, PORTAL).await.status(), 303);
+    assert_eq!(stage.open(&other, PORTAL).await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_told_by_the_provider_ends_the_customer_session_too_and_no_other() {
+    let stage = stage(&["ana"]).await;
+    let provider = stage.world.provider.as_ref().unwrap();
+    let seen = Arc::new(Mutex::new(serde_json::Value::Null));
+    let keep = Arc::clone(&seen);
+    provider.alter_next_id_token(move |parts| *keep.lock().unwrap() = parts.claims.clone().into());
+    let (one, other) = (stage.sign_in("ana").await, stage.sign_in("ana").await);
+    for browser in [&one, &other] {
+        assert_eq!(stage.open(browser, PORTAL).await.status(), 200);
+    }
+    assert_eq!(stage.jsm().sessions_of("ana@acme.example").len(), 2);
+    let now = Clock::System.now().seconds();
+    let claims = serde_json::json!({
+        "iss": provider.issuer(), "aud": CLIENT_ID, "iat": now, "exp": now + 60, "jti": "1", "sid": seen.lock().unwrap()["sid"],
+        "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
+    });
+    let token = provider.sign_logout_token(&claims).unwrap();
+    let address = format!("{}/.vestibule/oidc/{PROVIDER}/back-channel-logout", stage.world.origin());
+    let told = stage.browser().post(address).form(&[("logout_token", token)]).send().await.unwrap();
+    assert_eq!(told.status(), 200);
     assert_eq!(stage.jsm().sessions_of("ana@acme.example").len(), 1);
     assert_eq!(stage.open(&one, PORTAL).await.status(), 303);
     assert_eq!(stage.open(&other, PORTAL).await.status(), 200);
