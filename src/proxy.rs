@@ -15,6 +15,7 @@ mod endpoints;
 pub mod entity_tag;
 mod hand_over;
 mod header_hygiene;
+mod kept;
 mod native_page;
 mod published_keys;
 mod refuse;
@@ -99,6 +100,7 @@ impl ProxyHttp for Gateway {
             wants: Wants::Page,
             site: None,
             walk_to: None,
+            kept_at: None,
             stage: Stage::Undecided,
         }
     }
@@ -164,6 +166,9 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         let limit = ctx.site.as_ref().map_or(0, |site| site.settings.limits.body);
         let Some(forwarding) = ctx.forwarding() else { return Ok(()) };
+        if let Some(again) = &mut forwarding.sent_again {
+            again.in_place_of(body, end);
+        }
         let length = body.as_ref().map_or(0, Bytes::len);
         forwarding.received = forwarding.received.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
         if forwarding.received > limit {
@@ -267,6 +272,7 @@ impl ProxyHttp for Gateway {
     async fn fail_to_proxy(&self, http: &mut Session, error: &Error, ctx: &mut RequestCtx) -> FailToProxy {
         let refusal = refuse::refusal_for(error, ctx);
         if matches!(refusal.reason(), Reason::UpstreamUnreachable | Reason::BodyTooLarge) {
+            self.put_kept_back(ctx).await;
             self.take_back_count(ctx).await; // the upstream cannot have made anything of it
         }
         let reply = self.refuse(&refusal, ctx);

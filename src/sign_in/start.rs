@@ -120,7 +120,8 @@ impl SignIn {
             For::Visitor(next) => (next, None),
             For::Trial(trial) => (NextUrl::after_trial(), Some(trial)),
         };
-        let pending = Pending { provider, portal, browser: key.hash(), session: ties.session, next, trial, asked };
+        let (browser, session, known) = (key.hash(), ties.session, ties.known.cloned());
+        let pending = Pending { provider, portal, browser, session, known, next, trial, asked };
         self.pending.hold(&state, pending, came, self.clock.now());
         Ok(Started { departure, cookie })
     }

@@ -38,6 +38,7 @@ struct Families {
     session_store_up: IntGauge,
     in_flight: IntGauge,
     upstream_retries: IntCounterVec,
+    kept_forms: IntCounterVec,
     provider_up: IntGaugeVec,
     certificate_looks: IntCounterVec,
     certificate_ends: IntGaugeVec,
@@ -155,6 +156,11 @@ impl Metrics {
                 "Requests sent again after the customer session was reopened, or refused to be, by result",
                 &["portal", "result"],
             )?,
+            kept_forms: counters(
+                "kept_forms_total",
+                "What was sent while the session was over, by what became of it",
+                &["portal", "result"],
+            )?,
             metadata_looks: counters(
                 "saml_metadata_looks_total",
                 "Looks at the metadata of SAML providers, by result",
@@ -263,6 +269,12 @@ impl Metrics {
     /// A request met a dead customer session: "repeated" or "not_sent".
     pub fn repeated(&self, portal: &str, result: &str) {
         self.0.upstream_retries.with_label_values(&[portal, result]).inc();
+    }
+
+    /// Something was sent while the session was over: "kept", "too_large", "no_room" or "failed"; later "sent", "dropped",
+    /// "of_another" or "put_back".
+    pub fn form_kept(&self, portal: &str, result: &str) {
+        self.0.kept_forms.with_label_values(&[portal, result]).inc();
     }
 
     /// Counts log lines that were left out.

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use super::start::How;
 use super::{at, browser_of, start_of};
 use crate::clock::Stopwatch;
@@ -16,7 +18,8 @@ use crate::proxy::refuse;
 use crate::proxy::site::Site;
 use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
-use crate::session::cookie;
+use crate::secret::Secret;
+use crate::session::{LiveSession, cookie};
 use crate::sign_in::{Callback, NextUrl, SignOutHint, VerifiedIdentity, trial};
 use crate::telemetry::{Outcome, Step};
 
@@ -61,11 +64,11 @@ impl Gateway {
             Callback::SignedIn { identity, next, .. } if self.was_faster(visitor, &identity) => {
                 Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(next.as_str())))
             }
-            Callback::SignedIn { identity, hint, next, before } => {
+            Callback::SignedIn { identity, hint, next, before, known } => {
                 // Nobody asked for it, so that nobody said where to: the start page.
                 let next = if how.by_form && next == NextUrl::root() { start_of(site) } else { next };
                 let before = before.filter(|before| visitor.session.as_ref().is_none_or(|now| now.hash() != before));
-                let verdict = self.signed_in(identity, hint, &next, site, visitor, ctx).await?;
+                let verdict = self.signed_in(identity, hint, &next, known.as_ref(), site, visitor, ctx).await?;
                 if let Some(before) = before {
                     self.end_unseen(before, site).await;
                 }
@@ -112,6 +115,7 @@ impl Gateway {
         identity: VerifiedIdentity,
         hint: SignOutHint,
         next: &NextUrl,
+        known: Option<&Secret>,
         site: &Arc<Site>,
         visitor: &Visitor,
         ctx: &mut RequestCtx,
@@ -140,6 +144,26 @@ impl Gateway {
             self.end(before, site).await;
         }
         let reply = Reply::see_other(next.as_str()).with_cookie(cookie::set_session(&id));
+        let reply = match self.know_browser(&session, known, site, visitor) {
+            Some(cookie) => reply.with_cookie(cookie),
+            None => reply,
+        };
         Ok(Verdict::Reply(Outcome::Answered, reply))
+    }
+
+    /// The cookie by which the browser is known from now on. One that was known before stays the same; posted answers come
+    /// without its cookie, so that the sign-in has remembered it.
+    fn know_browser(
+        &self,
+        session: &LiveSession,
+        known: Option<&Secret>,
+        site: &Site,
+        visitor: &Visitor,
+    ) -> Option<HeaderValue> {
+        let (host, now) = (&site.settings.host, self.clock.now());
+        let remembered = known.and_then(|cookie| self.sessions.known_browser(cookie, host, now));
+        let before = visitor.known.as_ref().or(remembered.as_ref());
+        // Without it nothing of theirs is kept, which is what happens without it anyway.
+        self.sessions.know(session.identity(), host, before, now).ok().map(|value| cookie::set_known_browser(&value))
     }
 }
