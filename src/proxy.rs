@@ -99,6 +99,7 @@ impl ProxyHttp for Gateway {
             wants: Wants::Page,
             site: None,
             walk_to: None,
+            wanted: None,
             stage: Stage::Undecided,
         }
     }
