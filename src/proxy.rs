@@ -101,6 +101,7 @@ impl ProxyHttp for Gateway {
             site: None,
             walk_to: None,
             kept_at: None,
+            wanted: None,
             stage: Stage::Undecided,
         }
     }

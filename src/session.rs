@@ -28,7 +28,7 @@ pub use entry::{Listing, Selector, SessionEntry};
 pub use keys::InvalidKeys;
 pub use live::LiveSession;
 pub use sessions::{
-    Change, Ended, EndedSession, FormHandle, Found, Kept, KeptForm, KnownBrowser, Lookup, NotKept, OpenError, PartlyEnded,
-    PersonMark, RecordError, RecordName, Records, SentBy, Sessions, TakenForm, Walked,
+    Change, Ended, EndedSession, FormHandle, Found, Kept, KeptForm, KnownBrowser, Lookup, NotKept, OpenError,
+    PartlyEnded, PersonMark, RecordError, RecordName, Records, SentBy, Sessions, TakenForm, Walked,
 };
 pub use store::StoreError;

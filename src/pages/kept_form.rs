@@ -52,7 +52,11 @@ pub fn kept_form_waits(site: &Site<'_>, sign_in: &str) -> Reply {
 
 /// Sends a kept form, by itself or when the visitor says so.
 pub fn send_kept_form(site: &Site<'_>, page: &KeptPage<'_>) -> Reply {
-    let title = if page.by_itself { |t: &'static super::texts::Texts| t.kept_form.send_title } else { |t: &'static super::texts::Texts| t.kept_form.ask_title };
+    let title = if page.by_itself {
+        |t: &'static super::texts::Texts| t.kept_form.send_title
+    } else {
+        |t: &'static super::texts::Texts| t.kept_form.ask_title
+    };
     let at = Moment::of(Later::new(page.at, page.at));
     let filled = Send { frame: Frame::of(site, title), page: *page, at, script: SCRIPT };
     let reply = render(StatusCode::OK, &filled, &FormTargets::ours());

@@ -176,6 +176,8 @@ pub struct RefusalFrameTexts {
     pub start: &'static str,
     pub password: &'static str,
     pub sign_in_beside: &'static str,
+    pub own_address: &'static str,
+    pub the_site: &'static str,
 }
 
 /// What one refusal says.
@@ -299,6 +301,10 @@ explanations! {
     NotForYou,
     /// There is no sign-up, and there are no passwords.
     NoAccountsHere,
+    /// There is no sign-up; the password at the support desk is chosen by mail, and given here once.
+    PasswordByMail,
+    /// There is no sign-up; the support desk itself has passwords.
+    PasswordsElsewhere,
     /// This method is not for this place.
     MethodNotAllowed,
     /// A form or script of another site sent this.

@@ -30,6 +30,8 @@ pub struct RequestCtx {
     pub walk_to: Option<String>,
     /// Where what a script has sent waits for a sign-in.
     pub kept_at: Option<String>,
+    /// The path and query that the visitor wanted, where that is not what they asked for, or a refusal needs to know it.
+    pub wanted: Option<String>,
     /// How far it has come.
     pub stage: Stage,
 }

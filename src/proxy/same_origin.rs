@@ -29,7 +29,8 @@ pub fn is_same_origin(headers: &HeaderMap, origin: &PublicOrigin) -> bool {
 
 /// Whether the browser itself says that a page of `origin` has sent a request with these headers. Nothing said is not enough.
 pub fn is_our_own_page(headers: &HeaderMap, origin: &PublicOrigin) -> bool {
-    let says = headers.contains_key(header::ORIGIN) || headers.get("sec-fetch-site").is_some_and(|s| s == "same-origin");
+    let says =
+        headers.contains_key(header::ORIGIN) || headers.get("sec-fetch-site").is_some_and(|s| s == "same-origin");
     says && is_same_origin(headers, origin)
 }
 

@@ -182,7 +182,10 @@ async fn what_a_script_sends_waits_for_its_persons_word() {
     assert_eq!(told.status(), 401);
     assert_eq!(told.headers()["www-authenticate"], "Vestibule sign_in=\"/.vestibule/sign-in\"");
     let told: serde_json::Value = serde_json::from_str(&told.text().await.unwrap()).unwrap();
-    assert_eq!((told["error"].as_str(), told["sign_in"].as_str()), (Some("sign_in_required"), Some("/.vestibule/sign-in")));
+    assert_eq!(
+        (told["error"].as_str(), told["sign_in"].as_str()),
+        (Some("sign_in_required"), Some("/.vestibule/sign-in"))
+    );
     let waits = told["kept"].as_str().unwrap().to_owned();
     walk.signs_in(&browser, &waits, "ana").await;
     let page = browser.page(&waits).await;
@@ -197,7 +200,8 @@ async fn what_a_script_sends_waits_for_its_persons_word() {
     walk.session_ends();
     let mut kept = 0;
     for _ in 0..10 {
-        let told: serde_json::Value = serde_json::from_str(&call(reqwest::Method::POST).send().await.unwrap().text().await.unwrap()).unwrap();
+        let told: serde_json::Value =
+            serde_json::from_str(&call(reqwest::Method::POST).send().await.unwrap().text().await.unwrap()).unwrap();
         kept += usize::from(told.get("kept").is_some());
     }
     assert_eq!(kept, 4);
@@ -269,7 +273,9 @@ async fn nothing_is_kept_of_strangers_or_of_other_sites() {
     let refused = stranger.sends("/private/create", FORM, "a=b").await;
     assert_eq!(refused.status(), 401, "no browser of ours");
     for cookie in ["x", &"A".repeat(140)] {
-        let forged = stranger.form("/private/create", FORM, "a=b").header("cookie", format!("__Host-vestibule-browser={cookie}"));
+        let forged = stranger
+            .form("/private/create", FORM, "a=b")
+            .header("cookie", format!("__Host-vestibule-browser={cookie}"));
         assert_eq!(forged.send().await.unwrap().status(), 401);
     }
     let from = |headers: &[(&'static str, &'static str)]| {
@@ -302,7 +308,10 @@ async fn nothing_is_kept_of_strangers_or_of_other_sites() {
     assert_eq!(known.confirms(&address).await.status(), 201);
     // Signing out makes the browser a stranger.
     let signed_out = known.sends("/.vestibule/sign-out", FORM, "").await;
-    assert!(set_cookies(&signed_out).iter().any(|set| set.starts_with("__Host-vestibule-browser=; ")), "{signed_out:?}");
+    assert!(
+        set_cookies(&signed_out).iter().any(|set| set.starts_with("__Host-vestibule-browser=; ")),
+        "{signed_out:?}"
+    );
     assert_eq!(known.sends("/private/create", FORM, "a=b").await.status(), 401);
 }
 
@@ -323,7 +332,8 @@ async fn what_is_too_large_is_read_to_its_end_and_a_page_says_what_to_do() {
     let walk = Walk::start("    limits: { kept_form: 64KiB, body: 8MiB }\n").await;
     let browser = walk.browser_of("ana").await;
     let cookies = "the client's own";
-    let refused = browser.sends("/private/upload", "multipart/form-data; boundary=b", vec![b'x'; 6 * 1024 * 1024]).await;
+    let refused =
+        browser.sends("/private/upload", "multipart/form-data; boundary=b", vec![b'x'; 6 * 1024 * 1024]).await;
     assert_eq!(refused.status(), 413, "{cookies}");
     let page = refused.text().await.unwrap();
     assert_eq!(title(&page), "Sign in before you send this");
@@ -391,10 +401,15 @@ async fn one_browser_and_one_address_have_so_much_room() {
         walk.clock.advance(Duration::from_secs(1));
         let id_gone = other.sends("/.vestibule/nowhere", FORM, "").await;
         drop(id_gone);
-        walk.gateway.app.sessions().end_matching(&vestibule::session::Selector::Subject {
-            issuer: walk.gateway.provider.issuer(),
-            subject: "ana".into(),
-        }).await.unwrap();
+        walk.gateway
+            .app
+            .sessions()
+            .end_matching(&vestibule::session::Selector::Subject {
+                issuer: walk.gateway.provider.issuer(),
+                subject: "ana".into(),
+            })
+            .await
+            .unwrap();
         kept += usize::from(other.sends("/private/create", FORM, large.clone()).await.status() == 303);
     }
     assert_eq!(kept, 7, "32 MiB from one address, of which 64 KiB were taken");

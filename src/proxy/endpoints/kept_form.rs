@@ -36,7 +36,8 @@ impl Gateway {
         let form = self.find_kept(handle, browser, site).await?.ok_or(Reason::FormGone)?;
         let answered = |reply| Ok(Verdict::Reply(Outcome::Answered, reply));
         let Some(session) = &visitor.session else {
-            let page = pages::kept_form_waits(&page_site(site), &format!("/.vestibule/sign-in?kept={}", handle.reveal()));
+            let page =
+                pages::kept_form_waits(&page_site(site), &format!("/.vestibule/sign-in?kept={}", handle.reveal()));
             return Ok(Verdict::Reply(Outcome::SentToSignIn, page));
         };
         if form.person != PersonMark::of(session.identity()) {

@@ -158,12 +158,8 @@ impl Sessions {
         };
         let (key, at) = (inner.keys.first(), form.at);
         let plain = plain(form)?;
-        let sealed = key.form_key(browser.key(), handle.reveal()).seal(
-            Kind::Form,
-            &place(&handle),
-            &plain,
-            &inner.random,
-        )?;
+        let sealed =
+            key.form_key(browser.key(), handle.reveal()).seal(Kind::Form, &place(&handle), &plain, &inner.random)?;
         let address = of_one_visitor(client).to_string();
         let stored = StoredForm {
             sealed,

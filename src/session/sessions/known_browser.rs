@@ -8,9 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use super::Sessions;
 use super::super::sealed::{Kind, NotSealed, Sealed};
 use super::super::store::Mark;
+use super::Sessions;
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
 use crate::portal::host::HostName;

@@ -1,9 +1,7 @@
 //! The tables of kept forms. A file that was made before there were any has none: then nothing is there, and the first
 //! write makes them.
 
-use redb::{
-    Database, ReadableDatabase as _, ReadableTable as _, Table, TableDefinition, TableError, WriteTransaction,
-};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, Table, TableDefinition, TableError, WriteTransaction};
 
 use super::super::kept::TakenUp;
 use super::super::{Room, Sealed, StoredForm, Tag};
