@@ -5,7 +5,7 @@ use url::Url;
 use super::{AccountsSettings, Product};
 
 /// Visitors are handed over to the site's own pages.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RedirectSettings {
     /// The origin that browsers know the site by; no path.
     pub address: Url,
