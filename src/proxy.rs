@@ -106,6 +106,7 @@ impl ProxyHttp for InForce {
             wants: Wants::Page,
             site: None,
             walk_to: None,
+            wanted: None,
             stage: Stage::Undecided,
         }
     }

@@ -38,7 +38,7 @@ pub enum Reason {
     /// The path is closed unless a rule names it.
     PathClosed,
     /// A page of JSM's own about accounts and passwords, of which there are none here.
-    AccountPage,
+    AccountPage(Passwords),
     /// The condition of this path's rule does not hold of the person.
     RuleNotMet,
     /// The customer has made as many requests as they may.
@@ -102,6 +102,17 @@ pub enum Reason {
     Internal,
 }
 
+/// Where the passwords are that JSM's own pages are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passwords {
+    /// Nobody has one.
+    Nowhere,
+    /// Customers choose one at the site, and give it here once.
+    GivenHere,
+    /// Only the site itself has to do with them.
+    AtTheSite,
+}
+
 /// When something is allowed again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Later {
@@ -155,6 +166,8 @@ pub enum Offer {
     RepeatSignIn,
     /// Sign out, then sign in as somebody else.
     SomebodyElse,
+    /// The site itself, where that is known; else sign out, then sign in as somebody else.
+    TheSite,
     /// The page that asks for the password at the support desk.
     Password,
     /// The start page of the portal.
@@ -214,7 +227,7 @@ impl Reason {
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Self::NoSuchEndpoint => StatusCode::NOT_FOUND,
             Self::SignInRequired => StatusCode::UNAUTHORIZED,
-            Self::PathDenied | Self::PathClosed | Self::AccountPage | Self::RuleNotMet => StatusCode::FORBIDDEN,
+            Self::PathDenied | Self::PathClosed | Self::AccountPage(_) | Self::RuleNotMet => StatusCode::FORBIDDEN,
             Self::HandedOver => StatusCode::FORBIDDEN,
             Self::CrossOrigin | Self::NotAdmitted(_) => StatusCode::FORBIDDEN,
             Self::TooManyRequests { .. } | Self::TooManySignIns(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -253,7 +266,7 @@ impl Reason {
             Self::SignInRequired => "sign_in_required",
             Self::PathDenied => "path_denied",
             Self::PathClosed => "path_closed",
-            Self::AccountPage => "account_page",
+            Self::AccountPage(_) => "account_page",
             Self::RuleNotMet => "rule_not_met",
             Self::TooManyRequests { limit: Limit::Day, .. } => "requests_per_day",
             Self::TooManyRequests { limit: Limit::Minute, .. } => "requests_per_minute",
@@ -287,7 +300,9 @@ impl Reason {
             Self::NoSuchEndpoint => Explanation::NotFound,
             Self::SignInRequired => Explanation::SignInNeeded,
             Self::PathDenied | Self::PathClosed => Explanation::NotAllowed,
-            Self::AccountPage => Explanation::NoAccountsHere,
+            Self::AccountPage(Passwords::Nowhere) => Explanation::NoAccountsHere,
+            Self::AccountPage(Passwords::GivenHere) => Explanation::PasswordByMail,
+            Self::AccountPage(Passwords::AtTheSite) => Explanation::PasswordsElsewhere,
             Self::RuleNotMet => Explanation::NotForYou,
             Self::TooManyRequests { .. } => Explanation::RequestLimit,
             Self::TooManySignIns(_) => Explanation::TooManyRequests,
@@ -339,7 +354,7 @@ impl Reason {
     pub fn offer(self) -> Offer {
         match self {
             Self::Malformed(_) | Self::NoSuchEndpoint | Self::CrossOrigin | Self::Logout { .. } => Offer::Start,
-            Self::PathDenied | Self::PathClosed | Self::AccountPage | Self::HandedOver => Offer::Start,
+            Self::PathDenied | Self::PathClosed | Self::AccountPage(_) | Self::HandedOver => Offer::Start,
             Self::TooManyRequests { .. } => Offer::Nothing,
             Self::HeadTooLarge | Self::BodyTooLarge | Self::UnknownHost | Self::NotSent => Offer::Nothing,
             Self::SignInRequired | Self::SignInLoop => Offer::SignInAgain,
@@ -348,6 +363,12 @@ impl Reason {
             Self::SignIn { again: Again::FromTheStart, .. } => Offer::SignInAgain,
             Self::SignIn { again: Again::ByThisAddress, .. } => Offer::RepeatSignIn,
             Self::CustomerSession { explanation: Explanation::PasswordNeeded, .. } => Offer::Password,
+            Self::CustomerSession {
+                passing: false,
+                explanation:
+                    Explanation::AccountIsAtlassian | Explanation::AccountIsLicensed | Explanation::AccountIsAdministrator,
+                ..
+            } => Offer::TheSite,
             Self::CustomerSession { passing: false, .. } => Offer::SomebodyElse,
             Self::CustomerSession { passing: true, .. }
             | Self::UpstreamUnreachable

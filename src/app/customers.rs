@@ -172,9 +172,9 @@ impl<'a> CustomerParts<'a> {
     fn redirect(&self, portal: &PortalSettings, settings: &RedirectSettings) -> Result<OfPortal, StartFailed> {
         let observer = self.metrics.watch_customers(&portal.host);
         let accounts = self.accounts(portal, settings.accounts.as_ref(), settings.product, &observer)?;
-        let directory: Arc<dyn CustomerDirectory> = match (&accounts.directory, settings.other_accounts) {
+        let directory: Arc<dyn CustomerDirectory> = match (&accounts.directory, settings.elsewhere.other_accounts) {
             (None, _) => Arc::new(ByAddress),
-            (Some(directory), OtherAccounts::Refuse) => Arc::<Directory>::clone(directory),
+            (Some(directory), OtherAccounts::Refuse | OtherAccounts::Offer) => Arc::<Directory>::clone(directory),
             (Some(directory), OtherAccounts::HandOver) => Arc::new(LettingThrough(Arc::<Directory>::clone(directory))),
         };
         let call_timeout = settings.accounts.as_ref().map(|accounts| accounts.call_timeout);

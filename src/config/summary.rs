@@ -6,7 +6,7 @@ use super::Config;
 use super::quantity::{show_duration, show_rate, show_size};
 use crate::customer::trusted_jwt::TokenKeys;
 use crate::portal::settings::{
-    AccountsSettings, Choose, CustomerSessionSettings, DirectorySettings, EachOf, OnEmailChange, OnLeave,
+    AccountsSettings, Choose, CustomerSessionSettings, DirectorySettings, EachOf, Elsewhere, OnEmailChange, OnLeave,
     OrganizationRule, OtherAccounts, PortalSettings, ServiceCredentials, TrustedJwtSettings, ValueSource, Walk,
 };
 use crate::session::settings::StoreSettings;
@@ -157,6 +157,7 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
             if let Some(hook) = &settings.hook {
                 line(out, "passwords from", &hook.program.display())?;
             }
+            other_accounts_line(out, &settings.site.elsewhere)?;
             directory_lines(out, portal, directory)?;
         }
         CustomerSessionSettings::CloudSaml(settings) => {
@@ -169,14 +170,14 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
             if settings.walk == Walk::Browser {
                 line(out, "sign-on", &"walked by the visitor's browser, through the gateway")?;
             }
+            other_accounts_line(out, &settings.site.elsewhere)?;
             directory_lines(out, portal, directory)?;
         }
         CustomerSessionSettings::TrustedJwt(settings) => trusted_jwt_lines(out, portal, settings)?,
         CustomerSessionSettings::Redirect(settings) => {
-            line(out, "customers", &format!("redirect to {}", settings.address.origin().ascii_serialization()))?;
-            if settings.other_accounts == OtherAccounts::HandOver {
-                line(out, "other accounts", &"are handed over, too")?;
-            }
+            let address = settings.elsewhere.address.origin().ascii_serialization();
+            line(out, "customers", &format!("redirect to {address}"))?;
+            other_accounts_line(out, &settings.elsewhere)?;
             accounts_lines(out, portal, settings.accounts.as_ref())?;
         }
     }
@@ -229,6 +230,16 @@ fn trusted_jwt_lines(out: &mut String, portal: &PortalSettings, settings: &Trust
     }
     line(out, "kept cookies", &list(&settings.session_cookies, "none"))?;
     accounts_lines(out, portal, settings.accounts.as_ref())
+}
+
+fn other_accounts_line(out: &mut String, elsewhere: &Elsewhere) -> fmt::Result {
+    let address = elsewhere.address.origin().ascii_serialization();
+    let told = match elsewhere.other_accounts {
+        OtherAccounts::Refuse => "are refused".to_owned(),
+        OtherAccounts::Offer => format!("are refused, with a link to {address}"),
+        OtherAccounts::HandOver => format!("are handed over to {address}"),
+    };
+    line(out, "other accounts", &told)
 }
 
 fn accounts_lines(out: &mut String, portal: &PortalSettings, accounts: Option<&AccountsSettings>) -> fmt::Result {

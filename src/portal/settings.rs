@@ -18,7 +18,7 @@ pub use self::directory::{
     DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange, OnLeave, OrganizationName, OrganizationRule,
     ValueSource,
 };
-pub use self::redirect::{OtherAccounts, RedirectSettings};
+pub use self::redirect::{Elsewhere, OtherAccounts, RedirectSettings};
 pub use self::rewrite::{OriginPair, REQUEST_FIELDS, RewriteSettings, TextRule};
 pub use self::trusted_jwt::{AccountsSettings, Product, TrustedJwtSettings};
 use super::{HostName, PathPattern, PublicOrigin};
@@ -139,6 +139,17 @@ impl CustomerSessionSettings {
             Self::None => false,
             Self::TrustedJwt(settings) => settings.product != Product::Other,
             Self::DataCenter(_) | Self::CloudSaml(_) | Self::CloudPassword(_) | Self::Redirect(_) => true,
+        }
+    }
+
+    /// Where people whose account is more than a customer's find the site itself: where an address is known that browsers
+    /// can use.
+    pub fn elsewhere(&self) -> Option<&Elsewhere> {
+        match self {
+            Self::CloudSaml(settings) => Some(&settings.site.elsewhere),
+            Self::CloudPassword(settings) => Some(&settings.site.elsewhere),
+            Self::Redirect(settings) => Some(&settings.elsewhere),
+            Self::None | Self::DataCenter(_) | Self::TrustedJwt(_) => None,
         }
     }
 }

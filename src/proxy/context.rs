@@ -28,6 +28,8 @@ pub struct RequestCtx {
     pub site: Option<Arc<Site>>,
     /// The page that the visitor wants, where their browser may have to sign on at the upstream first.
     pub walk_to: Option<String>,
+    /// The path and query that the visitor wanted, where that is not what they asked for, or a refusal needs to know it.
+    pub wanted: Option<String>,
     /// How far it has come.
     pub stage: Stage,
 }

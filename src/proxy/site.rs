@@ -119,7 +119,7 @@ impl Site {
     /// The origin at which people go on who have signed in here, where nobody is served here.
     pub fn hands_over_to(&self) -> Option<&Url> {
         match &self.settings.customer_session {
-            CustomerSessionSettings::Redirect(settings) => Some(&settings.address),
+            CustomerSessionSettings::Redirect(settings) => Some(&settings.elsewhere.address),
             _ => None,
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::DirectorySettings;
+use super::{DirectorySettings, Elsewhere};
 use crate::saml::keys::VerificationKeys;
 use crate::saml::metadata::ServiceProvider;
 use crate::saml::signing_key::SigningKey;
@@ -29,6 +29,8 @@ pub struct CloudSiteSettings {
     pub accounts: CloudAccountsSettings,
     /// How long a customer session is used at most, whatever the upstream's cookies say.
     pub max_age: Duration,
+    /// People with an Atlassian account, who sign in at the site itself.
+    pub elsewhere: Elsewhere,
 }
 
 /// Cloud: sessions by the site's own single sign-on, whose identity provider the gateway is.
