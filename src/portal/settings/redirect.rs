@@ -16,7 +16,7 @@ pub struct RedirectSettings {
 }
 
 /// Where the site itself is for people whose account there is more than a customer's.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Elsewhere {
     /// The origin that browsers know the site by; no path.
     pub address: Url,
