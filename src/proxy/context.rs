@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pingora::http::RequestHeader;
 
+use super::Gateway;
 use super::answer_body::AnswerBody;
 use super::rewrite::FieldRewriter;
 use super::site::Site;
@@ -20,6 +21,8 @@ use crate::telemetry::Exchange;
 /// The context of one exchange.
 #[derive(Debug)]
 pub struct RequestCtx {
+    /// What serves it: the configuration in force when it began.
+    pub gateway: Arc<Gateway>,
     /// The record of it; written when the context is dropped.
     pub exchange: Exchange,
     /// What kind of answer the visitor can use.

@@ -45,6 +45,9 @@ struct Families {
     metadata_looks: IntCounterVec,
     metadata_confirmed: IntGaugeVec,
     metadata_ends: IntGaugeVec,
+    config_reloads: IntCounterVec,
+    config_number: IntGauge,
+    config_since: IntGauge,
     panics: IntCounter,
     log_lines_dropped: IntCounter,
 }
@@ -171,6 +174,16 @@ impl Metrics {
                 "Looks at the certificate files, by result",
                 &["result"],
             )?,
+            config_reloads: counters(
+                "config_reloads_total",
+                "Times that the configuration was read again, by result",
+                &["result"],
+            )?,
+            config_number: gauge("config_number", "How many configurations have been in force, with the present one")?,
+            config_since: gauge(
+                "config_confirmed_timestamp_seconds",
+                "When the configuration in force was last found to be that of the file",
+            )?,
             certificate_ends,
             provider_up,
             metadata_confirmed,
@@ -263,6 +276,26 @@ impl Metrics {
             let gauge = self.0.certificate_ends.with_label_values(&[name.as_str()]);
             let other = gauge.get();
             gauge.set(if other == 0 { end.seconds() } else { other.min(end.seconds()) });
+        }
+    }
+
+    /// The configuration was read again, with that result.
+    pub fn config_read_again(&self, result: &str) {
+        self.0.config_reloads.with_label_values(&[result]).inc();
+    }
+
+    /// The configuration of that number is in force, and is what the file said then.
+    pub fn config_is_in_force(&self, number: u64, at: Timestamp) {
+        self.0.config_number.set(i64::try_from(number).unwrap_or(i64::MAX));
+        self.0.config_since.set(at.seconds());
+    }
+
+    /// These providers are configured no more: whether they answer is not told any more.
+    pub fn providers_are_gone(&self, gone: &[ProviderName]) {
+        for provider in gone {
+            for family in [&self.0.provider_up, &self.0.metadata_confirmed, &self.0.metadata_ends] {
+                let _ = family.remove_label_values(&[provider.as_str()]);
+            }
         }
     }
 
@@ -429,6 +462,7 @@ mod tests {
         written.repeated("none", "repeated");
         written.form_kept("none", "kept");
         written.certificates_looked_at("changed");
+        written.config_read_again("applied");
         written.certificates_end(&[("acme.com".to_owned(), END)]);
         written.watch_customers(&HostName::parse("acme.com").unwrap()).note(&CustomerEvent::Ended { confirmed: true });
         let good = MetadataEvent::Good { at: END, new: true, valid_until: Some(END) };

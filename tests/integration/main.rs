@@ -33,6 +33,7 @@ mod kill;
 mod process;
 mod proxy_protocol;
 mod public_clients;
+mod reload;
 mod rewriting;
 mod saml_logout;
 mod saml_peers;
