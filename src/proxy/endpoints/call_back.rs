@@ -26,6 +26,16 @@ use crate::telemetry::{Outcome, Step};
 /// Tabs of one browser whose sign-ins end within this time share the session of the first.
 const ONE_SIGN_IN: Duration = Duration::from_secs(60);
 
+/// Somebody who has proven who they are.
+struct Arrived {
+    identity: VerifiedIdentity,
+    hint: SignOutHint,
+    /// Where they wanted to go.
+    next: NextUrl,
+    /// The cookie by which their browser was known when the sign-in began.
+    known: Option<Secret>,
+}
+
 impl Gateway {
     /// The provider sends the visitor back.
     pub(super) async fn call_back(
@@ -68,7 +78,7 @@ impl Gateway {
                 // Nobody asked for it, so that nobody said where to: the start page.
                 let next = if how.by_form && next == NextUrl::root() { start_of(site) } else { next };
                 let before = before.filter(|before| visitor.session.as_ref().is_none_or(|now| now.hash() != before));
-                let verdict = self.signed_in(identity, hint, &next, known.as_ref(), site, visitor, ctx).await?;
+                let verdict = self.signed_in(Arrived { identity, hint, next, known }, site, visitor, ctx).await?;
                 if let Some(before) = before {
                     self.end_unseen(before, site).await;
                 }
@@ -112,14 +122,12 @@ impl Gateway {
     /// Admission, then a new session under a new id; the one before it ends (security case C2).
     async fn signed_in(
         &self,
-        identity: VerifiedIdentity,
-        hint: SignOutHint,
-        next: &NextUrl,
-        known: Option<&Secret>,
+        arrived: Arrived,
         site: &Arc<Site>,
         visitor: &Visitor,
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
+        let Arrived { identity, hint, next, known } = arrived;
         let provider = identity.provider().clone();
         if let Err(reason) = site.admission.admit(&identity, &self.circumstances(ctx)) {
             if site.admission.has_ended(reason) {
@@ -144,7 +152,7 @@ impl Gateway {
             self.end(before, site).await;
         }
         let reply = Reply::see_other(next.as_str()).with_cookie(cookie::set_session(&id));
-        let reply = match self.know_browser(&session, known, site, visitor) {
+        let reply = match self.know_browser(&session, known.as_ref(), site, visitor) {
             Some(cookie) => reply.with_cookie(cookie),
             None => reply,
         };
