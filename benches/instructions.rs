@@ -27,6 +27,8 @@ fn main() {
         step_session(&steps);
         step_decision(&steps);
         step_hygiene(&steps);
+        step_seal(&steps);
+        step_unseal(&steps);
     }
 }
 
@@ -55,4 +57,14 @@ fn step_decision(steps: &Steps) {
 #[inline(never)]
 fn step_hygiene(steps: &Steps) {
     black_box(steps.hygiene());
+}
+
+#[inline(never)]
+fn step_seal(steps: &Steps) {
+    black_box(steps.seal());
+}
+
+#[inline(never)]
+fn step_unseal(steps: &Steps) {
+    black_box(steps.unseal());
 }
