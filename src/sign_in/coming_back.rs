@@ -108,7 +108,7 @@ impl SignIn {
         if browser.is_some_and(|browser| !self.pending.may_complete(browser, self.clock.now())) {
             return Callback::LoopBroken;
         }
-        Callback::SignedIn { identity, hint, next: pending.next, before: pending.session }
+        Callback::SignedIn { identity, hint, next: pending.next, begun: pending.begun, before: pending.session }
     }
 
     /// Nobody knows it: begin again, unless that was done in a row already, or too often by this browser's tabs.
@@ -129,7 +129,11 @@ impl SignIn {
 /// counts. Where its RelayState would like to go does not matter.
 async fn consume_unsolicited(ours: &ServiceProvider, at: At<'_>, posted: PostedResponse) -> Callback {
     match ours.consume(at, &posted, Answers::Nothing).await {
-        Ok((identity, hint)) => Callback::SignedIn { identity, hint, next: NextUrl::root(), before: None },
+        Ok((identity, hint)) => {
+            // Nobody knows when it began; at the latest when the person proved who they are.
+            let begun = identity.authenticated_at();
+            Callback::SignedIn { identity, hint, next: NextUrl::root(), begun, before: None }
+        }
         Err(rejected) => refused(rejected, NextUrl::root()),
     }
 }

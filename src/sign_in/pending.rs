@@ -52,6 +52,8 @@ pub(super) struct Pending {
     /// The session that the visitor had when it began, and that the new one takes the place of.
     pub(super) session: Option<SessionHash>,
     pub(super) next: NextUrl,
+    /// When it began.
+    pub(super) begun: Timestamp,
     /// The test sign-in that it is; none for a visitor's own.
     pub(super) trial: Option<TrialId>,
     pub(super) asked: Asked,
@@ -318,6 +320,7 @@ mod tests {
             browser,
             session: None,
             next: next.clone(),
+            begun: at(0),
             trial: None,
             asked: Asked::Oidc { nonce: "nonce".into(), pkce_verifier: Secret::generated("verifier") },
         }

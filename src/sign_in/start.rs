@@ -120,8 +120,10 @@ impl SignIn {
             For::Visitor(next) => (next, None),
             For::Trial(trial) => (NextUrl::after_trial(), Some(trial)),
         };
-        let pending = Pending { provider, portal, browser: key.hash(), session: ties.session, next, trial, asked };
-        self.pending.hold(&state, pending, came, self.clock.now());
+        let begun = self.clock.now();
+        let pending =
+            Pending { provider, portal, browser: key.hash(), session: ties.session, next, begun, trial, asked };
+        self.pending.hold(&state, pending, came, begun);
         Ok(Started { departure, cookie })
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::start::How;
 use super::{at, browser_of, start_of};
-use crate::clock::Stopwatch;
+use crate::clock::{Stopwatch, Timestamp};
 use crate::ids::ProviderName;
 use crate::portal::CanonicalRequest;
 use crate::proxy::Gateway;
@@ -16,7 +16,7 @@ use crate::proxy::refuse;
 use crate::proxy::site::Site;
 use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
-use crate::session::cookie;
+use crate::session::{OpenError, cookie};
 use crate::sign_in::{Callback, NextUrl, SignOutHint, VerifiedIdentity, trial};
 use crate::telemetry::{Outcome, Step};
 
@@ -61,11 +61,11 @@ impl Gateway {
             Callback::SignedIn { identity, next, .. } if self.was_faster(visitor, &identity) => {
                 Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(next.as_str())))
             }
-            Callback::SignedIn { identity, hint, next, before } => {
+            Callback::SignedIn { identity, hint, next, begun, before } => {
                 // Nobody asked for it, so that nobody said where to: the start page.
                 let next = if how.by_form && next == NextUrl::root() { start_of(site) } else { next };
                 let before = before.filter(|before| visitor.session.as_ref().is_none_or(|now| now.hash() != before));
-                let verdict = self.signed_in(identity, hint, &next, site, visitor, ctx).await?;
+                let verdict = self.signed_in(identity, (hint, begun), &next, site, visitor, ctx).await?;
                 if let Some(before) = before {
                     self.end_unseen(before, site).await;
                 }
@@ -110,7 +110,7 @@ impl Gateway {
     async fn signed_in(
         &self,
         identity: VerifiedIdentity,
-        hint: SignOutHint,
+        (hint, begun): (SignOutHint, Timestamp),
         next: &NextUrl,
         site: &Arc<Site>,
         visitor: &Visitor,
@@ -126,12 +126,13 @@ impl Gateway {
         }
         let client = ctx.exchange.client().unwrap_or(IpAddr::from([0, 0, 0, 0]));
         let watch = Stopwatch::start();
-        let opened = self.sessions.open(identity, Some(hint), site.settings.host.clone(), client).await;
+        let host = site.settings.host.clone();
+        let opened = self.sessions.open_begun(identity, Some(hint), host, client, begun).await;
         ctx.exchange.took(Step::Store, watch.elapsed());
-        self.metrics.session_store_is_up(opened.is_ok());
+        self.metrics.session_store_is_up(!matches!(opened, Err(OpenError::Store(_))));
         let (id, session) = opened.map_err(|error| {
             self.metrics.sign_in_ended(provider.as_str(), error.label());
-            Refusal::with_detail(Reason::SessionStore { label: error.label() }, error.to_string())
+            refuse::not_opened(&error)
         })?;
         ctx.exchange.of_session(*session.hash(), &provider);
         self.metrics.sign_in_ended(provider.as_str(), "signed_in");
