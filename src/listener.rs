@@ -7,7 +7,9 @@ pub mod certificates;
 pub mod head_guard;
 mod proxy_protocol;
 pub mod redirect;
+pub mod rules;
 pub mod serve;
 pub mod settings;
 
-pub use serve::{Bound, ListenFailed, Listening, Peers};
+pub use rules::{Peers, Rules, RulesInForce};
+pub use serve::{Bound, ListenFailed, Listening};

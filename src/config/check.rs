@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
-use super::Config;
 use super::environment::{Environment, reason};
 use super::fault::Report;
 use super::quantity::{duration, rate, show_duration, show_size, size};
 use super::raw::{DurationText, RateText, Raw, SizeText};
 use super::tree::{Place, is_invisible, quote};
+use super::{Config, TextDigest};
 use crate::condition::Condition;
 use crate::portal::settings::Rate;
 
@@ -52,8 +52,16 @@ impl Check<'_> {
             self.portals_of_indexes(&root.key("identity_providers"), &raw.identity_providers, portals);
         }
         let sound = self.report.is_empty();
-        let config =
-            Config { listen: listen?, tls: tls?, session: session?, providers: providers?, portals: portals?, log };
+        let (listen, tls, session) = (listen?, tls?, session?);
+        let config = Config {
+            listen,
+            tls,
+            session,
+            providers: providers?,
+            portals: portals?,
+            log,
+            digest: TextDigest::default(),
+        };
         sound.then_some(config)
     }
 

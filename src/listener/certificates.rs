@@ -96,9 +96,11 @@ pub fn acceptor(settings: &TlsSettings, certificates: &Arc<Certificates>) -> Res
 
 /// The certificates that are served now. Connections that stand keep what they were opened with.
 pub struct Certificates {
-    files: Vec<CertificateFiles>,
     served: ArcSwap<Served>,
 }
+
+/// Certificates that were read and can be served.
+pub struct ReadCertificates(Served);
 
 /// What a look at the files found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +113,7 @@ pub enum Look {
 
 /// The certificates, and the octets that they were read from.
 struct Served {
+    files: Vec<CertificateFiles>,
     by_name: CertificatesByName,
     read_from: Vec<Pair>,
 }
@@ -127,10 +130,17 @@ impl Certificates {
     /// # Errors
     /// When a certificate or key cannot be used.
     pub fn load(files: &[CertificateFiles]) -> Result<Arc<Self>, CertificateUnusable> {
-        let read_from = read_all(files)?;
-        let by_name = CertificatesByName::read(files, &read_from)?;
-        let served = ArcSwap::from_pointee(Served { by_name, read_from });
-        Ok(Arc::new(Self { files: files.to_vec(), served }))
+        Ok(Self::serving(ReadCertificates::of(files)?))
+    }
+
+    /// Serves these first.
+    pub fn serving(read: ReadCertificates) -> Arc<Self> {
+        Arc::new(Self { served: ArcSwap::from_pointee(read.0) })
+    }
+
+    /// Serves these, of whichever files, from now on.
+    pub fn replace(&self, read: ReadCertificates) {
+        self.served.store(Arc::new(read.0));
     }
 
     /// Reads the files again. Either all of them are good, or what is served stays. Blocks.
@@ -138,18 +148,33 @@ impl Certificates {
     /// # Errors
     /// When a certificate or key cannot be used; also while one half of a pair is renewed and the other is not.
     pub fn look(&self) -> Result<Look, CertificateUnusable> {
-        let read_from = read_all(&self.files)?;
-        if self.served.load().read_from == read_from {
+        let before = self.served.load_full();
+        let read_from = read_all(&before.files)?;
+        if before.read_from == read_from {
             return Ok(Look::Unchanged);
         }
-        let by_name = CertificatesByName::read(&self.files, &read_from)?;
-        self.served.store(Arc::new(Served { by_name, read_from }));
-        Ok(Look::Changed)
+        let by_name = CertificatesByName::read(&before.files, &read_from)?;
+        let read = Arc::new(Served { files: before.files.clone(), by_name, read_from });
+        // Others may have been put in their place meanwhile, of other files.
+        let replaced = Arc::ptr_eq(&self.served.compare_and_swap(&before, read), &before);
+        Ok(if replaced { Look::Changed } else { Look::Unchanged })
     }
 
     /// Until when each is valid, by the first name in it.
     pub fn ends(&self) -> Vec<(String, Timestamp)> {
         self.served.load().by_name.ends.clone()
+    }
+}
+
+impl ReadCertificates {
+    /// Reads `files`. Blocks.
+    ///
+    /// # Errors
+    /// When a certificate or key cannot be used.
+    pub fn of(files: &[CertificateFiles]) -> Result<Self, CertificateUnusable> {
+        let read_from = read_all(files)?;
+        let by_name = CertificatesByName::read(files, &read_from)?;
+        Ok(Self(Served { files: files.to_vec(), by_name, read_from }))
     }
 }
 
@@ -163,7 +188,7 @@ impl ResolvesServerCert for Certificates {
 
 impl fmt::Debug for Certificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.files.iter().map(|files| &files.cert)).finish()
+        f.debug_list().entries(self.served.load().files.iter().map(|files| &files.cert)).finish()
     }
 }
 

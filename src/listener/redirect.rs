@@ -1,7 +1,9 @@
 //! The plain HTTP listener: answers nothing but the way to https, and only for names that are ours.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HOST, LOCATION};
 use http::{Method, Response, StatusCode};
@@ -11,15 +13,18 @@ use pingora::protocols::http::ServerSession;
 use super::head_guard;
 use crate::portal::{CanonicalRequest, HostName, PublicOrigin};
 
+/// Where each host is to be found by https.
+pub type Origins = HashMap<HostName, PublicOrigin>;
+
 /// Redirects to https.
 #[derive(Debug)]
 pub struct RedirectToHttps {
-    origins: HashMap<HostName, PublicOrigin>,
+    origins: Arc<ArcSwap<Origins>>,
 }
 
 impl RedirectToHttps {
-    /// Redirects the hosts in `origins`, and no others.
-    pub fn new(origins: HashMap<HostName, PublicOrigin>) -> Self {
+    /// Redirects the hosts that are in `origins` at the time, and no others.
+    pub fn new(origins: Arc<ArcSwap<Origins>>) -> Self {
         Self { origins }
     }
 
@@ -35,7 +40,8 @@ impl RedirectToHttps {
             headers: &header.headers,
         })
         .map_err(|_| StatusCode::BAD_REQUEST)?;
-        let origin = self.origins.get(request.host()).ok_or(StatusCode::NOT_FOUND)?;
+        let origins = self.origins.load();
+        let origin = origins.get(request.host()).ok_or(StatusCode::NOT_FOUND)?;
         let get = matches!(*request.method(), Method::GET | Method::HEAD);
         let status = if get { StatusCode::MOVED_PERMANENTLY } else { StatusCode::PERMANENT_REDIRECT };
         Ok((status, format!("{origin}{}", request.target())))

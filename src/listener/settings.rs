@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use rustls::CipherSuite;
 
 /// Where the gateway listens.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListenSettings {
     /// The public side.
     pub https: SocketAddr,
@@ -29,7 +29,7 @@ pub struct ListenSettings {
 }
 
 /// Sizes and times of the public side.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EdgeLimits {
     /// Bytes of a request head: request line and headers.
     pub header_bytes: usize,
@@ -59,7 +59,7 @@ impl Default for EdgeLimits {
 }
 
 /// Certificates and protocol versions of the public side.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TlsSettings {
     /// At least one; chosen by SNI among the names in each.
     pub certificates: Vec<CertificateFiles>,

@@ -38,12 +38,16 @@ struct Families {
     session_store_up: IntGauge,
     in_flight: IntGauge,
     upstream_retries: IntCounterVec,
+    kept_forms: IntCounterVec,
     provider_up: IntGaugeVec,
     certificate_looks: IntCounterVec,
     certificate_ends: IntGaugeVec,
     metadata_looks: IntCounterVec,
     metadata_confirmed: IntGaugeVec,
     metadata_ends: IntGaugeVec,
+    config_reloads: IntCounterVec,
+    config_number: IntGauge,
+    config_since: IntGauge,
     panics: IntCounter,
     log_lines_dropped: IntCounter,
 }
@@ -155,6 +159,11 @@ impl Metrics {
                 "Requests sent again after the customer session was reopened, or refused to be, by result",
                 &["portal", "result"],
             )?,
+            kept_forms: counters(
+                "kept_forms_total",
+                "What was sent while the session was over, by what became of it",
+                &["portal", "result"],
+            )?,
             metadata_looks: counters(
                 "saml_metadata_looks_total",
                 "Looks at the metadata of SAML providers, by result",
@@ -164,6 +173,16 @@ impl Metrics {
                 "certificate_looks_total",
                 "Looks at the certificate files, by result",
                 &["result"],
+            )?,
+            config_reloads: counters(
+                "config_reloads_total",
+                "Times that the configuration was read again, by result",
+                &["result"],
+            )?,
+            config_number: gauge("config_number", "How many configurations have been in force, with the present one")?,
+            config_since: gauge(
+                "config_confirmed_timestamp_seconds",
+                "When the configuration in force was last found to be that of the file",
             )?,
             certificate_ends,
             provider_up,
@@ -260,9 +279,35 @@ impl Metrics {
         }
     }
 
+    /// The configuration was read again, with that result.
+    pub fn config_read_again(&self, result: &str) {
+        self.0.config_reloads.with_label_values(&[result]).inc();
+    }
+
+    /// The configuration of that number is in force, and is what the file said then.
+    pub fn config_is_in_force(&self, number: u64, at: Timestamp) {
+        self.0.config_number.set(i64::try_from(number).unwrap_or(i64::MAX));
+        self.0.config_since.set(at.seconds());
+    }
+
+    /// These providers are configured no more: whether they answer is not told any more.
+    pub fn providers_are_gone(&self, gone: &[ProviderName]) {
+        for provider in gone {
+            for family in [&self.0.provider_up, &self.0.metadata_confirmed, &self.0.metadata_ends] {
+                let _ = family.remove_label_values(&[provider.as_str()]);
+            }
+        }
+    }
+
     /// A request met a dead customer session: "repeated" or "not_sent".
     pub fn repeated(&self, portal: &str, result: &str) {
         self.0.upstream_retries.with_label_values(&[portal, result]).inc();
+    }
+
+    /// Something was sent while the session was over: "kept", "too_large", "no_room" or "failed"; later "sent", "dropped",
+    /// "of_another" or "put_back".
+    pub fn form_kept(&self, portal: &str, result: &str) {
+        self.0.kept_forms.with_label_values(&[portal, result]).inc();
     }
 
     /// Counts log lines that were left out.
@@ -415,7 +460,9 @@ mod tests {
         written.sessions_changed("opened", 1);
         written.provider_is_up("acme", true);
         written.repeated("none", "repeated");
+        written.form_kept("none", "kept");
         written.certificates_looked_at("changed");
+        written.config_read_again("applied");
         written.certificates_end(&[("acme.com".to_owned(), END)]);
         written.watch_customers(&HostName::parse("acme.com").unwrap()).note(&CustomerEvent::Ended { confirmed: true });
         let good = MetadataEvent::Good { at: END, new: true, valid_until: Some(END) };

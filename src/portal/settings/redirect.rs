@@ -5,7 +5,7 @@ use url::Url;
 use super::{AccountsSettings, Product};
 
 /// Visitors are handed over to the site's own pages.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RedirectSettings {
     /// Where they go on, and what becomes of people whose account there is more than a customer's.
     pub elsewhere: Elsewhere,
@@ -16,7 +16,7 @@ pub struct RedirectSettings {
 }
 
 /// Where the site itself is for people whose account there is more than a customer's.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Elsewhere {
     /// The origin that browsers know the site by; no path.
     pub address: Url,
