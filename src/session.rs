@@ -29,6 +29,6 @@ pub use keys::InvalidKeys;
 pub use live::LiveSession;
 pub use sessions::{
     Change, Ended, EndedSession, Found, Kept, Lookup, OpenError, PartlyEnded, RecordError, RecordName, Records,
-    Sessions, Walked,
+    Seen, Sessions, Unchanged, Walked,
 };
 pub use store::StoreError;

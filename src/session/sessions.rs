@@ -11,7 +11,7 @@ use std::sync::Arc;
 use moka::sync::Cache;
 
 pub use self::ending::{Ended, EndedSession, PartlyEnded};
-pub use self::records::{Change, Found, RecordError, RecordName, Records, Walked};
+pub use self::records::{Change, Found, RecordError, RecordName, Records, Seen, Unchanged, Walked};
 use super::customer_session::CustomerSession;
 use super::entry::Listing;
 use super::keys::KeyRing;

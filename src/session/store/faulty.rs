@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::{
-    Mark, RecordChange, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag,
+    Mark, RecordChange, RecordSeen, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag,
 };
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
@@ -129,6 +129,11 @@ impl RecordStore for FaultyStore {
     async fn change(&self, changes: Vec<RecordChange>) -> Result<(), StoreError> {
         self.writable()?;
         self.inner.change(changes).await
+    }
+
+    async fn change_if(&self, seen: Vec<RecordSeen>, changes: Vec<RecordChange>) -> Result<bool, StoreError> {
+        self.writable()?;
+        self.inner.change_if(seen, changes).await
     }
 
     async fn walk(&self, shelf: Shelf, after: Option<&Tag>, limit: usize) -> Result<Vec<(Tag, Sealed)>, StoreError> {

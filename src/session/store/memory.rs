@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{
-    Mark, RecordChange, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag,
+    Mark, RecordChange, RecordSeen, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag,
 };
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
@@ -25,6 +25,17 @@ struct Everything {
     sessions: HashMap<SessionHash, StoredSession>,
     records: BTreeMap<(Shelf, Tag), Sealed>,
     marks: HashMap<Mark, Timestamp>,
+}
+
+impl Everything {
+    fn make(&mut self, changes: Vec<RecordChange>) {
+        for RecordChange { shelf, tag, record } in changes {
+            match record {
+                Some(record) => drop(self.records.insert((shelf, tag), record)),
+                None => drop(self.records.remove(&(shelf, tag))),
+            }
+        }
+    }
 }
 
 impl Default for MemoryStore {
@@ -135,13 +146,17 @@ impl RecordStore for MemoryStore {
     }
 
     async fn change(&self, changes: Vec<RecordChange>) -> Result<(), StoreError> {
+        self.with_all(|kept| kept.make(changes))
+    }
+
+    async fn change_if(&self, seen: Vec<RecordSeen>, changes: Vec<RecordChange>) -> Result<bool, StoreError> {
         self.with_all(|kept| {
-            for RecordChange { shelf, tag, record } in changes {
-                match record {
-                    Some(record) => drop(kept.records.insert((shelf, tag), record)),
-                    None => drop(kept.records.remove(&(shelf, tag))),
-                }
+            let stands = |seen: &RecordSeen| kept.records.get(&(seen.shelf, seen.tag)) == seen.record.as_ref();
+            let all = seen.iter().all(stands);
+            if all {
+                kept.make(changes);
             }
+            all
         })
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use redb::Database;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::super::{Mark, RecordChange, Sealed, StoreError, StoredIndex, StoredSession};
+use super::super::{Mark, RecordChange, RecordSeen, Sealed, StoreError, StoredIndex, StoredSession};
 use super::tables::Tables;
 use super::{Shared, file, lasting, tables};
 use crate::clock::{Stopwatch, Timestamp};
@@ -34,6 +34,8 @@ pub(super) enum Op {
     Sweep(Timestamp, usize),
     /// Change records that outlive sessions.
     Change(Vec<RecordChange>),
+    /// The same, where what was seen still stands.
+    ChangeIf(Vec<RecordSeen>, Vec<RecordChange>),
     /// Be sure that all of before is lasting.
     Flush,
     /// See whether the file still works.
@@ -45,7 +47,7 @@ pub(super) enum Op {
 #[derive(Debug)]
 pub(super) enum Answer {
     Done,
-    /// Whether there was such a session, or such a mark.
+    /// Whether there was such a session, or such a mark, or whether what was seen still stood.
     Was(bool),
     Swept(Vec<SessionHash>),
 }
@@ -221,6 +223,7 @@ impl Writer {
                     Op::Mark(mark, until) => Answer::Was(tables.mark(mark, *until)?),
                     Op::Sweep(now, limit) => Answer::Swept(tables.sweep(*now, *limit)?),
                     Op::Change(changes) => lasting::change(&writing, changes).map(|()| Answer::Done)?,
+                    Op::ChangeIf(seen, changes) => Answer::Was(lasting::change_if(&writing, seen, changes)?),
                     Op::Flush | Op::Probe | Op::Close => Answer::Done,
                 });
             }
