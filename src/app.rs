@@ -14,6 +14,7 @@ use pingora::server::configuration::ServerConf;
 use tokio::task::JoinHandle;
 
 use self::customers::CustomerParts;
+use crate::acme::{Hosts, KeeperUnusable, Waits};
 use crate::admin::test_sign_in::{TestSignIns, TestedPortal};
 use crate::admin::{Admin, Orders, Readiness};
 use crate::clock::Clock;
@@ -33,6 +34,7 @@ use crate::proxy::Gateway;
 use crate::proxy::site::{Site, SiteUnusable};
 use crate::proxy::tunnel::Tunnels;
 use crate::random::Random;
+use crate::session::store::SessionStore;
 use crate::session::{Sessions, StoreError};
 use crate::sign_in::saml::{OwnMetadata, SignInPortal};
 use crate::sign_in::trial::Trials;
@@ -58,6 +60,8 @@ pub enum StartFailed {
     #[error(transparent)]
     Certificate(#[from] CertificateUnusable),
     #[error(transparent)]
+    Orders(#[from] KeeperUnusable),
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Site(#[from] SiteUnusable),
@@ -81,7 +85,7 @@ pub struct App {
     metrics: Metrics,
     readiness: Readiness,
     sweeping: JoinHandle<()>,
-    /// One for the certificates, and one for each provider whose metadata is kept fresh.
+    /// One for certificate files, one for certificates that are ordered, and one for each provider whose metadata is kept fresh.
     refreshing: Vec<JoinHandle<()>>,
 }
 
@@ -91,6 +95,28 @@ impl App {
     /// # Errors
     /// The first thing that is in the way: a taken port, an unreadable certificate, a damaged session store.
     pub async fn start(config: Config, clock: Clock, random: Random) -> Result<Self, StartFailed> {
+        Self::start_at(config, None, clock, random).await
+    }
+
+    /// The same at a store that is open already, whatever `config` says of stores: gateways may share it.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_with_store(
+        config: Config,
+        store: Arc<dyn SessionStore>,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, StartFailed> {
+        Self::start_at(config, Some(store), clock, random).await
+    }
+
+    async fn start_at(
+        config: Config,
+        store: Option<Arc<dyn SessionStore>>,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, StartFailed> {
         // Both TLS stacks in one process need to agree on one provider; a second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let metrics = Metrics::new()?;
@@ -103,7 +129,11 @@ impl App {
         let http = bind(listen.http).await?.map(|bound| bound.behind(proxies));
         let admin = bind(listen.admin).await?;
         let public_port = listen.public_port.unwrap_or(https.address().port());
-        let sessions = Sessions::start(&config.session, clock.clone(), random.clone())?;
+        let sessions = match store {
+            None => Sessions::start(&config.session, clock.clone(), random.clone())?,
+            Some(store) => Sessions::with_store(&config.session, store, clock.clone(), random.clone())?,
+        };
+        let hosts = Hosts::new(config.served_hosts());
         let portals = config.sign_in_portals(public_port);
         let own_metadata = OwnMetadata::new(&config.providers, portals.clone(), random.clone());
         let trials = Arc::new(Trials::new(clock.clone(), random.clone()));
@@ -124,9 +154,19 @@ impl App {
         }
         tokio::spawn(customers::reseal_ledger(Ledger::new(sessions.records())));
         tokio::spawn(customers::reseal_passwords(sessions.records(), customers.people()));
-        let readiness = Readiness::new(sessions.clone());
+        let (waits, ordering) = match config.tls.acme {
+            Some(acme) => {
+                let (records, source) = (sessions.records(), (clock.clone(), random.clone()));
+                let kept = certificates::keep_ordered(acme, hosts, &certificates, records, &metrics, source).await?;
+                (kept.0, Some(kept.1))
+            }
+            None => (Waits::default(), None),
+        };
+        let readiness = Readiness::new(sessions.clone(), waits);
         let sweeping = tokio::spawn(sweep(sessions.clone(), creations, metrics.clone(), clock.clone()));
         let mut refreshing = keep_metadata_fresh(&sign_in, &metrics);
+        refreshing.extend(ordering);
+        let answers = certificates.answers().clone();
         refreshing.push(tokio::spawn(certificates::keep_fresh(certificates, metrics.clone())));
         let admin_pages = TestSignIns::new(Arc::clone(&trials), tested_portals(portals, &sign_in));
         let orders = Orders::new(operator, OperatorKeys::new(&config.session.keys), clock.clone());
@@ -140,6 +180,7 @@ impl App {
             metrics: metrics.clone(),
             trusted_proxies: listen.trusted_proxies.clone(),
             limits: listen.limits,
+            hsts: config.tls.hsts.header_value(),
             clock,
             random,
         };
@@ -150,7 +191,7 @@ impl App {
         let app = Self {
             https: https.serve(Arc::clone(&gateway), Some(acceptor), limits),
             behind_tls_proxy: behind_tls_proxy.map(|bound| bound.serve_peers(load_balancers, gateway, None, limits)),
-            http: http.map(|bound| bound.serve(Arc::new(RedirectToHttps::new(origins)), None, limits)),
+            http: http.map(|bound| bound.serve(Arc::new(RedirectToHttps::new(origins, answers)), None, limits)),
             admin: admin.map(|bound| bound.serve(admin_side, None, limits)),
             sessions,
             metrics,

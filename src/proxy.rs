@@ -37,7 +37,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::TRANSFER_ENCODING;
-use http::{HeaderMap, Version};
+use http::{HeaderMap, HeaderValue, Version};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -82,6 +82,8 @@ pub struct Gateway {
     pub trusted_proxies: Vec<IpNet>,
     /// Sizes and times of the public side.
     pub limits: EdgeLimits,
+    /// For how long browsers stay with https (RFC 6797, section 6.1): on every answer.
+    pub hsts: HeaderValue,
     /// Where `now` comes from.
     pub clock: Clock,
     /// Where random bits come from.
@@ -96,6 +98,7 @@ impl ProxyHttp for Gateway {
         let request_id = RequestId::generate(&self.random).unwrap_or(RequestId::none());
         RequestCtx {
             exchange: Exchange::begin(&self.metrics, request_id),
+            hsts: self.hsts.clone(),
             wants: Wants::Page,
             site: None,
             walk_to: None,
@@ -134,7 +137,7 @@ impl ProxyHttp for Gateway {
             }
             Err(refusal) => self.refuse(&refusal, ctx),
         };
-        answer::send(http, reply, ctx.exchange.request_id()).await?;
+        answer::send(http, reply, ctx).await?;
         Ok(true)
     }
 
@@ -276,7 +279,7 @@ impl ProxyHttp for Gateway {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         }
         http.set_keepalive(None);
-        if let Err(error) = answer::send(http, reply, ctx.exchange.request_id()).await {
+        if let Err(error) = answer::send(http, reply, ctx).await {
             tracing::debug!(%error, "the visitor was gone before the answer");
         }
         FailToProxy { error_code: status, can_reuse_downstream: false }

@@ -1,13 +1,21 @@
-//! Looks at the certificate files again and again, and tells whoever watches the gateway.
+//! Looks at the certificate files again and again, has certificates ordered for the hosts that no file covers, and tells
+//! whoever watches the gateway.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
+
+use crate::acme::settings::AcmeSettings;
+use crate::acme::{AcmeEvent, AcmeObserver, Hosts, Keeper, KeeperUnusable, Served, Waits};
+use crate::clock::Clock;
 use crate::listener::certificates::{CertificateUnusable, Certificates, Look};
+use crate::random::Random;
+use crate::session::Records;
 use crate::telemetry::Metrics;
 
 /// How often the files are looked at. Reading a few small files costs next to nothing.
-const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(1);
 
 /// Serves renewed certificates as soon as they are whole, for ever. To be spawned once.
 pub(super) async fn keep_fresh(certificates: Arc<Certificates>, metrics: Metrics) {
@@ -46,6 +54,41 @@ fn tell(
                 tracing::error!(error = %what, "the certificate files cannot be used: the ones read before are served on");
                 *told = Some(what);
             }
+        }
+    }
+}
+
+/// Certificates for `hosts` are ordered from now on; those that the store has are served when this returns. Gives what is
+/// waited for, and the task to end.
+pub(super) async fn keep_ordered(
+    settings: AcmeSettings,
+    hosts: Hosts,
+    certificates: &Arc<Certificates>,
+    records: Records,
+    metrics: &Metrics,
+    (clock, random): (Clock, Random),
+) -> Result<(Waits, JoinHandle<()>), KeeperUnusable> {
+    let observer = Arc::new(Watcher { metrics: metrics.clone(), certificates: Arc::clone(certificates) });
+    let (answers, served) = (certificates.answers().clone(), Arc::clone(certificates) as Arc<dyn Served>);
+    let mut keeper = Keeper::new(settings, records, hosts, answers, served, observer, (clock, random))?;
+    let waits = keeper.waits();
+    keeper.restore().await;
+    Ok((waits, tokio::spawn(keeper.run())))
+}
+
+/// Counts what happens to certificates that are ordered.
+struct Watcher {
+    metrics: Metrics,
+    certificates: Arc<Certificates>,
+}
+
+impl AcmeObserver for Watcher {
+    fn note(&self, event: &AcmeEvent<'_>) {
+        match event {
+            AcmeEvent::Issued => self.metrics.certificate_ordered("issued"),
+            AcmeEvent::Failed(failed) => self.metrics.certificate_ordered(failed.label()),
+            AcmeEvent::Missing(count) => self.metrics.certificates_missing(*count),
+            AcmeEvent::Served => self.metrics.certificates_end(&self.certificates.ends()),
         }
     }
 }

@@ -40,6 +40,18 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     for pair in &config.tls.certificates {
         line(out, "certificate", &format!("{} with the key {}", pair.cert.display(), pair.key.display()))?;
     }
+    if let Some(acme) = &config.tls.acme {
+        let directory = format!("{}{}", acme.directory.origin().ascii_serialization(), acme.directory.path());
+        line(out, "other hosts", &format!("certificates ordered from {directory}"))?;
+        let challenges: Vec<&str> = acme.challenges.iter().map(|kind| kind.name()).collect();
+        line(out, "proved by", &list(&challenges, "nothing"))?;
+        let key_types: Vec<&str> = acme.key_types.iter().map(|key_type| key_type.name()).collect();
+        line(out, "kinds of keys", &list(&key_types, "none"))?;
+        if let Some(external) = &acme.external_account {
+            line(out, "external account", &format!("{}, {}", external.kid, external.key.source()))?;
+        }
+    }
+    line(out, "HSTS", &config.tls.hsts)?;
 
     let session = &config.session;
     writeln!(out, "session")?;

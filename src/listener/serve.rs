@@ -11,6 +11,7 @@ use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::stream::Stream as TcpConnection;
 use pingora::protocols::{ALPN, GetSocketDigest, SocketDigest, Stream};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -190,6 +191,12 @@ impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
     async fn serve(&self, mut connection: TcpStream, peer: SocketAddr) {
         let Some(peer) = self.visitor(&mut connection, peer).await else { return };
         let Some(stream) = self.handshake(connection, peer).await else { return };
+        if matches!(stream.selected_alpn_proto(), Some(ALPN::Custom(_))) {
+            // A challenge of an authority (RFC 8737): the handshake was the answer, and nothing is said afterwards.
+            let mut stream = stream;
+            let _ = tokio::time::timeout(self.limits.header_time, stream.shutdown()).await;
+            return;
+        }
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             let stream = GuardedStream::until_preface(stream, self.limits.header_time);
             self.app.process_new(Box::new(stream), &self.stopped).await;

@@ -1,11 +1,15 @@
 //! Settings of the listening sockets.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderValue;
 use ipnet::IpNet;
 use rustls::CipherSuite;
+
+use crate::acme::settings::AcmeSettings;
 
 /// Where the gateway listens.
 #[derive(Clone, Debug)]
@@ -61,12 +65,50 @@ impl Default for EdgeLimits {
 /// Certificates and protocol versions of the public side.
 #[derive(Clone, Debug)]
 pub struct TlsSettings {
-    /// At least one; chosen by SNI among the names in each.
+    /// Chosen by SNI among the names in each; at least one, unless there is `acme`.
     pub certificates: Vec<CertificateFiles>,
+    /// Who issues certificates for hosts that are in none of these.
+    pub acme: Option<AcmeSettings>,
     /// The oldest version that is spoken.
     pub minimum_version: TlsVersion,
     /// The only cipher suites that are spoken, the best first; empty for all that rustls has, in the visitor's order.
     pub cipher_suites: Vec<CipherSuite>,
+    /// What browsers are told of https.
+    pub hsts: Hsts,
+}
+
+/// For how long browsers speak nothing but https with a host (RFC 6797).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hsts {
+    /// From the latest answer on.
+    pub max_age: Duration,
+    /// Also with every host below it.
+    pub include_subdomains: bool,
+    /// Whether browsers may have the host on a list that they come with.
+    pub preload: bool,
+}
+
+impl Default for Hsts {
+    fn default() -> Self {
+        Self { max_age: Duration::from_secs(365 * 24 * 3600), include_subdomains: false, preload: false }
+    }
+}
+
+/// As the field's value (RFC 6797, section 6.1).
+impl fmt::Display for Hsts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "max-age={}", self.max_age.as_secs())?;
+        f.write_str(if self.include_subdomains { "; includeSubDomains" } else { "" })?;
+        f.write_str(if self.preload { "; preload" } else { "" })
+    }
+}
+
+impl Hsts {
+    /// The field's value.
+    pub fn header_value(&self) -> HeaderValue {
+        // Digits and words: always a sound value.
+        HeaderValue::from_str(&self.to_string()).unwrap_or(HeaderValue::from_static("max-age=31536000"))
+    }
 }
 
 /// A certificate chain and its key, both PEM.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use super::answer_body::AnswerBody;
 use super::rewrite::FieldRewriter;
 use super::site::Site;
@@ -19,6 +21,8 @@ use crate::telemetry::Exchange;
 pub struct RequestCtx {
     /// The record of it; written when the context is dropped.
     pub exchange: Exchange,
+    /// `Strict-Transport-Security` of the answer, whatever it will be.
+    pub hsts: HeaderValue,
     /// What kind of answer the visitor can use.
     pub wants: Wants,
     /// The portal, once it is known.

@@ -10,6 +10,7 @@ mod harness;
 mod node;
 mod recorder;
 
+mod acme;
 mod admission;
 mod back_channel_logout;
 mod browser;
@@ -27,6 +28,7 @@ mod edge;
 mod floods;
 mod handing_over;
 mod healing;
+mod hsts;
 mod http2;
 mod kill;
 mod process;
