@@ -4,22 +4,24 @@
 pub mod test_sign_in;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Method, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
+use serde::Serialize;
 
 use self::test_sign_in::{LONGEST_FORM, TestSignIns};
 use crate::acme::Waits;
 use crate::clock::{self, Clock};
 use crate::listener::head_guard;
-use crate::operator::{ImportRow, LARGEST, Operator, OperatorKeys, Order, read_rows};
+use crate::operator::{ImportRow, InForceNow, LARGEST, Operator, OperatorKeys, Order, RELOAD, Reload, read_rows};
 use crate::pages;
 use crate::reply::Reply;
 use crate::session::Sessions;
@@ -66,18 +68,32 @@ impl fmt::Debug for Readiness {
     }
 }
 
-/// Orders of operators, and whom to believe them.
+/// What depends on the configuration in force.
 #[derive(Debug)]
+pub struct AdminSide {
+    /// Test sign-ins at its portals.
+    pub test_sign_ins: TestSignIns,
+    /// Carries orders out for their customers.
+    pub operator: Operator,
+}
+
+/// Whom to believe orders, and who reads the configuration again.
 pub struct Orders {
-    operator: Operator,
     keys: OperatorKeys,
+    reload: Weak<dyn Reload>,
     clock: Clock,
 }
 
+impl fmt::Debug for Orders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Orders").field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
 impl Orders {
-    /// Has `operator` carry out what is proved by `keys`.
-    pub fn new(operator: Operator, keys: OperatorKeys, clock: Clock) -> Self {
-        Self { operator, keys, clock }
+    /// Has carried out what is proved by `keys`.
+    pub fn new(keys: OperatorKeys, reload: Weak<dyn Reload>, clock: Clock) -> Self {
+        Self { keys, reload, clock }
     }
 
     /// Answers an order. What comes along with it is read only from somebody who is believed.
@@ -86,11 +102,18 @@ impl Orders {
         target: &str,
         authorization: &str,
         http: &mut ServerSession,
+        operator: &Operator,
     ) -> (StatusCode, &'static str, Vec<u8>) {
-        const JSON: &str = "application/json";
         // Who proves nothing learns nothing either, not even which orders there are.
         if !self.keys.believe(authorization, target, self.clock.now()) {
             return (StatusCode::FORBIDDEN, JSON, Vec::new());
+        }
+        if target == RELOAD {
+            let Some(reload) = self.reload.upgrade() else {
+                return (StatusCode::SERVICE_UNAVAILABLE, JSON, Vec::new());
+            };
+            tracing::info!("an operator's order to read the configuration again");
+            return json(&reload.reload().await);
         }
         let Some(order) = Order::read(target) else { return (StatusCode::NOT_FOUND, JSON, Vec::new()) };
         tracing::info!(?order, "an operator's order");
@@ -98,11 +121,31 @@ impl Orders {
             Ok(rows) => rows,
             Err(status) => return (status, JSON, Vec::new()),
         };
-        let report = self.operator.carry_out(&order, &rows).await;
-        match serde_json::to_vec(&report) {
-            Ok(body) => (StatusCode::OK, JSON, body),
-            Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, JSON, Vec::new()),
+        json(&operator.carry_out(&order, &rows).await)
+    }
+
+    /// What is in force.
+    fn status(&self) -> (StatusCode, &'static str, Vec<u8>) {
+        match self.reload.upgrade() {
+            Some(reload) => json(&Status { version: env!("CARGO_PKG_VERSION"), configuration: reload.standing() }),
+            None => (StatusCode::SERVICE_UNAVAILABLE, JSON, Vec::new()),
         }
+    }
+}
+
+/// What `/status` tells.
+#[derive(Serialize)]
+struct Status {
+    version: &'static str,
+    configuration: InForceNow,
+}
+
+const JSON: &str = "application/json";
+
+fn json(answer: &impl Serialize) -> (StatusCode, &'static str, Vec<u8>) {
+    match serde_json::to_vec(answer) {
+        Ok(body) => (StatusCode::OK, JSON, body),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, JSON, Vec::new()),
     }
 }
 
@@ -125,19 +168,21 @@ const SEALING: usize = 64;
 /// How long a form may take to arrive.
 const FORM_TIME: Duration = Duration::from_secs(10);
 
-/// Answers `/metrics`, `/healthz`, `/readyz` and `/test-sign-in`, and carries out orders below `/customers/`.
+/// Answers `/metrics`, `/healthz`, `/readyz`, `/status` and `/test-sign-in`, and carries out orders below `/customers/` and
+/// `/configuration/`.
 #[derive(Debug)]
 pub struct Admin {
     metrics: Metrics,
     readiness: Readiness,
-    test_sign_ins: TestSignIns,
+    side: Arc<ArcSwap<AdminSide>>,
     orders: Orders,
 }
 
 impl Admin {
-    /// Tells about `metrics` and `readiness`, and lets the operator walk `test_sign_ins`, and takes `orders`.
-    pub fn new(metrics: Metrics, readiness: Readiness, test_sign_ins: TestSignIns, orders: Orders) -> Self {
-        Self { metrics, readiness, test_sign_ins, orders }
+    /// Tells about `metrics` and `readiness`, and takes `orders`. What depends on the configuration is that of `side`, as it
+    /// is at the time.
+    pub fn new(metrics: Metrics, readiness: Readiness, side: Arc<ArcSwap<AdminSide>>, orders: Orders) -> Self {
+        Self { metrics, readiness, side, orders }
     }
 
     /// A page of the test sign-ins, or what they are shown with.
@@ -152,7 +197,8 @@ impl Admin {
                 },
                 _ => Vec::new(),
             };
-            return Some(self.test_sign_ins.answer(&method, &path, &session.req_header().headers, &form));
+            let side = self.side.load_full();
+            return Some(side.test_sign_ins.answer(&method, &path, &session.req_header().headers, &form));
         }
         let get = matches!(session.req_header().method, Method::GET | Method::HEAD);
         pages::asset(&path, &session.req_header().headers).filter(|_| get)
@@ -173,7 +219,7 @@ impl Admin {
                 let (status, text) = self.readiness.check();
                 (status, TEXT, text.into_bytes())
             }
-            _ => (StatusCode::NOT_FOUND, TEXT, b"/metrics /healthz /readyz /test-sign-in\n".to_vec()),
+            _ => (StatusCode::NOT_FOUND, TEXT, b"/metrics /healthz /readyz /status /test-sign-in\n".to_vec()),
         }
     }
 }
@@ -189,10 +235,14 @@ impl ServeHttp for Admin {
         }
         let header = session.req_header();
         let (status, content_type, body) = match header.uri.path_and_query() {
-            Some(target) if header.method == Method::POST && target.path().starts_with("/customers/") => {
+            Some(target) if header.method == Method::POST && is_order(target.path()) => {
                 let authorization = header.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
                 let (target, authorization) = (target.to_string(), authorization.unwrap_or_default().to_owned());
-                self.orders.answer(&target, &authorization, session).await
+                let side = self.side.load_full();
+                self.orders.answer(&target, &authorization, session, &side.operator).await
+            }
+            Some(target) if target == "/status" && matches!(header.method, Method::GET | Method::HEAD) => {
+                self.orders.status()
             }
             _ => self.answer(&header.method, header.uri.path()),
         };
@@ -204,6 +254,10 @@ impl ServeHttp for Admin {
             .body(if head_only { Vec::new() } else { body });
         response.unwrap_or_else(|_| Response::new(Vec::new()))
     }
+}
+
+fn is_order(path: &str) -> bool {
+    ["/customers/", "/configuration/"].iter().any(|below| path.starts_with(below))
 }
 
 /// A small body, the whole of it in time.

@@ -1,11 +1,14 @@
 //! The composition root: picks the concrete back ends, puts the parts together, opens the doors, and closes them again.
 
+mod background;
 mod certificates;
+mod changes;
 mod customers;
+mod running;
+mod serving;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use pingora::apps::HttpServerApp;
@@ -14,39 +17,30 @@ use pingora::server::configuration::ServerConf;
 use tokio::task::JoinHandle;
 
 use self::customers::CustomerParts;
+pub use self::running::ConfigSource;
+use self::running::Running;
+use self::serving::Lasting;
 use crate::acme::{Hosts, KeeperUnusable, Waits};
-use crate::admin::test_sign_in::{TestSignIns, TestedPortal};
 use crate::admin::{Admin, Orders, Readiness};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::customer::ledger::Ledger;
 use crate::customer::trusted_jwt::TokenKeyRefused;
-use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient};
-use crate::ids::ProviderName;
-use crate::limits::{CreationLog, StoredCreations};
-use crate::listener::certificates::{CertificateUnusable, Certificates, acceptor};
+use crate::http_client::NoHttpClient;
+use crate::limits::StoredCreations;
+use crate::listener::certificates::{CertificateUnusable, Certificates};
 use crate::listener::redirect::RedirectToHttps;
-use crate::listener::{Bound, ListenFailed, Listening, Peers};
-use crate::operator::{Operator, OperatorKeys};
-use crate::portal::HostName;
-use crate::portal::settings::PortalSettings;
-use crate::proxy::Gateway;
-use crate::proxy::site::{Site, SiteUnusable};
-use crate::proxy::tunnel::Tunnels;
+use crate::listener::{Bound, ListenFailed, Listening, TlsDoor};
+use crate::operator::{Operator, Reload, Reloaded};
+use crate::proxy::in_force::InForce;
+use crate::proxy::site::SiteUnusable;
 use crate::random::Random;
 use crate::session::store::SessionStore;
 use crate::session::{Sessions, StoreError};
-use crate::sign_in::saml::{OwnMetadata, SignInPortal};
+use crate::sign_in::UnusableProvider;
 use crate::sign_in::trial::Trials;
-use crate::sign_in::{SignIn, UnusableProvider};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::MetricsFailed;
-
-/// How often expired sessions are swept out of the store.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
-
-/// In how many of those sweeps the counts of requests are looked at: all of them are read, and each is over after a day.
-const SWEEPS_TO_COUNTS: u64 = 60;
 
 /// Idle connections kept to all upstreams together.
 const KEPT_UPSTREAM_CONNECTIONS: usize = 512;
@@ -77,16 +71,19 @@ pub enum StartFailed {
 
 /// A gateway that serves.
 pub struct App {
-    https: Listening<HttpProxy<Gateway>>,
-    behind_tls_proxy: Option<Listening<HttpProxy<Gateway>>>,
+    https: Listening<HttpProxy<InForce>>,
+    behind_tls_proxy: Option<Listening<HttpProxy<InForce>>>,
     http: Option<Listening<RedirectToHttps>>,
     admin: Option<Listening<Admin>>,
     sessions: Sessions,
     metrics: Metrics,
     readiness: Readiness,
+    running: Arc<Running>,
     sweeping: JoinHandle<()>,
-    /// One for certificate files, one for certificates that are ordered, and one for each provider whose metadata is kept fresh.
-    refreshing: Vec<JoinHandle<()>>,
+    /// At the certificates.
+    looking: JoinHandle<()>,
+    /// At the certificates that are ordered.
+    ordering: Option<JoinHandle<()>>,
 }
 
 impl App {
@@ -121,85 +118,91 @@ impl App {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let metrics = Metrics::new()?;
         let certificates = Certificates::load(&config.tls.certificates)?;
-        let acceptor = acceptor(&config.tls, &certificates)?;
-        let listen = config.listen.clone();
-        let proxies = if listen.proxy_protocol { listen.trusted_proxies.clone() } else { Vec::new() };
-        let https = Bound::bind(listen.https).await?.behind(proxies.clone());
-        let behind_tls_proxy = bind(listen.behind_tls_proxy).await?.map(|bound| bound.behind(proxies.clone()));
-        let http = bind(listen.http).await?.map(|bound| bound.behind(proxies));
+        let tls = Arc::new(TlsDoor::new(&config.tls, &certificates)?);
+        let listen = &config.listen;
+        let https = Bound::bind(listen.https).await?;
+        let behind_tls_proxy = bind(listen.behind_tls_proxy).await?;
+        let http = bind(listen.http).await?;
         let admin = bind(listen.admin).await?;
-        let public_port = listen.public_port.unwrap_or(https.address().port());
         let sessions = match store {
             None => Sessions::start(&config.session, clock.clone(), random.clone())?,
             Some(store) => Sessions::with_store(&config.session, store, clock.clone(), random.clone())?,
         };
-        let hosts = Hosts::new(config.served_hosts());
-        let portals = config.sign_in_portals(public_port);
-        let own_metadata = OwnMetadata::new(&config.providers, portals.clone(), random.clone());
-        let trials = Arc::new(Trials::new(clock.clone(), random.clone()));
-        let creations = StoredCreations::new(sessions.records());
-        let customers = CustomerParts::new(&sessions, &metrics, &clock, &random);
-        let (sites, operator) = sites(config.portals, public_port, &customers)?;
-        let origins = sites.iter().map(|(host, site)| (host.clone(), site.settings.public_origin.clone())).collect();
-        let providers = HttpClient::new(HttpClientSettings::default())?;
-        let sign_in = Arc::new(SignIn::new(
-            config.providers,
-            Arc::new(sessions.clone()),
-            providers,
-            clock.clone(),
-            random.clone(),
-        )?);
-        for (host, site) in &sites {
-            tokio::spawn(check_service_user(host.clone(), Arc::clone(site)));
+        let lasting = Lasting {
+            hosts: Hosts::new(config.served_hosts()),
+            sessions: sessions.clone(),
+            metrics: metrics.clone(),
+            people: Arc::default(),
+            trials: Arc::new(Trials::new(clock.clone(), random.clone())),
+            tunnels: Arc::default(),
+            https_port: https.address().port(),
+            clock,
+            random,
+        };
+        let serving = lasting.serving(&config, None)?;
+        for (host, site) in &serving.gateway.sites {
+            tokio::spawn(background::check_service_user(host.clone(), Arc::clone(site)));
         }
         tokio::spawn(customers::reseal_ledger(Ledger::new(sessions.records())));
-        tokio::spawn(customers::reseal_passwords(sessions.records(), customers.people()));
-        let (waits, ordering) = match config.tls.acme {
+        tokio::spawn(customers::reseal_passwords(sessions.records(), Arc::clone(&lasting.people)));
+        let (waits, ordering) = match config.tls.acme.clone() {
             Some(acme) => {
-                let (records, source) = (sessions.records(), (clock.clone(), random.clone()));
+                let (records, hosts) = (sessions.records(), lasting.hosts.clone());
+                let source = (lasting.clock.clone(), lasting.random.clone());
                 let kept = certificates::keep_ordered(acme, hosts, &certificates, records, &metrics, source).await?;
                 (kept.0, Some(kept.1))
             }
             None => (Waits::default(), None),
         };
-        let readiness = Readiness::new(sessions.clone(), waits);
-        let sweeping = tokio::spawn(sweep(sessions.clone(), creations, metrics.clone(), clock.clone()));
-        let mut refreshing = keep_metadata_fresh(&sign_in, &metrics);
-        refreshing.extend(ordering);
         let answers = certificates.answers().clone();
-        refreshing.push(tokio::spawn(certificates::keep_fresh(certificates, metrics.clone())));
-        let admin_pages = TestSignIns::new(Arc::clone(&trials), tested_portals(portals, &sign_in));
-        let orders = Orders::new(operator, OperatorKeys::new(&config.session.keys), clock.clone());
-        let gateway = Gateway {
-            sites,
-            sign_in,
-            own_metadata,
-            trials,
-            sessions: sessions.clone(),
-            tunnels: Tunnels::default(),
-            metrics: metrics.clone(),
-            trusted_proxies: listen.trusted_proxies.clone(),
-            limits: listen.limits,
-            hsts: config.tls.hsts.header_value(),
-            clock,
-            random,
-        };
-        let admin_side = Arc::new(Admin::new(metrics.clone(), readiness.clone(), admin_pages, orders));
-        let limits = listen.limits;
-        let gateway = Arc::new(http_proxy(gateway));
-        let load_balancers = Peers::Of(listen.trusted_proxies);
+        let creations = StoredCreations::new(sessions.records());
+        let sweep = background::sweep(sessions.clone(), creations, metrics.clone(), lasting.clock.clone());
+        let sweeping = tokio::spawn(sweep);
+        let running = Arc::new(Running::new(lasting, config, Arc::clone(&certificates), tls, serving));
+        let looking = certificates::keep_fresh(certificates, running.doors.https.clone(), metrics.clone());
+        let looking = tokio::spawn(looking);
+        let readiness = Readiness::new(sessions.clone(), waits);
+        let Running { doors, in_force, origins, admin_side, .. } = &*running;
+        let (keys, reload) = (running.operator_keys().await, Arc::downgrade(&running) as Weak<dyn Reload>);
+        let orders = Orders::new(keys, reload, running.lasting.clock.clone());
+        let admin_side = Admin::new(metrics.clone(), readiness.clone(), Arc::clone(admin_side), orders);
+        let gateway = Arc::new(http_proxy(in_force.clone(), in_force.now().limits.idle_time));
+        let redirects = Arc::new(RedirectToHttps::new(Arc::clone(origins), answers));
         let app = Self {
-            https: https.serve(Arc::clone(&gateway), Some(acceptor), limits),
-            behind_tls_proxy: behind_tls_proxy.map(|bound| bound.serve_peers(load_balancers, gateway, None, limits)),
-            http: http.map(|bound| bound.serve(Arc::new(RedirectToHttps::new(origins, answers)), None, limits)),
-            admin: admin.map(|bound| bound.serve(admin_side, None, limits)),
+            https: https.serve(Arc::clone(&gateway), doors.https.clone()),
+            behind_tls_proxy: behind_tls_proxy.map(|bound| bound.serve(gateway, doors.behind_tls_proxy.clone())),
+            http: http.map(|bound| bound.serve(redirects, doors.http.clone())),
+            admin: admin.map(|bound| bound.serve(Arc::new(admin_side), doors.admin.clone())),
+            running,
             sessions,
             metrics,
             readiness,
             sweeping,
-            refreshing,
+            looking,
+            ordering,
         };
         Ok(app)
+    }
+
+    /// Has the configuration read from `source` whenever it is to be read again. The first call counts.
+    pub fn reads_again_from(&self, source: Arc<dyn ConfigSource>) {
+        let _ = self.running.source.set(source);
+    }
+
+    /// Reads the configuration again.
+    pub fn reload(&self) -> impl Future<Output = Reloaded> + Send + 'static {
+        let running = Arc::clone(&self.running);
+        async move { running.reload().await }
+    }
+
+    /// Puts `config` in force, or nothing of it.
+    pub async fn apply(&self, config: Config) -> Reloaded {
+        self.running.apply(config).await
+    }
+
+    /// How many configurations serve something: the one in force, and those whose last exchanges are not over.
+    pub fn configurations_held(&self) -> usize {
+        self.running.in_force.held()
     }
 
     /// Where the public side listens.
@@ -239,7 +242,11 @@ impl App {
         let (https, plain, _) = tokio::join!(self.https.drain(), drain(self.behind_tls_proxy), drain(self.http));
         let all_finished = https && plain;
         self.sweeping.abort();
-        self.refreshing.iter().for_each(JoinHandle::abort);
+        self.looking.abort();
+        if let Some(ordering) = &self.ordering {
+            ordering.abort();
+        }
+        self.running.current.lock().await.metadata.end();
         if let Err(error) = self.sessions.close().await {
             tracing::error!(%error, "the session store could not be closed");
         }
@@ -265,26 +272,6 @@ async fn drain<A: HttpServerApp + Send + Sync + 'static>(listening: Option<Liste
     }
 }
 
-/// The portals, ready to serve, and what operators can do to their customers.
-fn sites(
-    portals: Vec<PortalSettings>,
-    public_port: u16,
-    customers: &CustomerParts<'_>,
-) -> Result<(HashMap<HostName, Arc<Site>>, Operator), StartFailed> {
-    let (mut sites, mut for_operators) = (HashMap::new(), Vec::new());
-    let log: Arc<dyn CreationLog> = Arc::new(StoredCreations::new(customers.sessions.records()));
-    for settings in portals {
-        let settings = settings.with_public_port(public_port);
-        let of_portal = customers.of(&settings)?;
-        for_operators.extend(of_portal.for_operators);
-        let host = settings.host.clone();
-        let (clock, provider, walks) = (customers.clock.clone(), of_portal.identity_provider, of_portal.walks);
-        let site = Site::new(settings, of_portal.sessions, provider, walks, Arc::clone(&log), clock)?;
-        sites.insert(host, Arc::new(site));
-    }
-    Ok((sites, Operator::new(for_operators, customers.clock.clone())))
-}
-
 /// What operators can do to customers while no gateway runs, and the store that is to be closed afterwards.
 ///
 /// # Errors
@@ -301,71 +288,12 @@ pub fn operator(config: &Config, clock: Clock, random: Random) -> Result<(Operat
     Ok((Operator::new(for_operators, clock.clone()), sessions))
 }
 
-/// The portals, with what people read of their providers.
-fn tested_portals(portals: Vec<SignInPortal>, sign_in: &SignIn) -> Vec<TestedPortal> {
-    let label = |name: &ProviderName| {
-        let provider = sign_in.providers().iter().find(|provider| provider.name() == name)?;
-        Some((name.clone(), provider.label().to_owned()))
-    };
-    let of = |SignInPortal { host, origin, providers }: SignInPortal| TestedPortal {
-        host,
-        origin,
-        providers: providers.iter().filter_map(label).collect(),
-    };
-    portals.into_iter().map(of).collect()
-}
-
-/// The metadata of SAML providers is looked at again in the background, and counted.
-fn keep_metadata_fresh(sign_in: &SignIn, metrics: &Metrics) -> Vec<JoinHandle<()>> {
-    let saml = sign_in.providers().iter().filter_map(|provider| Some((provider.name(), provider.service_provider()?)));
-    saml.map(|(name, ours)| {
-        ours.metadata().watch(metrics.watch_metadata(name));
-        tokio::spawn(Arc::clone(ours.metadata()).keep_fresh())
-    })
-    .collect()
-}
-
-fn http_proxy(gateway: Gateway) -> HttpProxy<Gateway> {
+fn http_proxy(in_force: InForce, idle_time: Duration) -> HttpProxy<InForce> {
     let conf = ServerConf { upstream_keepalive_pool_size: KEPT_UPSTREAM_CONNECTIONS, ..ServerConf::default() };
-    let idle_time = gateway.limits.idle_time;
-    let mut proxy = HttpProxy::new(gateway, Arc::new(conf));
+    let mut proxy = HttpProxy::new(in_force, Arc::new(conf));
     proxy.handle_init_modules();
     let mut options = pingora::apps::HttpServerOptions::default();
     options.h2_idle_timeout = Some(idle_time);
     proxy.server_options = Some(options);
     proxy
-}
-
-/// Sweeps out what has expired, and counts what is left.
-async fn sweep(sessions: Sessions, creations: StoredCreations, metrics: Metrics, clock: Clock) {
-    let mut every = tokio::time::interval(SWEEP_EVERY);
-    for round in 0_u64.. {
-        every.tick().await;
-        let swept = sessions.sweep(clock.now()).await;
-        metrics.session_store_is_up(swept.is_ok());
-        match swept {
-            Ok(expired) => {
-                metrics.sessions_changed("expired", u64::try_from(expired).unwrap_or(u64::MAX));
-                if let Ok(stored) = sessions.count().await {
-                    metrics.sessions_stored(stored);
-                }
-            }
-            Err(error) => tracing::error!(%error, "expired sessions could not be swept"),
-        }
-        if round.is_multiple_of(SWEEPS_TO_COUNTS)
-            && let Err(error) = creations.sweep(clock.now()).await
-        {
-            tracing::error!(%error, "the counts of requests could not be swept");
-        }
-    }
-}
-
-/// Says early what the first visitor would otherwise find out: that the service user cannot do its work. The gateway
-/// starts all the same, since JSM may only be slower to start.
-async fn check_service_user(host: HostName, site: Arc<Site>) {
-    match site.customers.check().await {
-        Ok(Some(user)) => tracing::info!(%host, user, "the service user can do its work at the upstream"),
-        Ok(None) => {}
-        Err(unfit) => tracing::error!(%host, reason = unfit.reason(), %unfit, "the service user cannot do its work"),
-    }
 }

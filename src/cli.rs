@@ -5,7 +5,9 @@ mod customers;
 mod demo;
 mod keys;
 mod metadata;
+mod reload;
 mod run;
+mod running_gateway;
 mod saml;
 mod service_manager;
 
@@ -29,9 +31,16 @@ pub struct Arguments {
 enum Command {
     /// Serve the portals of a configuration until SIGTERM or SIGINT.
     ///
-    /// Logs one line for each listener and portal. On SIGTERM it stops to accept connections, lets requests in flight
+    /// Logs one line for each listener and portal. On SIGHUP it reads the configuration again. On SIGTERM it stops to accept connections, lets requests in flight
     /// finish for up to listen.limits.drain, and exits. Exit code 0 after an orderly end, 1 when it cannot start.
     Run(ConfigArgument),
+    /// Have the running gateway read its configuration again, and say what came of it.
+    ///
+    /// The same as SIGHUP. The file is checked first, here and there; then all of it is in force for new requests, or
+    /// nothing: sessions, connections and listeners stay. The gateway reads the file that it was started with, and is
+    /// reached at listen.admin, which has to be on loopback. Exit code 0 when it is in force, 1 when the configuration
+    /// before stays so.
+    Reload(ConfigArgument),
     /// Check a configuration and print every fault with its place, or what the configuration means.
     ///
     /// Nothing is started and nothing is called. Secrets are told by where they come from, never by what they are.
@@ -175,6 +184,7 @@ impl Arguments {
     pub fn carry_out(self) -> ExitCode {
         match self.command {
             Command::Run(argument) => run::run(&argument.config),
+            Command::Reload(argument) => reload::reload(&argument.config),
             Command::Check(argument) => check::check(&argument.config),
             Command::Schema => check::schema(),
             Command::Keys { command: KeysCommand::New } => keys::new(),

@@ -29,6 +29,13 @@ pub struct Condition {
     truth: Arc<Truth>,
 }
 
+/// A condition is what it is written as.
+impl PartialEq for Condition {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
 /// A condition needs a value that is not there: nobody is let in by guessing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the condition needs a claim or an address that is not there")]

@@ -5,6 +5,7 @@
 //! and whatever is designed but not in this version (`unavailable`). Secrets are found here (value, environment or
 //! file), and no message and no summary holds one.
 
+use std::fmt;
 use std::path::Path;
 
 use crate::listener::settings::{ListenSettings, TlsSettings};
@@ -41,7 +42,7 @@ use fault::Report;
 use tree::{Mark, Place};
 
 /// Checked settings: everything that `gateway.yaml` says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where the gateway listens.
     pub listen: ListenSettings,
@@ -55,6 +56,31 @@ pub struct Config {
     pub portals: Vec<PortalSettings>,
     /// The log.
     pub log: LogSettings,
+    /// Tells one text from another.
+    pub digest: TextDigest,
+}
+
+/// SHA-256 of a text that may hold secrets: it shows nothing of itself.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct TextDigest([u8; 32]);
+
+impl TextDigest {
+    fn of(text: &str) -> Self {
+        let mut octets = [0; 32];
+        octets.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref());
+        Self(octets)
+    }
+
+    /// Its octets, for a keyed digest.
+    pub fn octets(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TextDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TextDigest(..)")
+    }
 }
 
 impl Config {
@@ -113,6 +139,7 @@ pub fn load(path: &Path, environment: &dyn Environment) -> Result<Config, Faults
 pub fn parse(text: &str, base_dir: &Path, environment: &dyn Environment) -> Result<Config, Faults> {
     let mut report = Report::default();
     let config = read(text, base_dir, environment, &mut report);
+    let config = config.map(|config| Config { digest: TextDigest::of(text), ..config });
     config.filter(|_| report.is_empty()).ok_or_else(|| {
         if report.is_empty() {
             report.of_text(Mark::FILE, "", "is refused for a reason that could not be named", "report this as a fault");

@@ -5,6 +5,7 @@
 
 mod import;
 mod keys;
+mod reload;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ pub use self::import::{
     ImportResult, ImportRow, Imported, InvalidRow, LARGEST, read as read_rows, write as write_rows,
 };
 pub use self::keys::OperatorKeys;
+pub use self::reload::{InForceNow, RELOAD, RefusedFor, Reload, Reloaded};
 use crate::clock::{Clock, deadline};
 use crate::customer::{ClaimFailed, Customer, Directory, DirectoryFailed, PasswordClaims, Standing, SyncOutcome};
 use crate::email::EmailAddress;
@@ -26,7 +28,7 @@ use crate::sign_in::VerifiedIdentity;
 const PER_PERSON: Duration = Duration::from_secs(60);
 
 /// The customers of one portal, and who may be one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PortalCustomers {
     /// The portal.
     pub portal: HostName,

@@ -21,7 +21,7 @@ pub use assets::{ASSETS, asset};
 pub use form_targets::FormTargets;
 pub use hand_over::hand_over;
 pub use local_href::{InvalidLocalHref, LocalHref};
-pub use notice::{Actions, Form, Notice, Retry, Ways, refusal, refusal_json};
+pub use notice::{Actions, Form, Notice, Retry, SiteLink, Ways, refusal, refusal_json};
 pub use password::{CLAIM_PASSWORD, Claim, ClaimSaid, MAIL_FIELD, NEXT_FIELD, PASSWORD_FIELD, claim_password};
 pub use post_on::post_on;
 pub use sign_in::{Choice, EmailProblem, ask_email, choose_provider, go_on};

@@ -1,5 +1,7 @@
 //! The path of a request: Pingora's hooks, each a list of steps. Parsing, deciding and rewriting live elsewhere.
 //!
+//! An exchange is served by one [`Gateway`], made of one configuration, from its beginning to its end: see [`in_force`].
+//!
 //! Pingora calls `upstream_peer` and `upstream_request_filter` again when it sends a request again, so both give the
 //! same when asked twice. What may call JSM or an identity provider happens in `request_filter`, before a connection
 //! to the upstream is taken; the one exception is the reopening of a customer session that an answer shows to be dead.
@@ -15,6 +17,7 @@ mod endpoints;
 pub mod entity_tag;
 mod hand_over;
 mod header_hygiene;
+pub mod in_force;
 mod native_page;
 mod published_keys;
 mod refuse;
@@ -47,7 +50,7 @@ use pingora::{Error, ErrorType, Result};
 use crate::clock::Clock;
 use crate::ids::RequestId;
 use crate::listener::head_guard;
-use crate::listener::settings::EdgeLimits;
+use crate::listener::settings::{CertificateHosts, EdgeLimits};
 use crate::pages::Wants;
 use crate::portal::HostName;
 use crate::random::Random;
@@ -59,10 +62,11 @@ use crate::sign_in::trial::Trials;
 use crate::telemetry::{Exchange, Metrics, Outcome};
 use admit::Verdict;
 use context::{Range, Repeat, RequestCtx, Stage};
+use in_force::InForce;
 use site::Site;
 use tunnel::Tunnels;
 
-/// The gateway: what every exchange needs.
+/// The gateway of one configuration: what every exchange needs.
 pub struct Gateway {
     /// Portals by host name.
     pub sites: HashMap<HostName, Arc<Site>>,
@@ -75,13 +79,15 @@ pub struct Gateway {
     /// Who is signed in.
     pub sessions: Sessions,
     /// The upstream's side of WebSockets.
-    pub tunnels: Tunnels,
+    pub tunnels: Arc<Tunnels>,
     /// What is counted.
     pub metrics: Metrics,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Sizes and times of the public side.
     pub limits: EdgeLimits,
+    /// The hosts that are served on connections with a visitor's certificate alone.
+    pub certificate_hosts: Option<CertificateHosts>,
     /// For how long browsers stay with https (RFC 6797, section 6.1): on every answer.
     pub hsts: HeaderValue,
     /// Where `now` comes from.
@@ -91,39 +97,44 @@ pub struct Gateway {
 }
 
 #[async_trait]
-impl ProxyHttp for Gateway {
+impl ProxyHttp for InForce {
     type CTX = RequestCtx;
 
+    /// The head of the request has been read.
     fn new_ctx(&self) -> RequestCtx {
-        let request_id = RequestId::generate(&self.random).unwrap_or(RequestId::none());
+        let gateway = self.now();
+        let request_id = RequestId::generate(&gateway.random).unwrap_or(RequestId::none());
         RequestCtx {
-            exchange: Exchange::begin(&self.metrics, request_id),
-            hsts: self.hsts.clone(),
+            exchange: Exchange::begin(&gateway.metrics, request_id),
+            gateway,
             wants: Wants::Page,
             site: None,
             walk_to: None,
+            wanted: None,
             stage: Stage::Undecided,
         }
     }
 
     async fn early_request_filter(&self, http: &mut Session, ctx: &mut RequestCtx) -> Result<()> {
         head_guard::head_is_complete();
+        let gateway = Arc::clone(&ctx.gateway);
         let downstream = http.as_downstream_mut();
-        downstream.set_read_timeout(Some(self.limits.idle_time));
-        downstream.set_write_timeout(Some(self.limits.idle_time));
+        downstream.set_read_timeout(Some(gateway.limits.idle_time));
+        downstream.set_write_timeout(Some(gateway.limits.idle_time));
         downstream.set_total_drain_timeout(Some(answer::DRAIN_TIME));
         let peer = downstream.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
-        let client =
-            peer.map(|peer| client_addr::client_address(peer, &downstream.req_header().headers, &self.trusted_proxies));
+        let headers = &downstream.req_header().headers;
+        let client = peer.map(|peer| client_addr::client_address(peer, headers, &gateway.trusted_proxies));
         ctx.exchange.from_client(client);
         Ok(())
     }
 
     async fn request_filter(&self, http: &mut Session, ctx: &mut RequestCtx) -> Result<bool> {
-        let reply = match self.admit(http, ctx).await {
+        let gateway = Arc::clone(&ctx.gateway);
+        let reply = match gateway.admit(http, ctx).await {
             Ok(Verdict::Forward(forwarding)) if forwarding.request.is_websocket() => {
                 ctx.stage = Stage::Forwarding(forwarding);
-                self.tunnel(http, ctx).await?;
+                gateway.tunnel(http, ctx, self).await?;
                 return Ok(true);
             }
             Ok(Verdict::Forward(forwarding)) => {
@@ -135,7 +146,7 @@ impl ProxyHttp for Gateway {
                 ctx.exchange.ends(outcome, reply.status());
                 reply
             }
-            Err(refusal) => self.refuse(&refusal, ctx),
+            Err(refusal) => gateway.refuse(&refusal, ctx),
         };
         answer::send(http, reply, ctx).await?;
         Ok(true)
@@ -183,8 +194,9 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        let watched = self.watch_customer_session(http, response, ctx).await;
-        self.settle_count(response.status, watched.is_ok(), ctx).await;
+        let gateway = Arc::clone(&ctx.gateway);
+        let watched = gateway.watch_customer_session(http, response, ctx).await;
+        gateway.settle_count(response.status, watched.is_ok(), ctx).await;
         watched?;
         upstream_response::want_the_whole(http.req_header(), response, ctx)
     }
@@ -268,11 +280,12 @@ impl ProxyHttp for Gateway {
     }
 
     async fn fail_to_proxy(&self, http: &mut Session, error: &Error, ctx: &mut RequestCtx) -> FailToProxy {
+        let gateway = Arc::clone(&ctx.gateway);
         let refusal = refuse::refusal_for(error, ctx);
         if matches!(refusal.reason(), Reason::UpstreamUnreachable | Reason::BodyTooLarge) {
-            self.take_back_count(ctx).await; // the upstream cannot have made anything of it
+            gateway.take_back_count(ctx).await; // the upstream cannot have made anything of it
         }
-        let reply = self.refuse(&refusal, ctx);
+        let reply = gateway.refuse(&refusal, ctx);
         let status = reply.status().as_u16();
         if http.response_written().is_some() || refuse::visitor_is_gone(error) {
             ctx.exchange.ends(Outcome::Abandoned, reply.status());

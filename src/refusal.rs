@@ -29,6 +29,8 @@ pub enum Reason {
     BodyTooLarge,
     /// No portal has this host name.
     UnknownHost,
+    /// The host demands a certificate of its visitors, and the connection was made without one.
+    NoClientCertificate,
     /// Nothing stands at this path below `/.vestibule/`, or not for this method.
     NoSuchEndpoint,
     /// The visitor has to sign in first.
@@ -38,7 +40,7 @@ pub enum Reason {
     /// The path is closed unless a rule names it.
     PathClosed,
     /// A page of JSM's own about accounts and passwords, of which there are none here.
-    AccountPage,
+    AccountPage(Passwords),
     /// The condition of this path's rule does not hold of the person.
     RuleNotMet,
     /// The customer has made as many requests as they may.
@@ -102,6 +104,17 @@ pub enum Reason {
     Internal,
 }
 
+/// Where the passwords are that JSM's own pages are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passwords {
+    /// Nobody has one.
+    Nowhere,
+    /// Customers choose one at the site, and give it here once.
+    GivenHere,
+    /// Only the site itself has to do with them.
+    AtTheSite,
+}
+
 /// When something is allowed again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Later {
@@ -155,6 +168,8 @@ pub enum Offer {
     RepeatSignIn,
     /// Sign out, then sign in as somebody else.
     SomebodyElse,
+    /// The site itself, where that is known; else sign out, then sign in as somebody else.
+    TheSite,
     /// The page that asks for the password at the support desk.
     Password,
     /// The start page of the portal.
@@ -211,10 +226,10 @@ impl Reason {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::UnknownHost | Self::NoClientCertificate => StatusCode::MISDIRECTED_REQUEST,
             Self::NoSuchEndpoint => StatusCode::NOT_FOUND,
             Self::SignInRequired => StatusCode::UNAUTHORIZED,
-            Self::PathDenied | Self::PathClosed | Self::AccountPage | Self::RuleNotMet => StatusCode::FORBIDDEN,
+            Self::PathDenied | Self::PathClosed | Self::AccountPage(_) | Self::RuleNotMet => StatusCode::FORBIDDEN,
             Self::HandedOver => StatusCode::FORBIDDEN,
             Self::CrossOrigin | Self::NotAdmitted(_) => StatusCode::FORBIDDEN,
             Self::TooManyRequests { .. } | Self::TooManySignIns(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -249,11 +264,12 @@ impl Reason {
             Self::HeadTooLarge => "head_too_large",
             Self::BodyTooLarge => "body_too_large",
             Self::UnknownHost => "unknown_host",
+            Self::NoClientCertificate => "client_certificate_missing",
             Self::NoSuchEndpoint => "no_such_endpoint",
             Self::SignInRequired => "sign_in_required",
             Self::PathDenied => "path_denied",
             Self::PathClosed => "path_closed",
-            Self::AccountPage => "account_page",
+            Self::AccountPage(_) => "account_page",
             Self::RuleNotMet => "rule_not_met",
             Self::TooManyRequests { limit: Limit::Day, .. } => "requests_per_day",
             Self::TooManyRequests { limit: Limit::Minute, .. } => "requests_per_minute",
@@ -284,10 +300,13 @@ impl Reason {
             Self::HeadTooLarge => Explanation::TooManyHeaders,
             Self::BodyTooLarge => Explanation::TooLarge,
             Self::UnknownHost => Explanation::UnknownHost,
+            Self::NoClientCertificate => Explanation::CertificateNeeded,
             Self::NoSuchEndpoint => Explanation::NotFound,
             Self::SignInRequired => Explanation::SignInNeeded,
             Self::PathDenied | Self::PathClosed => Explanation::NotAllowed,
-            Self::AccountPage => Explanation::NoAccountsHere,
+            Self::AccountPage(Passwords::Nowhere) => Explanation::NoAccountsHere,
+            Self::AccountPage(Passwords::GivenHere) => Explanation::PasswordByMail,
+            Self::AccountPage(Passwords::AtTheSite) => Explanation::PasswordsElsewhere,
             Self::RuleNotMet => Explanation::NotForYou,
             Self::TooManyRequests { .. } => Explanation::RequestLimit,
             Self::TooManySignIns(_) => Explanation::TooManyRequests,
@@ -339,15 +358,22 @@ impl Reason {
     pub fn offer(self) -> Offer {
         match self {
             Self::Malformed(_) | Self::NoSuchEndpoint | Self::CrossOrigin | Self::Logout { .. } => Offer::Start,
-            Self::PathDenied | Self::PathClosed | Self::AccountPage | Self::HandedOver => Offer::Start,
+            Self::PathDenied | Self::PathClosed | Self::AccountPage(_) | Self::HandedOver => Offer::Start,
             Self::TooManyRequests { .. } => Offer::Nothing,
             Self::HeadTooLarge | Self::BodyTooLarge | Self::UnknownHost | Self::NotSent => Offer::Nothing,
+            Self::NoClientCertificate => Offer::Retry,
             Self::SignInRequired | Self::SignInLoop => Offer::SignInAgain,
             Self::NotAdmitted(_) | Self::RuleNotMet => Offer::SomebodyElse,
             Self::SignIn { blame: Blame::Account | Blame::Organization, .. } => Offer::SomebodyElse,
             Self::SignIn { again: Again::FromTheStart, .. } => Offer::SignInAgain,
             Self::SignIn { again: Again::ByThisAddress, .. } => Offer::RepeatSignIn,
             Self::CustomerSession { explanation: Explanation::PasswordNeeded, .. } => Offer::Password,
+            Self::CustomerSession {
+                passing: false,
+                explanation:
+                    Explanation::AccountIsAtlassian | Explanation::AccountIsLicensed | Explanation::AccountIsAdministrator,
+                ..
+            } => Offer::TheSite,
             Self::CustomerSession { passing: false, .. } => Offer::SomebodyElse,
             Self::CustomerSession { passing: true, .. }
             | Self::UpstreamUnreachable

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 /// A secret text, and where it came from.
@@ -45,6 +46,17 @@ impl Secret {
         &self.source
     }
 }
+
+/// Whether a secret is still the same, and from the same place: for configurations that are compared. In constant time all
+/// the same, so that no use of it can tell more.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        let same: bool = self.value.as_bytes().ct_eq(other.value.as_bytes()).into();
+        same && self.source == other.source
+    }
+}
+
+impl Eq for Secret {}
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -28,7 +28,7 @@ pub use entry::{Listing, Selector, SessionEntry};
 pub use keys::InvalidKeys;
 pub use live::LiveSession;
 pub use sessions::{
-    Change, Ended, EndedSession, Found, Kept, Lookup, OpenError, PartlyEnded, RecordError, RecordName, Records,
-    Seen, Sessions, Unchanged, Walked,
+    Change, Ended, EndedSession, Found, Kept, Lookup, OpenError, PartlyEnded, RecordError, RecordName, Records, Seen,
+    Sessions, Unchanged, Walked,
 };
 pub use store::StoreError;

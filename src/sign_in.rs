@@ -54,10 +54,12 @@ use crate::random::{NoRandomness, Random};
 
 /// Signs visitors in. One for the whole gateway.
 pub struct SignIn {
-    providers: Vec<Provider>,
-    pending: PendingSignIns,
-    logouts: PendingLogouts,
+    providers: Vec<Arc<Provider>>,
+    pending: Arc<PendingSignIns>,
+    logouts: Arc<PendingLogouts>,
     once: Arc<dyn OnceOnly>,
+    workers: Workers,
+    http: HttpClient,
     clock: Clock,
     random: Random,
 }
@@ -76,21 +78,46 @@ impl SignIn {
         random: Random,
     ) -> Result<Self, UnusableProvider> {
         let workers = Workers::new();
-        let ready = |settings| Provider::new(settings, &once, &workers, &http, &clock, &random);
-        Ok(Self {
-            providers: providers.into_iter().map(ready).collect::<Result<_, _>>()?,
-            pending: PendingSignIns::new(pending::DEFAULT_LIMIT),
-            logouts: PendingLogouts::default(),
+        let none = Self {
+            providers: Vec::new(),
+            pending: Arc::new(PendingSignIns::new(pending::DEFAULT_LIMIT)),
+            logouts: Arc::default(),
             once,
+            workers,
+            http,
             clock,
             random,
+        };
+        none.with_providers(providers)
+    }
+
+    /// The same with other providers. What is under way stays so, and a provider whose settings have not changed is the same
+    /// as before, with all that is known of it.
+    ///
+    /// # Errors
+    /// When a provider's settings cannot work.
+    pub fn with_providers(&self, providers: Vec<ProviderSettings>) -> Result<Self, UnusableProvider> {
+        let Self { once, workers, http, clock, random, .. } = self;
+        let ready = |settings: ProviderSettings| match self.provider(&settings.name) {
+            Some(known) if *known.settings() == settings => Ok(Arc::clone(known)),
+            _ => Provider::new(settings, once, workers, http, clock, random).map(Arc::new),
+        };
+        Ok(Self {
+            providers: providers.into_iter().map(ready).collect::<Result<_, _>>()?,
+            pending: Arc::clone(&self.pending),
+            logouts: Arc::clone(&self.logouts),
+            once: Arc::clone(once),
+            workers: workers.clone(),
+            http: http.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
         })
     }
 
     /// With room for another number of sign-ins under way.
     #[must_use]
     pub fn with_pending_limit(mut self, limit: usize) -> Self {
-        self.pending = PendingSignIns::new(limit);
+        self.pending = Arc::new(PendingSignIns::new(limit));
         self
     }
 
@@ -98,7 +125,7 @@ impl SignIn {
     #[must_use]
     pub fn with_call_limits(mut self, limits: CallLimits) -> Self {
         for provider in &mut self.providers {
-            if let Spoken::Oidc(relying_party) = &mut provider.spoken {
+            if let Some(Spoken::Oidc(relying_party)) = Arc::get_mut(provider).map(|provider| &mut provider.spoken) {
                 relying_party.limits = limits;
             }
         }
@@ -106,7 +133,7 @@ impl SignIn {
     }
 
     /// All providers, in the order of the configuration.
-    pub fn providers(&self) -> &[Provider] {
+    pub fn providers(&self) -> &[Arc<Provider>] {
         &self.providers
     }
 
@@ -152,7 +179,7 @@ impl SignIn {
         self.pending.recall(handle, browser.hash(), portal, self.clock.now())
     }
 
-    fn provider(&self, name: &ProviderName) -> Option<&Provider> {
+    fn provider(&self, name: &ProviderName) -> Option<&Arc<Provider>> {
         self.providers.iter().find(|provider| provider.name() == name)
     }
 

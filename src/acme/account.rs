@@ -13,7 +13,7 @@ use super::settings::AcmeSettings;
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::session::envelope::Envelope;
-use crate::session::{Change, Records, StoreError};
+use crate::session::{Change, RecordError, Records, StoreError};
 
 /// Where the account is found and kept.
 pub(super) struct Accounts<'a> {
@@ -35,7 +35,8 @@ impl Accounts<'_> {
             if record.contact != self.settings.contact || !seen.sealed_by_first {
                 if record.contact != self.settings.contact {
                     let contact = self.contact();
-                    despite_bad_nonces!(account.update_contacts(&contact).await).map_err(|error| failed(error, directory))?;
+                    despite_bad_nonces!(account.update_contacts(&contact).await)
+                        .map_err(|error| failed(error, directory))?;
                     tracing::info!("the certificate authority knows the new contact");
                 }
                 let record = AccountRecord { contact: self.settings.contact.clone(), ..record };
@@ -58,6 +59,17 @@ impl Accounts<'_> {
         }
     }
 
+    /// Has the first of the configured keys seal the account, so that the others can go.
+    pub async fn reseal(&self) -> Result<(), RecordError> {
+        let seen = self.records.see::<AccountRecord>(&self.names.account()).await?;
+        if let Some(record) = seen.record.filter(|_| !seen.sealed_by_first) {
+            let moved = vec![Change::put(self.names.account(), &record)?];
+            self.records.change_if(&[&seen.unchanged], moved).await?;
+            tracing::info!("the account at the certificate authority is sealed with the first key");
+        }
+        Ok(())
+    }
+
     /// Forgets the account: the authority does not know it.
     pub async fn forget(&self) -> Result<(), OrderFailed> {
         Ok(self.records.change(vec![Change::remove(self.names.account())]).await?)
@@ -76,7 +88,8 @@ impl Accounts<'_> {
         // The configuration is refused unless it says that the terms are agreed to.
         let new = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
         let external = self.settings.external_account.as_ref().map(|external| {
-            let key = Zeroizing::new(URL_SAFE_NO_PAD.decode(external.key.reveal().trim_end_matches('=')).unwrap_or_default());
+            let key =
+                Zeroizing::new(URL_SAFE_NO_PAD.decode(external.key.reveal().trim_end_matches('=')).unwrap_or_default());
             ExternalAccountKey::new(external.kid.clone(), &key)
         });
         let at = self.settings.directory.to_string();
@@ -90,7 +103,8 @@ impl Accounts<'_> {
     }
 
     fn seal(&self, credentials: &AccountCredentials) -> Result<Envelope, OrderFailed> {
-        let text = Zeroizing::new(serde_json::to_string(credentials).map_err(|error| OrderFailed::Store(error.to_string()))?);
+        let text =
+            Zeroizing::new(serde_json::to_string(credentials).map_err(|error| OrderFailed::Store(error.to_string()))?);
         let sealed = Envelope::seal(&Secret::generated(text.as_str()), &self.names.place_of_account(), self.random);
         sealed.map_err(|error| OrderFailed::Store(StoreError::from(error).to_string()))
     }

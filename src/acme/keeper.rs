@@ -16,6 +16,7 @@ use tokio::time::MissedTickBehavior;
 
 use self::attempt::{Attempt, Outcome};
 use self::known::Known;
+use super::account::Accounts;
 use super::answers::Answers;
 use super::directory::Directory;
 use super::issued::Issued;
@@ -115,6 +116,13 @@ struct Shared {
     account: tokio::sync::Mutex<()>,
 }
 
+impl Shared {
+    fn accounts(&self) -> Accounts<'_> {
+        let Self { settings, desk, random, .. } = self;
+        Accounts { settings, names: &desk.names, records: &desk.records, random }
+    }
+}
+
 impl Keeper {
     /// Makes ready; nothing is read or called yet.
     ///
@@ -146,6 +154,9 @@ impl Keeper {
 
     /// Serves what was issued before, if the store can be read.
     pub async fn restore(&mut self) {
+        if let Err(error) = self.shared.accounts().reseal().await {
+            tracing::warn!(%error, "the account at the certificate authority could not be read");
+        }
         self.look().await;
     }
 

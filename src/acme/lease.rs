@@ -125,7 +125,10 @@ impl Desk {
             board_now.answers.retain(|answer| answer.host != wanted.host);
             let changes = vec![
                 Change::put(self.names.certificate(wanted), certificate)?,
-                Change::put(self.names.order(&wanted.host), &OrderRecord { lease: Some(self.lease()), worked, ..OrderRecord::default() })?,
+                Change::put(
+                    self.names.order(&wanted.host),
+                    &OrderRecord { lease: Some(self.lease()), worked, ..OrderRecord::default() },
+                )?,
                 Change::put(self.names.board(), &board_now)?,
             ];
             if self.records.change_if(&[&order.unchanged, &board.unchanged], changes).await? {
@@ -152,11 +155,7 @@ impl Desk {
     }
 
     /// Changes an order that is ours. False when it is not, or not any more.
-    async fn put_order(
-        &self,
-        host: &HostName,
-        change: impl Fn(&mut OrderRecord),
-    ) -> Result<bool, RecordError> {
+    async fn put_order(&self, host: &HostName, change: impl Fn(&mut OrderRecord)) -> Result<bool, RecordError> {
         let name = self.names.order(host);
         let Seen { record, unchanged, .. } = self.records.see::<OrderRecord>(&name).await?;
         let mut record = record.unwrap_or_default();

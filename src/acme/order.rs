@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use instant_acme::{
-    Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, Identifier, NewOrder, Order, OrderStatus,
-    Problem,
+    Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, Identifier, NewOrder, Order,
+    OrderStatus, Problem,
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use rustls_pki_types::PrivatePkcs8KeyDer;
@@ -96,7 +96,9 @@ impl<P: Publish> OneOrder<'_, P> {
             match outcome {
                 Ok(order) => return Ok(order),
                 // Without it the authority knows less, and its limits are narrower: no reason to go without a certificate.
-                Err(error) => tracing::info!(wanted = %self.wanted, %error, "ordered without naming the certificate before"),
+                Err(error) => {
+                    tracing::info!(wanted = %self.wanted, %error, "ordered without naming the certificate before")
+                }
             }
         }
         despite_bad_nonces!(self.account.new_order(&wish()).await).map_err(|error| self.failed(error))

@@ -97,7 +97,11 @@ mod tests {
         let within = renew_within((day(50), day(52)), (day(0), day(90)), ALWAYS);
         assert!(within > day(51) && within < day(52));
         assert_eq!(renew_within((day(89), day(90)), (day(0), day(90)), ALWAYS), day(81));
-        assert_eq!(renew_within((day(52), day(50)), (day(0), day(90)), ALWAYS), day(52), "a time that ends before it begins");
+        assert_eq!(
+            renew_within((day(52), day(50)), (day(0), day(90)), ALWAYS),
+            day(52),
+            "a time that ends before it begins"
+        );
     }
 
     #[test]

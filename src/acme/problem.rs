@@ -13,7 +13,9 @@ use crate::session::RecordError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrderFailed {
     /// The authority cannot be reached.
-    #[error("the directory cannot be reached: {what} (open the way out to it, or correct tls.acme.directory or tls.acme.ca)")]
+    #[error(
+        "the directory cannot be reached: {what} (open the way out to it, or correct tls.acme.directory or tls.acme.ca)"
+    )]
     Unreachable {
         /// What the client says.
         what: String,
@@ -43,7 +45,9 @@ pub enum OrderFailed {
         what: String,
     },
     /// It does not offer any of the configured ways.
-    #[error("the authority offers none of tls.acme.challenges for this host (add another one, or list certificate files)")]
+    #[error(
+        "the authority offers none of tls.acme.challenges for this host (add another one, or list certificate files)"
+    )]
     NoChallenge,
     /// It wants its terms agreed to, again.
     #[error("the authority wants its terms agreed to: {0} (read them where it says)")]

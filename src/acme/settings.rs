@@ -9,7 +9,7 @@ use url::Url;
 use crate::secret::Secret;
 
 /// Where certificates are ordered, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AcmeSettings {
     /// The authority's directory (RFC 8555, section 7.1.1). Another directory is another account and other certificates.
     pub directory: Url,
@@ -70,7 +70,7 @@ impl KeyType {
 }
 
 /// An account that the authority knows by other means.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ExternalAccount {
     /// Its key's id.
     pub kid: String,

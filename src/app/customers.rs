@@ -39,14 +39,15 @@ pub(super) struct CustomerParts<'a> {
     people: Arc<People>,
 }
 
-/// The customers of one portal.
+/// The customers of one portal. Clones share them.
+#[derive(Clone)]
 pub(super) struct OfPortal {
     /// Whose sessions are injected.
     pub sessions: CustomerSessions,
     /// The gateway as the identity provider of the site's customers, where it is.
     pub identity_provider: Option<Arc<SiteIdentityProvider>>,
     /// The ways to a customer session that browsers go, where they do.
-    pub walks: Option<BrowserWalks>,
+    pub walks: Option<Arc<BrowserWalks>>,
     /// What operators can do to them; nothing where no account is touched.
     pub for_operators: Option<PortalCustomers>,
 }
@@ -54,6 +55,11 @@ pub(super) struct OfPortal {
 impl<'a> CustomerParts<'a> {
     pub fn new(sessions: &'a Sessions, metrics: &'a Metrics, clock: &'a Clock, random: &'a Random) -> Self {
         Self { sessions, metrics, clock, random, people: Arc::default() }
+    }
+
+    /// The same, where somebody may be busy with these people already.
+    pub fn busy_with(self, people: Arc<People>) -> Self {
+        Self { people, ..self }
     }
 
     /// The customers of that portal.
@@ -92,7 +98,8 @@ impl<'a> CustomerParts<'a> {
                     Walk::Browser => {
                         let (of_portal, broker) = self.at_cloud(portal, &settings.site, Arc::new(ByBrowser))?;
                         let sessions = of_portal.sessions.clone();
-                        let walks = Some(BrowserWalks::new(broker, sessions, login, self.clock.clone()));
+                        let walks = BrowserWalks::new(broker, sessions, login, self.clock.clone());
+                        let walks = Some(Arc::new(walks));
                         OfPortal { identity_provider, walks, ..of_portal }
                     }
                 })
@@ -120,11 +127,6 @@ impl<'a> CustomerParts<'a> {
         let for_operators =
             of_portal.for_operators.map(|one| PortalCustomers { claims: Some(Arc::clone(&claims)), ..one });
         Ok(OfPortal { sessions: of_portal.sessions.with_claims(claims), for_operators, ..of_portal })
-    }
-
-    /// The people whom somebody is busy with.
-    pub fn people(&self) -> Arc<People> {
-        Arc::clone(&self.people)
     }
 
     /// The customers of a portal at Cloud, who are logged in so.
@@ -170,9 +172,9 @@ impl<'a> CustomerParts<'a> {
     fn redirect(&self, portal: &PortalSettings, settings: &RedirectSettings) -> Result<OfPortal, StartFailed> {
         let observer = self.metrics.watch_customers(&portal.host);
         let accounts = self.accounts(portal, settings.accounts.as_ref(), settings.product, &observer)?;
-        let directory: Arc<dyn CustomerDirectory> = match (&accounts.directory, settings.other_accounts) {
+        let directory: Arc<dyn CustomerDirectory> = match (&accounts.directory, settings.elsewhere.other_accounts) {
             (None, _) => Arc::new(ByAddress),
-            (Some(directory), OtherAccounts::Refuse) => Arc::<Directory>::clone(directory),
+            (Some(directory), OtherAccounts::Refuse | OtherAccounts::Offer) => Arc::<Directory>::clone(directory),
             (Some(directory), OtherAccounts::HandOver) => Arc::new(LettingThrough(Arc::<Directory>::clone(directory))),
         };
         let call_timeout = settings.accounts.as_ref().map(|accounts| accounts.call_timeout);
@@ -251,6 +253,26 @@ fn of_portal(portal: &PortalSettings, sessions: CustomerSessions, directory: Arc
 struct Accounts {
     directory: Option<Arc<Directory>>,
     service: Option<Arc<dyn ServiceAccount>>,
+}
+
+impl OfPortal {
+    /// The same customers, for a portal whose settings have changed in nothing that they depend on.
+    pub fn at(&self, portal: &PortalSettings) -> Self {
+        let admission = Admission::new(&portal.admission);
+        let for_operators = self.for_operators.clone().map(|one| PortalCustomers { admission, ..one });
+        Self { for_operators, ..self.clone() }
+    }
+
+    /// Whether the customers of `before` are those of `now`: the same site, by the same account and ways, for the same
+    /// address. Only then may what was learned of them be kept.
+    pub fn are_the_same(before: &PortalSettings, now: &PortalSettings) -> bool {
+        let of = |portal: &PortalSettings| (portal.limits.upstream_connect, portal.limits.upstream_idle);
+        before.host == now.host
+            && before.public_origin == now.public_origin
+            && before.upstream == now.upstream
+            && before.customer_session == now.customer_session
+            && of(before) == of(now)
+    }
 }
 
 fn for_operators(portal: &PortalSettings, directory: Arc<Directory>) -> PortalCustomers {

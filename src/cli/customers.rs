@@ -1,46 +1,21 @@
 //! `vestibule customers`: by itself while no gateway runs, else through the running one.
 
 use std::io::Read as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use http::Method;
-use url::Url;
 use zeroize::Zeroizing;
 
+use super::running_gateway;
 use crate::app::{self, StartFailed};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::customer::SyncOutcome;
 use crate::email::EmailAddress;
-use crate::http_client::{Call, HttpClient, HttpClientSettings, Roots};
 use crate::operator::{ImportRow, Imported, LARGEST, OperatorKeys, Order, Report, read_rows, write_rows};
 use crate::portal::HostName;
 use crate::random::Random;
 use crate::session::StoreError;
-
-/// The most time that an order may take in the running gateway.
-const LONGEST: Duration = Duration::from_secs(3600);
-/// The most bytes of its report.
-const LARGEST_REPORT: usize = 256 * 1024 * 1024;
-
-/// Why an order could not be given to the running gateway.
-#[derive(Debug, thiserror::Error)]
-enum NotOrdered {
-    #[error("a gateway is running, and listen.admin is not set: set it, or stop the gateway first")]
-    NoListener,
-    #[error(
-        "a gateway is running, and its admin listener {0} is not on this machine's loopback: run the command with a \
-         configuration whose listen.admin is, or stop the gateway first"
-    )]
-    NotLoopback(SocketAddr),
-    #[error("the running gateway at {0} does not answer: {1}")]
-    NoAnswer(SocketAddr, String),
-    #[error("the running gateway at {0} refuses the order: does it run with the same keys?")]
-    Refused(SocketAddr),
-}
 
 /// `vestibule customers sync`.
 pub fn sync(path: &Path, dry_run: bool) -> ExitCode {
@@ -155,45 +130,20 @@ fn ordered(path: &Path, order: &Order, rows: &[ImportRow]) -> Result<Report, Exi
                 sessions.close().await.map_err(|error| super::fail(&error))?;
                 Ok(report)
             }
-            Err(StartFailed::Store(StoreError::InUse { .. })) => {
-                through_gateway(&config, order, rows).await.map_err(|error| super::fail(&error))
-            }
+            Err(StartFailed::Store(StoreError::InUse { .. })) => through_gateway(&config, order, rows)
+                .await
+                .map_err(|error| super::fail(&*Box::<dyn std::error::Error>::from(error))),
             Err(error) => Err(super::fail(&error)),
         }
     })
 }
 
-async fn through_gateway(config: &Config, order: &Order, rows: &[ImportRow]) -> Result<Report, NotOrdered> {
-    let address = reachable(config.listen.admin.ok_or(NotOrdered::NoListener)?);
-    if !address.ip().is_loopback() {
-        return Err(NotOrdered::NotLoopback(address));
-    }
-    let no_answer = |why: String| NotOrdered::NoAnswer(address, why);
+async fn through_gateway(config: &Config, order: &Order, rows: &[ImportRow]) -> Result<Report, String> {
     let target = order.target();
-    let url: Url = format!("http://{address}{target}").parse().map_err(|_| no_answer("no address".to_owned()))?;
-    let keys = OperatorKeys::new(&config.session.keys);
-    let proof = keys.authorization(&target, Clock::System.now());
-    let settings = HttpClientSettings { roots: Roots::Only(Vec::new()), ..HttpClientSettings::default() };
-    let client = HttpClient::new(settings).map_err(|error| no_answer(error.to_string()))?;
-    let mut call = Call::new(Method::POST, url).authorized(&proof.unwrap_or_default()).within(LONGEST, LARGEST_REPORT);
-    if order.brings_rows() {
-        let sealed = keys.seal(&target, &write_rows(rows), &Random::default());
-        let sealed = sealed.ok_or_else(|| no_answer("the rows could not be sealed".to_owned()))?;
-        call = call.with_body("application/octet-stream", sealed);
-    }
-    let answer = client.send(call).await.map_err(|error| no_answer(error.to_string()))?;
-    if answer.status == http::StatusCode::FORBIDDEN {
-        return Err(NotOrdered::Refused(address));
-    }
-    answer.json().map_err(|_| no_answer(format!("status {}", answer.status.as_u16())))
-}
-
-/// Where a listener on every address is reached from this machine.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
+    let brought = |keys: &OperatorKeys| match order.brings_rows() {
+        true => keys.seal(&target, &write_rows(rows), &Random::default()).map(Some),
+        false => Some(None),
     };
-    SocketAddr::new(ip, address.port())
+    let answer = running_gateway::order(config, &target, brought).await.map_err(|error| error.to_string())?;
+    answer.json().map_err(|_| "the running gateway's report cannot be read".to_owned())
 }

@@ -1,16 +1,34 @@
 //! `vestibule run`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::service_manager;
-use crate::app::App;
+use crate::app::{App, ConfigSource};
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Faults};
 use crate::random::Random;
 use crate::telemetry::log;
+
+/// The file that `run` was given.
+struct FromFile(PathBuf);
+
+impl ConfigSource for FromFile {
+    fn read(&self) -> Result<Config, Faults> {
+        config::load(&self.0, &config::ProcessEnvironment)
+    }
+
+    fn begins(&self) {
+        service_manager::is_reloading();
+    }
+
+    fn ends(&self) {
+        service_manager::is_ready();
+    }
+}
 
 /// Serves until told to stop.
 pub fn run(path: &Path) -> ExitCode {
@@ -26,14 +44,15 @@ pub fn run(path: &Path) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return super::fail(&error),
     };
-    runtime.block_on(serve(config))
+    runtime.block_on(serve(config, FromFile(path.to_owned())))
 }
 
-async fn serve(config: Config) -> ExitCode {
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let (mut terminate, mut interrupt) = match signals {
-        (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-        (Err(error), _) | (_, Err(error)) => return super::fail(&error),
+async fn serve(config: Config, file: FromFile) -> ExitCode {
+    let (hangup, terminate, interrupt) =
+        (signal(SignalKind::hangup()), signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (mut hangup, mut terminate, mut interrupt) = match (hangup, terminate, interrupt) {
+        (Ok(hangup), Ok(terminate), Ok(interrupt)) => (hangup, terminate, interrupt),
+        (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => return super::fail(&error),
     };
     let portals: Vec<(String, String)> =
         config.portals.iter().map(|portal| (portal.host.to_string(), portal.upstream.url.to_string())).collect();
@@ -52,9 +71,15 @@ async fn serve(config: Config) -> ExitCode {
     for (host, upstream) in portals {
         tracing::info!(host, upstream, "serving portal");
     }
+    app.reads_again_from(Arc::new(file));
     service_manager::is_ready();
     tokio::spawn(service_manager::keep_watchdog_quiet());
-    wait(&mut terminate, &mut interrupt).await;
+    loop {
+        tokio::select! {
+            () = wait(&mut terminate, &mut interrupt) => break,
+            Some(()) = hangup.recv() => drop(tokio::spawn(app.reload())),
+        }
+    }
     tracing::info!("draining");
     service_manager::is_stopping();
     let drained = tokio::select! {

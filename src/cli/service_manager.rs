@@ -13,6 +13,15 @@ pub(super) fn is_ready() {
     tell(&[NotifyState::Ready]);
 }
 
+/// The gateway reads its configuration again; [`is_ready`] ends that. The time is that of the same clock as the service
+/// manager's own, which waits for it (`Type=notify-reload`).
+pub(super) fn is_reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "the service manager could not be told"),
+    }
+}
+
 /// The gateway drains.
 pub(super) fn is_stopping() {
     tell(&[NotifyState::Stopping]);

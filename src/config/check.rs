@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
-use super::Config;
 use super::environment::{Environment, reason};
 use super::fault::Report;
 use super::quantity::{duration, rate, show_duration, show_size, size};
 use super::raw::{DurationText, RateText, Raw, SizeText};
 use super::tree::{Place, is_invisible, quote};
+use super::{Config, TextDigest};
 use crate::condition::Condition;
 use crate::portal::settings::Rate;
 
@@ -52,13 +52,23 @@ impl Check<'_> {
         let portals = self.portals(&root.key("portals"), &raw.portals, &claimed, listen.as_ref(), port.unwrap_or(443));
         if let (Some(portals), Some(tls)) = (&portals, &tls) {
             self.portals_of_acme(&root.key("portals"), portals, tls);
+            let hosts = root.key("tls").key("client_certificates").key("hosts");
+            self.hosts_of_client_certificates(&hosts, tls, portals);
         }
         if let Some(portals) = &portals {
             self.portals_of_indexes(&root.key("identity_providers"), &raw.identity_providers, portals);
         }
         let sound = self.report.is_empty();
-        let config =
-            Config { listen: listen?, tls: tls?, session: session?, providers: providers?, portals: portals?, log };
+        let (listen, tls, session) = (listen?, tls?, session?);
+        let config = Config {
+            listen,
+            tls,
+            session,
+            providers: providers?,
+            portals: portals?,
+            log,
+            digest: TextDigest::default(),
+        };
         sound.then_some(config)
     }
 

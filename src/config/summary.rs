@@ -5,8 +5,9 @@ use std::fmt::{self, Write as _};
 use super::Config;
 use super::quantity::{show_duration, show_rate, show_size};
 use crate::customer::trusted_jwt::TokenKeys;
+use crate::listener::settings::{CertificateHosts, Demand};
 use crate::portal::settings::{
-    AccountsSettings, Choose, CustomerSessionSettings, DirectorySettings, EachOf, OnEmailChange, OnLeave,
+    AccountsSettings, Choose, CustomerSessionSettings, DirectorySettings, EachOf, Elsewhere, OnEmailChange, OnLeave,
     OrganizationRule, OtherAccounts, PortalSettings, ServiceCredentials, TrustedJwtSettings, ValueSource, Walk,
 };
 use crate::session::settings::StoreSettings;
@@ -50,6 +51,17 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
         if let Some(external) = &acme.external_account {
             line(out, "external account", &format!("{}, {}", external.kid, external.key.source()))?;
         }
+    }
+    if let Some(visitors) = &config.tls.client_certificates {
+        let demand = match visitors.demand {
+            Demand::Required => "demanded",
+            Demand::Optional => "asked for",
+        };
+        let hosts = match &visitors.hosts {
+            CertificateHosts::All => "all hosts".to_owned(),
+            CertificateHosts::These(hosts) => list(hosts, "none"),
+        };
+        line(out, "of visitors", &format!("certificates by {}, {demand} at {hosts}", visitors.ca.display()))?;
     }
     line(out, "HSTS", &config.tls.hsts)?;
 
@@ -169,6 +181,7 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
             if let Some(hook) = &settings.hook {
                 line(out, "passwords from", &hook.program.display())?;
             }
+            other_accounts_line(out, &settings.site.elsewhere)?;
             directory_lines(out, portal, directory)?;
         }
         CustomerSessionSettings::CloudSaml(settings) => {
@@ -181,14 +194,14 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
             if settings.walk == Walk::Browser {
                 line(out, "sign-on", &"walked by the visitor's browser, through the gateway")?;
             }
+            other_accounts_line(out, &settings.site.elsewhere)?;
             directory_lines(out, portal, directory)?;
         }
         CustomerSessionSettings::TrustedJwt(settings) => trusted_jwt_lines(out, portal, settings)?,
         CustomerSessionSettings::Redirect(settings) => {
-            line(out, "customers", &format!("redirect to {}", settings.address.origin().ascii_serialization()))?;
-            if settings.other_accounts == OtherAccounts::HandOver {
-                line(out, "other accounts", &"are handed over, too")?;
-            }
+            let address = settings.elsewhere.address.origin().ascii_serialization();
+            line(out, "customers", &format!("redirect to {address}"))?;
+            other_accounts_line(out, &settings.elsewhere)?;
             accounts_lines(out, portal, settings.accounts.as_ref())?;
         }
     }
@@ -241,6 +254,16 @@ fn trusted_jwt_lines(out: &mut String, portal: &PortalSettings, settings: &Trust
     }
     line(out, "kept cookies", &list(&settings.session_cookies, "none"))?;
     accounts_lines(out, portal, settings.accounts.as_ref())
+}
+
+fn other_accounts_line(out: &mut String, elsewhere: &Elsewhere) -> fmt::Result {
+    let address = elsewhere.address.origin().ascii_serialization();
+    let told = match elsewhere.other_accounts {
+        OtherAccounts::Refuse => "are refused".to_owned(),
+        OtherAccounts::Offer => format!("are refused, with a link to {address}"),
+        OtherAccounts::HandOver => format!("are handed over to {address}"),
+    };
+    line(out, "other accounts", &told)
 }
 
 fn accounts_lines(out: &mut String, portal: &PortalSettings, accounts: Option<&AccountsSettings>) -> fmt::Result {

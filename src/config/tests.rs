@@ -490,6 +490,7 @@ fn certificates_are_ordered_for_names_alone() {
     let by_address = by_name.replace("host: support.acme.com", "host: 192.0.2.7");
     let told = parsed(&by_address).unwrap_err().to_string();
     assert!(told.contains("192.0.2.7 is an address, and tls.acme orders certificates for names alone"), "{told}");
-    let with_files = mistakes::BASE.replace(files, &format!("{files}{acme}")).replace("host: support.acme.com", "host: 192.0.2.7");
+    let with_files =
+        mistakes::BASE.replace(files, &format!("{files}{acme}")).replace("host: support.acme.com", "host: 192.0.2.7");
     assert!(parsed(&with_files).is_ok(), "a file may cover it");
 }

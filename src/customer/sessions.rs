@@ -232,6 +232,25 @@ impl CustomerSessions {
         }
     }
 
+    /// The generation of a customer session that still serves, and of whose life 80 % are over: for who opens the next one by
+    /// another way than [`CustomerSessions::ensure`].
+    pub fn growing_old(&self, session: &LiveSession, now: Timestamp) -> Option<u64> {
+        let held = session.customer_session()?;
+        (Age::of(&held, now) == Age::Old).then(|| held.generation())
+    }
+
+    /// Whether there is a customer session that serves, as far as is known.
+    pub fn serves(&self, session: &LiveSession, now: Timestamp) -> bool {
+        session.customer_session().is_some_and(|held| Age::of(&held, now) != Age::Over)
+    }
+
+    /// Another way than [`CustomerSessions::ensure`] has led to no new customer session, and the old one goes on.
+    pub fn not_renewed(&self, session: &LiveSession, failure: CustomerFailed, took: Duration) {
+        let Strategy::Brokered(brokered) = &self.strategy else { return };
+        tracing::warn!(session = %session.hash(), reason = failure.reason(), %failure, "no newer customer session");
+        brokered.observer.note(&CustomerEvent::Failed { failure, took });
+    }
+
     /// Holds a customer session that was opened by another way, which took so long.
     ///
     /// # Errors

@@ -9,9 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use pingora::listeners::tls::Acceptor;
 use rustls::ServerConfig;
-use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -20,6 +19,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use self::issued::IssuedByHost;
+use super::client_certificates::ClientCertificates;
 use super::settings::{CertificateFiles, TlsSettings, TlsVersion};
 use crate::acme::settings::ChallengeKind;
 use crate::acme::{ACME_TLS, Answers, Issued, Served as ServedByUs};
@@ -64,16 +64,29 @@ pub enum CertificateUnusable {
         /// Which file.
         path: String,
     },
+    /// The authorities of visitors' certificates, or what they have revoked, will not do.
+    #[error("visitors' certificates cannot be judged by {path}: {what}")]
+    Authorities {
+        /// The file of the authorities.
+        path: String,
+        /// What rustls said.
+        what: String,
+    },
     /// Settings that rustls refuses.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
 }
 
-/// What TLS needs on the public side: ALPN for HTTP/2 and HTTP/1.1, tickets, no early data.
+/// What TLS needs on the public side: ALPN for HTTP/2 and HTTP/1.1, tickets, no early data. Where `visitors` have to bring
+/// certificates no TLS session is resumed: what is revoked meanwhile would come in by that.
 ///
 /// # Errors
 /// When rustls refuses the settings.
-pub fn acceptor(settings: &TlsSettings, certificates: &Arc<Certificates>) -> Result<Acceptor, CertificateUnusable> {
+pub(super) fn server_config(
+    settings: &TlsSettings,
+    certificates: &Arc<Certificates>,
+    visitors: Option<Arc<ClientCertificates>>,
+) -> Result<ServerConfig, CertificateUnusable> {
     let mut provider = rustls::crypto::ring::default_provider();
     if !settings.cipher_suites.is_empty() {
         provider.cipher_suites.retain(|suite| settings.cipher_suites.contains(&suite.suite()));
@@ -88,29 +101,39 @@ pub fn acceptor(settings: &TlsSettings, certificates: &Arc<Certificates>) -> Res
         provider.cipher_suites.iter().any(|suite| suite.version() == **version)
     };
     let versions: Vec<_> = versions.iter().filter(usable).copied().collect();
-    let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
-        .with_protocol_versions(&versions)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::clone(certificates) as Arc<dyn ResolvesServerCert>);
+    let builder = ServerConfig::builder_with_provider(Arc::new(provider)).with_protocol_versions(&versions)?;
+    let resumes = visitors.is_none();
+    let builder = match visitors {
+        Some(judge) => builder.with_client_cert_verifier(judge),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::clone(certificates) as Arc<dyn ResolvesServerCert>);
     config.ignore_client_order = !settings.cipher_suites.is_empty();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     if settings.acme.as_ref().is_some_and(|acme| acme.challenges.contains(&ChallengeKind::TlsAlpn01)) {
         config.alpn_protocols.push(ACME_TLS.to_vec());
     }
-    config.session_storage = ServerSessionMemoryCache::new(RESUMABLE_SESSIONS);
-    config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+    if resumes {
+        config.session_storage = ServerSessionMemoryCache::new(RESUMABLE_SESSIONS);
+        config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+    } else {
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     // Early data can be replayed by anybody who saw it (RFC 8446, section 8).
     config.max_early_data_size = 0;
-    Ok(Acceptor::from_server_config(Arc::new(config)))
+    Ok(config)
 }
 
 /// The certificates that are served now. Connections that stand keep what they were opened with.
 pub struct Certificates {
-    files: Vec<CertificateFiles>,
     served: ArcSwap<Served>,
     issued: ArcSwap<IssuedByHost>,
     answers: Answers,
 }
+
+/// Certificates that were read and can be served.
+pub struct ReadCertificates(Served);
 
 /// What a look at the files found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +146,7 @@ pub enum Look {
 
 /// The certificates, and the octets that they were read from.
 struct Served {
+    files: Vec<CertificateFiles>,
     by_name: CertificatesByName,
     read_from: Vec<Pair>,
 }
@@ -139,11 +163,13 @@ impl Certificates {
     /// # Errors
     /// When a certificate or key cannot be used.
     pub fn load(files: &[CertificateFiles]) -> Result<Arc<Self>, CertificateUnusable> {
-        let read_from = read_all(files)?;
-        let by_name = CertificatesByName::read(files, &read_from)?;
-        let served = ArcSwap::from_pointee(Served { by_name, read_from });
-        let (issued, answers) = (ArcSwap::default(), Answers::default());
-        Ok(Arc::new(Self { files: files.to_vec(), served, issued, answers }))
+        Ok(Self::serving(ReadCertificates::of(files)?))
+    }
+
+    /// Serves these first.
+    pub fn serving(read: ReadCertificates) -> Arc<Self> {
+        let served = ArcSwap::from_pointee(read.0);
+        Arc::new(Self { served, issued: ArcSwap::default(), answers: Answers::default() })
     }
 
     /// The answers to challenges of authorities that are given in handshakes.
@@ -151,18 +177,26 @@ impl Certificates {
         &self.answers
     }
 
+    /// Serves these, of whichever files, from now on.
+    pub fn replace(&self, read: ReadCertificates) {
+        self.served.store(Arc::new(read.0));
+    }
+
     /// Reads the files again. Either all of them are good, or what is served stays. Blocks.
     ///
     /// # Errors
     /// When a certificate or key cannot be used; also while one half of a pair is renewed and the other is not.
     pub fn look(&self) -> Result<Look, CertificateUnusable> {
-        let read_from = read_all(&self.files)?;
-        if self.served.load().read_from == read_from {
+        let before = self.served.load_full();
+        let read_from = read_all(&before.files)?;
+        if before.read_from == read_from {
             return Ok(Look::Unchanged);
         }
-        let by_name = CertificatesByName::read(&self.files, &read_from)?;
-        self.served.store(Arc::new(Served { by_name, read_from }));
-        Ok(Look::Changed)
+        let by_name = CertificatesByName::read(&before.files, &read_from)?;
+        let read = Arc::new(Served { files: before.files.clone(), by_name, read_from });
+        // Others may have been put in their place meanwhile, of other files.
+        let replaced = Arc::ptr_eq(&self.served.compare_and_swap(&before, read), &before);
+        Ok(if replaced { Look::Changed } else { Look::Unchanged })
     }
 
     /// Until when each is valid, by the first name in it.
@@ -202,6 +236,18 @@ impl ServedByUs for Certificates {
     }
 }
 
+impl ReadCertificates {
+    /// Reads `files`. Blocks.
+    ///
+    /// # Errors
+    /// When a certificate or key cannot be used.
+    pub fn of(files: &[CertificateFiles]) -> Result<Self, CertificateUnusable> {
+        let read_from = read_all(files)?;
+        let by_name = CertificatesByName::read(files, &read_from)?;
+        Ok(Self(Served { files: files.to_vec(), by_name, read_from }))
+    }
+}
+
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         // Only this protocol, says RFC 8737, section 3; and nobody else gets that certificate.
@@ -215,7 +261,7 @@ impl ResolvesServerCert for Certificates {
 
 impl fmt::Debug for Certificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.files.iter().map(|files| &files.cert)).finish()
+        f.debug_list().entries(self.served.load().files.iter().map(|files| &files.cert)).finish()
     }
 }
 
@@ -415,6 +461,8 @@ mod tests {
         assert_eq!(certificates.ends().iter().filter(|(name, _)| name == "b.test").count(), 1);
         let without_files = Certificates::load(&[]).unwrap();
         without_files.serve(&[host("b.test")], &[b]);
-        assert!(without_files.choose(None, |_| true).is_none() && without_files.choose(Some("x.test"), |_| true).is_none());
+        assert!(
+            without_files.choose(None, |_| true).is_none() && without_files.choose(Some("x.test"), |_| true).is_none()
+        );
     }
 }

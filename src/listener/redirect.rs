@@ -2,7 +2,9 @@
 //! certificate authorities that are out.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION};
 use http::{Method, Response, StatusCode};
@@ -13,10 +15,13 @@ use super::head_guard;
 use crate::acme::{Answers, http_01_token};
 use crate::portal::{CanonicalRequest, HostName, PublicOrigin};
 
+/// Where each host is to be found by https.
+pub type Origins = HashMap<HostName, PublicOrigin>;
+
 /// Redirects to https.
 #[derive(Debug)]
 pub struct RedirectToHttps {
-    origins: HashMap<HostName, PublicOrigin>,
+    origins: Arc<ArcSwap<Origins>>,
     answers: Answers,
 }
 
@@ -29,8 +34,8 @@ enum Said {
 }
 
 impl RedirectToHttps {
-    /// Redirects the hosts in `origins`, and no others. What `answers` has is answered here.
-    pub fn new(origins: HashMap<HostName, PublicOrigin>, answers: Answers) -> Self {
+    /// Redirects the hosts that are in `origins` at the time, and no others. What `answers` has is answered here.
+    pub fn new(origins: Arc<ArcSwap<Origins>>, answers: Answers) -> Self {
         Self { origins, answers }
     }
 
@@ -46,7 +51,8 @@ impl RedirectToHttps {
             headers: &header.headers,
         })
         .map_err(|_| StatusCode::BAD_REQUEST)?;
-        let origin = self.origins.get(request.host()).ok_or(StatusCode::NOT_FOUND)?;
+        let origins = self.origins.load();
+        let origin = origins.get(request.host()).ok_or(StatusCode::NOT_FOUND)?;
         if let Some(token) = http_01_token(request.path())
             && *request.method() == Method::GET
             && let Some(key_authorization) = self.answers.http_01(request.host(), token)

@@ -5,9 +5,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
-use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::stream::Stream as TcpConnection;
 use pingora::protocols::{ALPN, GetSocketDigest, SocketDigest, Stream};
@@ -18,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::head_guard::{GuardedStream, HeadGuard};
 use super::proxy_protocol;
-use super::settings::EdgeLimits;
+use super::rules::{Rules, RulesInForce, includes};
 
 /// Beyond the limit for heads, this much is still read, so that a head which is a little too large gets an answer
 /// instead of a reset connection.
@@ -39,7 +37,6 @@ pub struct ListenFailed {
 pub struct Bound {
     socket: TcpListener,
     address: SocketAddr,
-    proxies: Vec<IpNet>,
 }
 
 impl Bound {
@@ -51,14 +48,7 @@ impl Bound {
         let failed = |source| ListenFailed { address, source };
         let socket = TcpListener::bind(address).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        Ok(Self { socket, address, proxies: Vec::new() })
-    }
-
-    /// The same, where every connection from `proxies` has to begin with a PROXY header that says whose it is. Nobody else's
-    /// header is read.
-    #[must_use]
-    pub fn behind(self, proxies: Vec<IpNet>) -> Self {
-        Self { proxies, ..self }
+        Ok(Self { socket, address })
     }
 
     /// Where it is bound.
@@ -66,49 +56,17 @@ impl Bound {
         self.address
     }
 
-    /// Starts to accept connections for `app`, with TLS when there is an `acceptor`.
-    pub fn serve<A>(self, app: Arc<A>, acceptor: Option<Acceptor>, limits: EdgeLimits) -> Listening<A>
-    where
-        A: HttpServerApp + Send + Sync + 'static,
-    {
-        self.serve_peers(Peers::Any, app, acceptor, limits)
-    }
-
-    /// The same for some peers only: a connection of anybody else is closed unread.
-    pub fn serve_peers<A>(
-        self,
-        peers: Peers,
-        app: Arc<A>,
-        acceptor: Option<Acceptor>,
-        limits: EdgeLimits,
-    ) -> Listening<A>
+    /// Starts to accept connections for `app`, and holds each to the `rules` in force when it comes.
+    pub fn serve<A>(self, app: Arc<A>, rules: RulesInForce) -> Listening<A>
     where
         A: HttpServerApp + Send + Sync + 'static,
     {
         let (stop, stopped) = watch::channel(false);
-        let connections = Arc::new(Semaphore::new(limits.connections));
-        let (app_of_edge, proxies) = (Arc::clone(&app), Peers::Of(self.proxies));
-        let edge = Arc::new(Edge { peers, proxies, app: app_of_edge, acceptor, limits, stopped: stopped.clone() });
+        let most = rules.now().limits.connections;
+        let connections = Arc::new(Semaphore::new(most));
+        let edge = Arc::new(Edge { app: Arc::clone(&app), rules: rules.clone(), stopped: stopped.clone() });
         let accepting = tokio::spawn(accept(self.socket, edge, Arc::clone(&connections), stopped));
-        Listening { address: self.address, app, stop, accepting, connections, limits }
-    }
-}
-
-/// Whose connections are served.
-#[derive(Clone, Debug)]
-pub enum Peers {
-    /// Everybody's.
-    Any,
-    /// Those from these networks.
-    Of(Vec<IpNet>),
-}
-
-impl Peers {
-    fn include(&self, peer: SocketAddr) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Of(networks) => networks.iter().any(|network| network.contains(&peer.ip().to_canonical())),
-        }
+        Listening { address: self.address, app, stop, accepting, connections, most, rules }
     }
 }
 
@@ -120,7 +78,9 @@ pub struct Listening<A> {
     stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
     connections: Arc<Semaphore>,
-    limits: EdgeLimits,
+    /// Connections at once.
+    most: usize,
+    rules: RulesInForce,
 }
 
 impl<A: HttpServerApp + Send + Sync + 'static> Listening<A> {
@@ -134,19 +94,15 @@ impl<A: HttpServerApp + Send + Sync + 'static> Listening<A> {
         self.stop.send_replace(true);
         let _ = self.accepting.await;
         self.app.http_cleanup().await;
-        let all = u32::try_from(self.limits.connections).unwrap_or(u32::MAX);
-        tokio::time::timeout(self.limits.drain, self.connections.acquire_many(all)).await.is_ok()
+        let all = u32::try_from(self.most).unwrap_or(u32::MAX);
+        tokio::time::timeout(self.rules.now().limits.drain, self.connections.acquire_many(all)).await.is_ok()
     }
 }
 
 /// What every connection of a socket shares.
 struct Edge<A> {
-    peers: Peers,
-    /// Who says whose connection it is.
-    proxies: Peers,
     app: Arc<A>,
-    acceptor: Option<Acceptor>,
-    limits: EdgeLimits,
+    rules: RulesInForce,
     stopped: watch::Receiver<bool>,
 }
 
@@ -168,7 +124,7 @@ async fn accept<A>(
             _ = stopped.wait_for(|stop| *stop) => return,
         };
         match accepted {
-            Ok((_, peer)) if !edge.peers.include(peer) => {
+            Ok((_, peer)) if !edge.rules.now().peers.include(peer) => {
                 tracing::debug!(%peer, "a connection to listen.behind_tls_proxy from outside listen.trusted_proxies was closed");
             }
             Ok((connection, peer)) => {
@@ -189,30 +145,31 @@ async fn accept<A>(
 
 impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
     async fn serve(&self, mut connection: TcpStream, peer: SocketAddr) {
-        let Some(peer) = self.visitor(&mut connection, peer).await else { return };
-        let Some(stream) = self.handshake(connection, peer).await else { return };
+        let rules = self.rules.now();
+        let Some(peer) = self.visitor(&mut connection, peer, &rules).await else { return };
+        let Some(stream) = self.handshake(connection, peer, &rules).await else { return };
         if matches!(stream.selected_alpn_proto(), Some(ALPN::Custom(_))) {
             // A challenge of an authority (RFC 8737): the handshake was the answer, and nothing is said afterwards.
             let mut stream = stream;
-            let _ = tokio::time::timeout(self.limits.header_time, stream.shutdown()).await;
+            let _ = tokio::time::timeout(rules.limits.header_time, stream.shutdown()).await;
             return;
         }
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            let stream = GuardedStream::until_preface(stream, self.limits.header_time);
+            let stream = GuardedStream::until_preface(stream, rules.limits.header_time);
             self.app.process_new(Box::new(stream), &self.stopped).await;
         } else {
-            self.serve_http1(stream).await;
+            self.serve_http1(stream, &rules).await;
         }
     }
 
     /// Whose connection it is: the peer's own, or that of whom a load balancer names. Nothing when it names nobody in time.
-    async fn visitor(&self, connection: &mut TcpStream, peer: SocketAddr) -> Option<SocketAddr> {
-        if !self.proxies.include(peer) {
+    async fn visitor(&self, connection: &mut TcpStream, peer: SocketAddr, rules: &Rules) -> Option<SocketAddr> {
+        if !includes(&rules.proxies, peer) {
             return Some(peer);
         }
         let mut stopped = self.stopped.clone();
         let told = tokio::select! {
-            told = tokio::time::timeout(self.limits.header_time, proxy_protocol::read(connection)) => told,
+            told = tokio::time::timeout(rules.limits.header_time, proxy_protocol::read(connection)) => told,
             _ = stopped.wait_for(|stop| *stop) => return None,
         };
         match told {
@@ -230,16 +187,16 @@ impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
 
     /// The deadline covers the whole handshake, however slowly its bytes come (security case E3). A handshake carries no
     /// request yet: it does not hold up the end.
-    async fn handshake(&self, connection: TcpStream, peer: SocketAddr) -> Option<Stream> {
+    async fn handshake(&self, connection: TcpStream, peer: SocketAddr, rules: &Rules) -> Option<Stream> {
         let _ = connection.set_nodelay(true);
         let digest = SocketDigest::from_raw_fd(connection.as_raw_fd());
         let _ = digest.peer_addr.set(Some(peer.into()));
         let mut connection = TcpConnection::from(connection);
         connection.set_socket_digest(digest);
-        let Some(acceptor) = &self.acceptor else { return Some(Box::new(connection)) };
+        let Some(tls) = &rules.tls else { return Some(Box::new(connection)) };
         let mut stopped = self.stopped.clone();
         let shaken = tokio::select! {
-            shaken = tokio::time::timeout(self.limits.header_time, acceptor.tls_handshake(connection)) => shaken,
+            shaken = tokio::time::timeout(rules.limits.header_time, tls.handshake(connection)) => shaken,
             _ = stopped.wait_for(|stop| *stop) => return None,
         };
         match shaken {
@@ -256,15 +213,15 @@ impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
     }
 
     /// One request after the other on one connection, each head under guard.
-    async fn serve_http1(&self, stream: Stream) {
+    async fn serve_http1(&self, stream: Stream, rules: &Rules) {
         let guard = HeadGuard::new();
-        let head_bytes = self.limits.header_bytes.saturating_add(HEAD_TOLERANCE);
-        let guarded = GuardedStream::new(stream, Arc::clone(&guard), self.limits.header_time, head_bytes);
+        let head_bytes = rules.limits.header_bytes.saturating_add(HEAD_TOLERANCE);
+        let guarded = GuardedStream::new(stream, Arc::clone(&guard), rules.limits.header_time, head_bytes);
         let mut session = ServerSession::new_http1(Box::new(guarded));
-        let idle = if *self.stopped.borrow() { None } else { Some(self.limits.idle_time.as_secs().max(1)) };
+        let idle = if *self.stopped.borrow() { None } else { Some(rules.limits.idle_time.as_secs().max(1)) };
         session.set_keepalive(idle);
         // Until the first byte of the first request.
-        session.set_read_timeout(Some(self.limits.idle_time));
+        session.set_read_timeout(Some(rules.limits.idle_time));
         let mut reused = self.serve_one(session, &guard).await;
         while let Some((stream, settings)) = reused.map(|stream| stream.consume()) {
             let mut session = ServerSession::new_http1(stream);

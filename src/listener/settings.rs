@@ -10,9 +10,10 @@ use ipnet::IpNet;
 use rustls::CipherSuite;
 
 use crate::acme::settings::AcmeSettings;
+use crate::portal::HostName;
 
 /// Where the gateway listens.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListenSettings {
     /// The public side.
     pub https: SocketAddr,
@@ -33,7 +34,7 @@ pub struct ListenSettings {
 }
 
 /// Sizes and times of the public side.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EdgeLimits {
     /// Bytes of a request head: request line and headers.
     pub header_bytes: usize,
@@ -63,7 +64,7 @@ impl Default for EdgeLimits {
 }
 
 /// Certificates and protocol versions of the public side.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TlsSettings {
     /// Chosen by SNI among the names in each; at least one, unless there is `acme`.
     pub certificates: Vec<CertificateFiles>,
@@ -75,6 +76,54 @@ pub struct TlsSettings {
     pub cipher_suites: Vec<CipherSuite>,
     /// What browsers are told of https.
     pub hsts: Hsts,
+    /// The certificates that visitors bring.
+    pub client_certificates: Option<ClientCertificateSettings>,
+}
+
+/// Which certificates visitors bring, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientCertificateSettings {
+    /// The authorities, PEM.
+    pub ca: PathBuf,
+    /// Lists of what they have revoked, PEM; none for authorities that revoke nothing.
+    pub crls: Vec<PathBuf>,
+    /// For which hosts.
+    pub hosts: CertificateHosts,
+    /// Whether there is a way in without.
+    pub demand: Demand,
+}
+
+/// Whether a certificate has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// Without one, no connection.
+    Required,
+    /// One that is brought has to be good.
+    Optional,
+}
+
+/// The hosts whose visitors bring certificates.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CertificateHosts {
+    /// All.
+    All,
+    /// These.
+    These(Vec<HostName>),
+}
+
+impl CertificateHosts {
+    /// Whether the host is one of them.
+    pub fn include(&self, host: &HostName) -> bool {
+        self.asked_for(Some(host.as_str()))
+    }
+
+    /// Whether a handshake for that name, in lower case, is for one of them. One for no name is, where all hosts are.
+    pub fn asked_for(&self, name: Option<&str>) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(hosts) => name.is_some_and(|name| hosts.iter().any(|host| host.as_str() == name)),
+        }
+    }
 }
 
 /// For how long browsers speak nothing but https with a host (RFC 6797).

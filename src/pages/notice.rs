@@ -6,6 +6,7 @@ use askama::Template;
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
 use serde::Serialize;
+use url::Url;
 
 use super::texts::{Explanation, RefusalTexts};
 use super::{CLAIM_PASSWORD, FormTargets, Frame, LocalHref, Site, render};
@@ -37,6 +38,8 @@ pub struct Actions {
     pub retry: Option<Retry>,
     /// "Sign in as somebody else".
     pub another_account: Option<Form>,
+    /// "Go to the support desk": at its own address, which the page names.
+    pub the_site: Option<SiteLink>,
     /// "Enter the password": at the page that asks for it.
     pub password: bool,
     /// "Go to the start page".
@@ -45,7 +48,22 @@ pub struct Actions {
 
 impl Actions {
     fn any(&self) -> bool {
-        self.retry.is_some() || self.another_account.is_some() || self.password || self.start
+        self.retry.is_some() || self.the_site.is_some() || self.another_account.is_some() || self.password || self.start
+    }
+}
+
+/// A place at the site itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteLink {
+    host: String,
+    address: String,
+}
+
+impl SiteLink {
+    /// To that place of the web; `None` for anything else, so that no link is a script.
+    pub fn to(place: &Url) -> Option<Self> {
+        let host = place.host_str().filter(|_| matches!(place.scheme(), "http" | "https"))?;
+        Some(Self { host: host.to_owned(), address: place.as_str().to_owned() })
     }
 }
 

@@ -82,12 +82,23 @@ fn all_pages(given: Given<'_>) -> Vec<(String, Reply)> {
             actions: Actions {
                 retry: (number % 2 == 1).then_some(Retry::ThisPage),
                 another_account: (number % 3 == 0).then_some(form),
+                the_site: None,
                 password: number % 7 == 0,
                 start: number % 4 != 0,
             },
         };
         pages.push((format!("refusal_{explanation:?}"), refusal(&site, &notice)));
     }
+    let form = Form { action: again.clone(), fields: vec![("token", token.to_owned())], targets: targets.clone() };
+    let notice = Notice {
+        status: StatusCode::FORBIDDEN,
+        explanation: Explanation::AccountIsAtlassian,
+        contact: None,
+        later: None,
+        request_id: RequestId::generate(&Random::default()).unwrap(),
+        actions: Actions { the_site: SiteLink::to(&destination), another_account: Some(form), ..Actions::default() },
+    };
+    pages.push(("refusal_with_the_site".to_owned(), refusal(&site, &notice)));
     pages
 }
 
@@ -142,13 +153,21 @@ fn e8_pages_carry_no_script_no_inline_style_and_nothing_from_elsewhere() {
         }
         let mut addresses = html.split(['"', ';']).filter(|part| part.contains("://"));
         let stray = addresses.find(|a| {
-            !["go_on", "hand_over"].contains(&page.as_str())
+            !["go_on", "hand_over", "refusal_with_the_site"].contains(&page.as_str())
                 || !a.starts_with("url=https://login.acme.test/") && !a.starts_with("https://login.acme.test/")
         });
         assert_eq!(stray, None, "{page}");
         assert!(html.contains("<html lang=\"en\">"), "{page}");
         assert_eq!(html.matches("<h1>").count(), 1, "{page}");
         assert_eq!(html.matches("<main").count(), 1, "{page}");
+    }
+}
+
+#[test]
+fn no_link_to_the_site_is_a_script() {
+    for (place, is_link) in [("https://acme.test/a", true), ("javascript:alert(1)", false), ("data:text/html,x", false)]
+    {
+        assert_eq!(SiteLink::to(&Url::parse(place).unwrap()).is_some(), is_link, "{place}");
     }
 }
 

@@ -156,6 +156,8 @@ pub struct RefusalFrameTexts {
     pub another_account: &'static str,
     pub start: &'static str,
     pub password: &'static str,
+    pub own_address: &'static str,
+    pub the_site: &'static str,
 }
 
 /// What one refusal says.
@@ -263,6 +265,8 @@ explanations! {
     RequestLimit,
     /// The host is none of our portals.
     UnknownHost,
+    /// The portal demands a certificate of its visitors.
+    CertificateNeeded,
     /// There is no such page of ours.
     NotFound,
     /// Nobody may go there.
@@ -271,6 +275,10 @@ explanations! {
     NotForYou,
     /// There is no sign-up, and there are no passwords.
     NoAccountsHere,
+    /// There is no sign-up; the password at the support desk is chosen by mail, and given here once.
+    PasswordByMail,
+    /// There is no sign-up; the support desk itself has passwords.
+    PasswordsElsewhere,
     /// This method is not for this place.
     MethodNotAllowed,
     /// A form or script of another site sent this.

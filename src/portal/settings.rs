@@ -18,7 +18,7 @@ pub use self::directory::{
     DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange, OnLeave, OrganizationName, OrganizationRule,
     ValueSource,
 };
-pub use self::redirect::{OtherAccounts, RedirectSettings};
+pub use self::redirect::{Elsewhere, OtherAccounts, RedirectSettings};
 pub use self::rewrite::{OriginPair, REQUEST_FIELDS, RewriteSettings, TextRule};
 pub use self::trusted_jwt::{AccountsSettings, Product, TrustedJwtSettings};
 use super::{HostName, PathPattern, PublicOrigin};
@@ -28,7 +28,7 @@ use crate::ids::ProviderName;
 use crate::secret::Secret;
 
 /// One public host name with its upstream JSM site.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PortalSettings {
     /// The public name.
     pub host: HostName,
@@ -59,7 +59,7 @@ impl PortalSettings {
 }
 
 /// The JSM site behind a portal.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UpstreamSettings {
     /// Scheme, host, port and, for Data Center, the context path. No query, no fragment, no user.
     pub url: Url,
@@ -68,7 +68,7 @@ pub struct UpstreamSettings {
 }
 
 /// Certificate authorities to trust for one upstream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CertificateAuthorities {
     /// The file they came from.
     pub path: String,
@@ -77,7 +77,7 @@ pub struct CertificateAuthorities {
 }
 
 /// Sign-in at a portal.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SignInSettings {
     /// At least one, in the order in which a list shows them.
     pub providers: Vec<ProviderName>,
@@ -97,7 +97,7 @@ pub enum Choose {
 }
 
 /// Which verified identities may become customers of a portal.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AdmissionSettings {
     /// Domains that may; empty means any domain that the provider may speak for.
     pub allow: Vec<EmailDomain>,
@@ -116,7 +116,7 @@ pub struct AdmissionSettings {
 }
 
 /// How customer sessions are obtained.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum CustomerSessionSettings {
     /// Nothing is injected: the upstream knows nothing of the visitor.
     None,
@@ -141,10 +141,21 @@ impl CustomerSessionSettings {
             Self::DataCenter(_) | Self::CloudSaml(_) | Self::CloudPassword(_) | Self::Redirect(_) => true,
         }
     }
+
+    /// Where people whose account is more than a customer's find the site itself: where an address is known that browsers
+    /// can use.
+    pub fn elsewhere(&self) -> Option<&Elsewhere> {
+        match self {
+            Self::CloudSaml(settings) => Some(&settings.site.elsewhere),
+            Self::CloudPassword(settings) => Some(&settings.site.elsewhere),
+            Self::Redirect(settings) => Some(&settings.elsewhere),
+            Self::None | Self::DataCenter(_) | Self::TrustedJwt(_) => None,
+        }
+    }
 }
 
 /// Data Center: accounts and sessions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DataCenterSettings {
     /// Accounts, and where they belong; on behalf of an administrator.
     pub directory: DirectorySettings,
@@ -161,7 +172,7 @@ pub struct DataCenterSettings {
 }
 
 /// A service identity at the upstream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ServiceCredentials {
     /// `Authorization: Bearer` with a personal access token.
     Bearer(Secret),
@@ -186,7 +197,7 @@ pub enum DataCenterLogin {
 }
 
 /// What a path needs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RuleSettings {
     /// Which paths.
     pub path: PathPattern,
@@ -208,7 +219,7 @@ pub enum Access {
 }
 
 /// Sizes and times of one portal.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PortalLimits {
     /// Bytes of a request body.
     pub body: u64,

@@ -9,12 +9,13 @@ use pingora::proxy::Session;
 use super::context::{Forwarding, RequestCtx};
 use super::same_origin::is_same_origin;
 use super::site::Site;
-use super::{Gateway, endpoints};
+use super::{Gateway, endpoints, hand_over};
 use crate::clock::Stopwatch;
 use crate::limits::Counted;
 use crate::listener::head_guard;
 use crate::pages::{self, Wants};
 use crate::policy::{self, Circumstances, Decision, Permit};
+use crate::portal::settings::{Elsewhere, OtherAccounts};
 use crate::portal::{CanonicalRequest, Malformed, head, request};
 use crate::refusal::{Later, Offer, Reason, Refusal};
 use crate::reply::Reply;
@@ -53,6 +54,11 @@ impl Gateway {
         let site = self.sites.get(request.host()).cloned().ok_or(Reason::UnknownHost)?;
         ctx.exchange.at_portal(&site.settings.host);
         ctx.site = Some(Arc::clone(&site));
+        let certificate = client_certificate(http);
+        if certificate.is_none() && self.certificate_hosts.as_ref().is_some_and(|hosts| hosts.include(request.host())) {
+            return Err(Reason::NoClientCertificate.into());
+        }
+        ctx.exchange.by_certificate(certificate);
         // What another site posts comes without a session, and would not be believed to be the visitor's wish with one.
         let visitor = if endpoints::takes_foreign_posts(&request) {
             Visitor { cookies: PresentedCookies::read_posted(&http.req_header().headers), session: None }
@@ -96,6 +102,9 @@ impl Gateway {
             Ok(customer_session) => customer_session,
             Err(refusal) => return self.without_customer_session(refusal, &request, ctx),
         };
+        if let Some(way) = self.way_ahead(headers, &permit, &site, ctx).filter(|_| customer_session.is_some()) {
+            return Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(&way)));
+        }
         site.upstream.make_ready().await.map_err(|_| Reason::UpstreamUnreachable)?;
         // Last, so that nothing is counted that does not go on.
         let counted = self.count_request(&request, &permit, &site).await?;
@@ -214,7 +223,8 @@ impl Gateway {
         ensured.map_err(|failed| super::refuse::customer_refusal(&failed))
     }
 
-    /// A navigation for which only a password is wanting goes to give it, and comes back here.
+    /// A navigation for which only a password is wanting goes to give it, and comes back here. One by somebody who goes on
+    /// at the site itself is led there.
     fn without_customer_session(
         &self,
         refusal: Refusal,
@@ -222,11 +232,21 @@ impl Gateway {
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
         let navigation = ctx.wants == Wants::Page && matches!(*request.method(), Method::GET | Method::HEAD);
-        if refusal.reason().offer() != Offer::Password || !navigation || request.is_websocket() {
+        if !navigation || request.is_websocket() {
             return Err(refusal);
         }
-        let reply = Reply::see_other(&endpoints::password::claim_page(&request.target()));
-        Ok(Verdict::Reply(Outcome::Answered, reply))
+        if refusal.reason().offer() == Offer::Password {
+            let reply = Reply::see_other(&endpoints::password::claim_page(&request.target()));
+            return Ok(Verdict::Reply(Outcome::Answered, reply));
+        }
+        ctx.wanted = Some(request.target());
+        match (hand_over::elsewhere(refusal.reason(), ctx), &ctx.site) {
+            (Some(Elsewhere { address, other_accounts: OtherAccounts::HandOver }), Some(site)) => {
+                let page = pages::hand_over(&endpoints::page_site(site), &address);
+                Ok(Verdict::Reply(Outcome::Answered, page))
+            }
+            _ => Err(refusal),
+        }
     }
 
     /// A navigation goes to sign in and comes back here; anything else is told to sign in, and loses nothing.
@@ -263,4 +283,11 @@ fn check_length(headers: &HeaderMap, site: &Site) -> Result<(), Refusal> {
         return Err(Reason::BodyTooLarge.into());
     }
     Ok(())
+}
+
+/// The fingerprint (SHA-256) of the certificate that the visitor brought, which the handshake has found good. A connection
+/// that was made for a host that demands none has none: a request for another host on it is misdirected.
+fn client_certificate(http: &Session) -> Option<[u8; 32]> {
+    let digest = http.as_downstream().digest()?.ssl_digest.as_ref()?;
+    digest.cert_digest.as_slice().try_into().ok()
 }

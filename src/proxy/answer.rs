@@ -37,7 +37,7 @@ pub async fn send(session: &mut Session, reply: Reply, ctx: &RequestCtx) -> Resu
         head.append_header(name.clone(), value.clone())?;
     }
     head.insert_header(REQUEST_ID, ctx.exchange.request_id().to_string())?;
-    head.insert_header(header::STRICT_TRANSPORT_SECURITY, ctx.hsts.clone())?;
+    head.insert_header(header::STRICT_TRANSPORT_SECURITY, ctx.gateway.hsts.clone())?;
     session.as_downstream_mut().set_total_drain_timeout(Some(DRAIN_TIME));
     let body = if head_only { Bytes::new() } else { body };
     session.write_response_header(Box::new(head), body.is_empty()).await?;

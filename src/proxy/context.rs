@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
-
+use super::Gateway;
 use super::answer_body::AnswerBody;
 use super::rewrite::FieldRewriter;
 use super::site::Site;
@@ -19,16 +18,18 @@ use crate::telemetry::Exchange;
 /// The context of one exchange.
 #[derive(Debug)]
 pub struct RequestCtx {
+    /// What serves it: the configuration in force when it began.
+    pub gateway: Arc<Gateway>,
     /// The record of it; written when the context is dropped.
     pub exchange: Exchange,
-    /// `Strict-Transport-Security` of the answer, whatever it will be.
-    pub hsts: HeaderValue,
     /// What kind of answer the visitor can use.
     pub wants: Wants,
     /// The portal, once it is known.
     pub site: Option<Arc<Site>>,
     /// The page that the visitor wants, where their browser may have to sign on at the upstream first.
     pub walk_to: Option<String>,
+    /// The path and query that the visitor wanted, where that is not what they asked for, or a refusal needs to know it.
+    pub wanted: Option<String>,
     /// How far it has come.
     pub stage: Stage,
 }

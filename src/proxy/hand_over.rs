@@ -1,4 +1,5 @@
-//! `redirect`: whoever has signed in goes on at the site itself, by a page that says so.
+//! Who has signed in here and goes on at the site itself: everybody, where the customer session is `redirect`; else people
+//! with an account that is more than a customer's, where the settings say so. A page says so, or a link.
 //!
 //! A page and not a redirect: browsers hold each redirect after a form that was posted, by a provider or by us, against that
 //! page's policy, and people should see that they leave this address.
@@ -12,11 +13,13 @@ use super::Gateway;
 use super::admit::Verdict;
 use super::context::RequestCtx;
 use super::endpoints::page_site;
+use super::refuse::page_asked_for;
 use super::site::Site;
 use crate::pages::{self, Wants};
 use crate::policy::Permit;
 use crate::portal::CanonicalRequest;
-use crate::refusal::{Reason, Refusal};
+use crate::portal::settings::{Elsewhere, OtherAccounts};
+use crate::refusal::{Offer, Reason, Refusal};
 use crate::sign_in::NextUrl;
 use crate::telemetry::Outcome;
 
@@ -35,10 +38,28 @@ impl Gateway {
         if !navigation || request.is_websocket() {
             return Err(Reason::HandedOver.into());
         }
-        self.customer_session(permit, site, ctx).await?;
+        if let Err(refusal) = self.customer_session(permit, site, ctx).await {
+            ctx.wanted = Some(request.target());
+            return Err(refusal);
+        }
         let there = destination(address, &request.target(), &site.start_page());
         Ok(Verdict::Reply(Outcome::Answered, pages::hand_over(&page_site(site), &there)))
     }
+}
+
+/// Where somebody who is refused for what their account is finds the site itself, and how they come there. What was sent
+/// cannot be taken there: only who was on the way to a page is led on by the page alone.
+pub(super) fn elsewhere(reason: Reason, ctx: &RequestCtx) -> Option<Elsewhere> {
+    let site = ctx.site.as_ref().filter(|_| reason.offer() == Offer::TheSite)?;
+    let Elsewhere { address, other_accounts } = site.settings.customer_session.elsewhere()?;
+    let wanted = ctx.wanted.clone().or_else(|| page_asked_for(ctx));
+    let other_accounts = match (other_accounts, &wanted) {
+        (OtherAccounts::Refuse, _) => return None,
+        (OtherAccounts::HandOver, Some(_)) => OtherAccounts::HandOver,
+        (OtherAccounts::Offer | OtherAccounts::HandOver, _) => OtherAccounts::Offer,
+    };
+    let start = site.start_page();
+    Some(Elsewhere { address: destination(address, wanted.as_deref().unwrap_or(&start), &start), other_accounts })
 }
 
 /// The place at the site that was asked for here: what no plain path leads to becomes its start page.

@@ -51,8 +51,7 @@ pub fn stays_behind(name: &str) -> bool {
             | "remote-groups"
             | "remote-email"
             | "remote-name"
-            | "ssl-client-cert"
-            | "ssl-client-verify"
+            | "x-arr-clientcert"
     );
     exact
         || [
@@ -64,6 +63,11 @@ pub fn stays_behind(name: &str) -> bool {
             "x-webauth",
             "x-ssl",
             "x-client-cert",
+            // RFC 9440, and what load balancers call it: nobody is anybody by a field.
+            "client-cert",
+            "ssl-client",
+            "x-tls-client",
+            "x-amzn-mtls",
             "proxy-",
             "x-atlassian-mau",
         ]
@@ -98,6 +102,12 @@ mod tests {
             "proxy-authorization",
             "cf-access-jwt-assertion",
             "x-request-id",
+            "client-cert",
+            "client-cert-chain",
+            "ssl-client-cert",
+            "ssl-client-subject-dn",
+            "x-forwarded-client-cert",
+            "x-amzn-mtls-clientcert",
             "any_thing",
         ] {
             assert!(stays_behind(name), "{name}");

@@ -9,8 +9,9 @@ use super::admit::{Verdict, Visitor};
 use super::context::RequestCtx;
 use super::site::Site;
 use crate::pages::Wants;
+use crate::portal::settings::CustomerSessionSettings;
 use crate::portal::{CanonicalRequest, NativePage};
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::{Passwords, Reason, Refusal};
 use crate::reply::Reply;
 use crate::sign_in::NextUrl;
 use crate::telemetry::Outcome;
@@ -44,8 +45,20 @@ impl Gateway {
                 self.begin_sign_in(site, visitor, next, ctx).await
             }
             NativePage::SignOut => Ok(Verdict::Reply(Outcome::Answered, Reply::see_other("/.vestibule/sign-out"))),
-            NativePage::Account => Err(Reason::AccountPage.into()),
+            NativePage::Account => Err(Reason::AccountPage(passwords(site)).into()),
         }
+    }
+}
+
+/// Where the passwords are that somebody looks for at such a page.
+fn passwords(site: &Site) -> Passwords {
+    match site.settings.customer_session {
+        CustomerSessionSettings::CloudPassword(_) => Passwords::GivenHere,
+        CustomerSessionSettings::Redirect(_) => Passwords::AtTheSite,
+        CustomerSessionSettings::None
+        | CustomerSessionSettings::DataCenter(_)
+        | CustomerSessionSettings::CloudSaml(_)
+        | CustomerSessionSettings::TrustedJwt(_) => Passwords::Nowhere,
     }
 }
 

@@ -5,12 +5,15 @@ use pingora::{Error, ErrorSource, ErrorType};
 
 use super::context::{RequestCtx, Stage};
 use super::endpoints::password::claim_page;
+use super::hand_over;
 use crate::clock::Timestamp;
 use crate::customer::{BrokerFailed, CustomerFailed, DirectoryFailed, UpstreamFailed};
 use crate::limits::NotCounted;
 use crate::pages::{
-    self, Actions, CLAIM_PASSWORD, Explanation, Form, FormTargets, Language, LocalHref, Notice, Retry, Wants, Ways,
+    self, Actions, CLAIM_PASSWORD, Explanation, Form, FormTargets, Language, LocalHref, Notice, Retry, SiteLink, Wants,
+    Ways,
 };
+use crate::portal::settings::{Elsewhere, OtherAccounts};
 use crate::refusal::{Again, Blame, Later, Offer, Reason, Refusal};
 use crate::reply::Reply;
 use crate::sign_in::oidc::rejected::ProviderFault;
@@ -48,13 +51,17 @@ pub fn reply(refusal: &Refusal, ctx: &RequestCtx) -> Reply {
     let contact = ctx.site.as_ref().and_then(|site| site.admission.contact());
     let contact = contact.filter(|_| reason.names_contact());
     let site = pages::Site { name: host.as_deref(), language };
+    let elsewhere = hand_over::elsewhere(reason, ctx);
+    if let Some(Elsewhere { address, other_accounts: OtherAccounts::HandOver }) = &elsewhere {
+        return pages::hand_over(&site, address);
+    }
     let notice = Notice {
         status: reason.status(),
         explanation: reason.explanation(),
         contact,
         later: reason.later(),
         request_id,
-        actions: actions(reason.offer()),
+        actions: actions(reason.offer(), elsewhere.and_then(|elsewhere| SiteLink::to(&elsewhere.address))),
     };
     pages::refusal(&site, &notice)
 }
@@ -62,19 +69,25 @@ pub fn reply(refusal: &Refusal, ctx: &RequestCtx) -> Reply {
 /// Whoever was on the way to a page gives their password and gets there. What was sent is lost on that way: whoever sent
 /// something is told.
 fn claim_page_for(ctx: &RequestCtx) -> Option<String> {
+    page_asked_for(ctx).map(|page| claim_page(&page))
+}
+
+/// The path and query of the page that somebody was on the way to, when the request was forwarded.
+pub(super) fn page_asked_for(ctx: &RequestCtx) -> Option<String> {
     let Stage::Forwarding(forwarding) = &ctx.stage else { return None };
     let request = &forwarding.request;
     let reads = matches!(*request.method(), Method::GET | Method::HEAD) && !request.is_websocket();
-    reads.then(|| claim_page(&request.target()))
+    reads.then(|| request.target())
 }
 
-fn actions(offer: Offer) -> Actions {
+fn actions(offer: Offer, the_site: Option<SiteLink>) -> Actions {
     let sign_in = LocalHref::parse("/.vestibule/sign-in").ok();
     match offer {
         Offer::Nothing => Actions::default(),
         Offer::Retry | Offer::RepeatSignIn => Actions { retry: Some(Retry::ThisPage), ..Actions::default() },
         Offer::SignInAgain => Actions { retry: sign_in.map(Retry::At), ..Actions::default() },
-        Offer::SomebodyElse => Actions {
+        Offer::SomebodyElse | Offer::TheSite => Actions {
+            the_site,
             another_account: LocalHref::parse("/.vestibule/sign-out").ok().map(|action| Form {
                 action,
                 fields: vec![("then", "sign-in".to_owned())],

@@ -25,9 +25,9 @@ pub struct Site {
     /// What paths demand.
     pub rules: Rules,
     /// Counts what customers make; `None` without a limit.
-    pub creations: Option<Creations>,
+    pub creations: Option<Arc<Creations>>,
     /// Counts who tries to sign in; `None` without a limit.
-    pub attempts: Option<Attempts>,
+    pub attempts: Option<Arc<Attempts>>,
     /// Where requests go.
     pub upstream: Arc<Upstream>,
     /// Whose sessions are injected.
@@ -35,9 +35,24 @@ pub struct Site {
     /// The gateway as the identity provider of the site's customers, where it is.
     pub identity_provider: Option<Arc<SiteIdentityProvider>>,
     /// The ways to a customer session that browsers go, where they do.
-    pub walks: Option<BrowserWalks>,
+    pub walks: Option<Arc<BrowserWalks>>,
     /// What is rewritten, both ways.
     pub rewriting: Rewriting,
+}
+
+/// What a portal is made of, besides its settings.
+#[derive(Debug)]
+pub struct SiteParts {
+    /// Whose sessions are injected.
+    pub customers: CustomerSessions,
+    /// The gateway as the identity provider of the site's customers, where it is.
+    pub identity_provider: Option<Arc<SiteIdentityProvider>>,
+    /// The ways to a customer session that browsers go, where they do.
+    pub walks: Option<Arc<BrowserWalks>>,
+    /// Where the counts of requests are kept.
+    pub log: Arc<dyn CreationLog>,
+    /// Where `now` comes from.
+    pub clock: Clock,
 }
 
 /// A portal cannot be served.
@@ -61,32 +76,38 @@ pub enum SiteFault {
 }
 
 impl Site {
-    /// Prepares a portal.
+    /// Prepares a portal. What `before`, the same portal of an earlier configuration, has learned and counted is kept where it
+    /// still means the same.
     ///
     /// # Errors
     /// When its upstream cannot be used.
-    pub fn new(
-        settings: PortalSettings,
-        customers: CustomerSessions,
-        identity_provider: Option<Arc<SiteIdentityProvider>>,
-        walks: Option<BrowserWalks>,
-        log: Arc<dyn CreationLog>,
-        clock: Clock,
-    ) -> Result<Self, SiteUnusable> {
+    pub fn new(settings: PortalSettings, parts: SiteParts, before: Option<&Self>) -> Result<Self, SiteUnusable> {
+        let SiteParts { customers, identity_provider, walks, log, clock } = parts;
         let host = settings.host.clone();
         let unusable = |source: SiteFault| SiteUnusable { host: host.clone(), source };
-        let upstream = Upstream::new(&settings.upstream, settings.limits, clock).map_err(|e| unusable(e.into()))?;
+        let same_limits = before.filter(|before| before.settings.limits == settings.limits);
+        let same_upstream = same_limits.filter(|before| before.settings.upstream == settings.upstream);
+        let upstream = match same_upstream {
+            Some(before) => Arc::clone(&before.upstream),
+            None => {
+                Arc::new(Upstream::new(&settings.upstream, settings.limits, clock).map_err(|e| unusable(e.into()))?)
+            }
+        };
         let rewriting = Rewriting::new(&settings).map_err(|e| unusable(e.into()))?;
         let is_jsm = settings.customer_session.is_jsm();
         let jsm = is_jsm.then(|| JsmPaths::new(settings.upstream.url.path()));
         let limits = settings.limits.creations;
         let counts = limits.per_day.or(limits.per_minute).is_some() && is_jsm;
+        let counted = same_limits.and_then(|before| before.creations.clone());
+        let new_count = || Arc::new(Creations::new(settings.host.clone(), limits, log));
+        let rate = settings.limits.sign_in_attempts;
+        let tried = same_limits.and_then(|before| before.attempts.clone());
         Ok(Self {
             admission: Admission::new(&settings.admission),
             rules: Rules::new(&settings.rules, jsm),
-            creations: counts.then(|| Creations::new(settings.host.clone(), limits, log)),
-            attempts: settings.limits.sign_in_attempts.map(Attempts::new),
-            upstream: Arc::new(upstream),
+            creations: counts.then(|| counted.unwrap_or_else(new_count)),
+            attempts: rate.map(|rate| tried.unwrap_or_else(|| Arc::new(Attempts::new(rate)))),
+            upstream,
             customers,
             identity_provider,
             walks,
@@ -98,7 +119,7 @@ impl Site {
     /// The origin at which people go on who have signed in here, where nobody is served here.
     pub fn hands_over_to(&self) -> Option<&Url> {
         match &self.settings.customer_session {
-            CustomerSessionSettings::Redirect(settings) => Some(&settings.address),
+            CustomerSessionSettings::Redirect(settings) => Some(&settings.elsewhere.address),
             _ => None,
         }
     }

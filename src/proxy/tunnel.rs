@@ -16,9 +16,11 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::context::{Repeat, RequestCtx};
+use super::context::{Repeat, RequestCtx, Stage};
+use super::in_force::InForce;
 use super::{Gateway, answer, refuse, upstream_request, upstream_response};
 use crate::clock;
+use crate::policy::{self, Decision};
 use crate::reply::Reply;
 use crate::session::LiveSession;
 use crate::telemetry::Outcome;
@@ -52,13 +54,14 @@ enum Closed {
     ByUpstream,
     Idle,
     SessionEnded,
+    NoLongerPermitted,
 }
 
 impl Gateway {
     /// Answers a permitted handshake, and stays until the tunnel is closed.
-    pub(super) async fn tunnel(&self, http: &mut Session, ctx: &mut RequestCtx) -> Result<()> {
+    pub(super) async fn tunnel(&self, http: &mut Session, ctx: &mut RequestCtx, in_force: &InForce) -> Result<()> {
         let reply = match self.shake_hands(http, ctx).await {
-            Ok(Shaken::Open(upstream, head)) => return self.relay(http, *upstream, head, ctx).await,
+            Ok(Shaken::Open(upstream, head)) => return self.relay(http, *upstream, head, ctx, in_force).await,
             // A browser tells its script no more than that it failed.
             Ok(Shaken::Refused(status)) => {
                 ctx.exchange.ends(Outcome::Forwarded, status);
@@ -131,6 +134,7 @@ impl Gateway {
         mut upstream: HttpSession,
         mut head: Box<ResponseHeader>,
         ctx: &mut RequestCtx,
+        in_force: &InForce,
     ) -> Result<()> {
         upstream_response::prepare(http.req_header(), &mut head, ctx)?;
         head.insert_header(header::CONNECTION, HeaderValue::from_static("Upgrade"))?;
@@ -144,6 +148,7 @@ impl Gateway {
         upstream.read_timeout = None;
         upstream.maybe_upgrade_body_writer();
         let mut idle_until = clock::deadline(idle_time);
+        let mut replacements = in_force.replacements();
         let mut look_again = tokio::time::interval(LOOK_AGAIN);
         look_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let closed = loop {
@@ -170,6 +175,14 @@ impl Gateway {
                     if session.as_ref().is_some_and(|session| session.is_over(self.clock.now())) {
                         break Closed::SessionEnded;
                     }
+                    if !is_still_permitted(ctx, in_force) {
+                        break Closed::NoLongerPermitted;
+                    }
+                }
+                Ok(()) = replacements.changed() => {
+                    if !is_still_permitted(ctx, in_force) {
+                        break Closed::NoLongerPermitted;
+                    }
                 }
                 () = until(idle_until) => break Closed::Idle,
             }
@@ -178,6 +191,28 @@ impl Gateway {
         upstream.shutdown().await;
         Ok(())
     }
+}
+
+/// Whether the handshake would go on now as well, to the same upstream. If so, the tunnel is from now on one of the
+/// configuration in force, and what it was opened under can go.
+fn is_still_permitted(ctx: &mut RequestCtx, in_force: &InForce) -> bool {
+    let now = in_force.now();
+    let circumstances = now.circumstances(ctx);
+    let (Some(before), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else { return false };
+    let request = &forwarding.request;
+    let Some(site) = now.sites.get(request.host()).cloned() else { return false };
+    if site.upstream.origin() != before.upstream.origin() || site.hands_over_to().is_some() {
+        return false;
+    }
+    let demand = site.rules.demand(request.decoded_path());
+    let session = forwarding.permit.session().cloned();
+    let Decision::Forward(permit) = policy::decide(request, demand, session, &site.admission, &circumstances) else {
+        return false;
+    };
+    forwarding.permit = permit;
+    ctx.site = Some(site);
+    ctx.gateway = now;
+    true
 }
 
 fn is_websocket(head: &ResponseHeader) -> bool {

@@ -48,6 +48,8 @@ pub struct Upstream {
     origin: String,
     limits: PortalLimits,
     authorities: Option<Arc<[WrappedX509]>>,
+    /// Tells connections apart that were verified by other authorities: none is used for another.
+    verified_by: u64,
     addresses: ArcSwapOption<Addresses>,
     looking_up: AtomicBool,
     next: AtomicUsize,
@@ -82,6 +84,11 @@ impl Upstream {
                 Some(ca.certificates.iter().map(wrap).collect::<Vec<_>>().into())
             }
         };
+        let verified_by = settings.ca.as_ref().map_or(0, |ca| {
+            let ders: Vec<&[u8]> = ca.certificates.iter().map(|der| der.as_ref()).collect();
+            let digest = ring::digest::digest(&ring::digest::SHA256, &ders.concat());
+            digest.as_ref().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+        });
         Ok(Self {
             host: host.trim_matches(['[', ']']).to_owned(),
             port,
@@ -90,6 +97,7 @@ impl Upstream {
             authority: HeaderValue::from_str(&authority).map_err(|_| unusable())?,
             limits,
             authorities,
+            verified_by,
             addresses: ArcSwapOption::empty(),
             looking_up: AtomicBool::new(false),
             next: AtomicUsize::new(0),
@@ -169,6 +177,7 @@ impl Upstream {
         peer.options.idle_timeout = Some(self.limits.upstream_idle);
         peer.options.alpn = if self.tls { ALPN::H2H1 } else { ALPN::H1 };
         peer.options.ca = self.authorities.clone();
+        peer.group_key = self.verified_by;
         Ok(Box::new(peer))
     }
 

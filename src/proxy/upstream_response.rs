@@ -119,7 +119,7 @@ impl Gateway {
 
 /// Makes the head of an answer fit for the visitor, and decides whether its body is rewritten.
 pub fn prepare(visitor: &RequestHeader, response: &mut ResponseHeader, ctx: &mut RequestCtx) -> Result<()> {
-    let (request_id, hsts) = (ctx.exchange.request_id(), ctx.hsts.clone());
+    let (request_id, hsts) = (ctx.exchange.request_id(), ctx.gateway.hsts.clone());
     let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else {
         return Err(Error::new(ErrorType::HTTPStatus(500)));
     };

@@ -108,6 +108,13 @@ enum Pair {
     Ecdsa(Box<EcdsaKeyPair>),
 }
 
+/// The certificate was compared with the private key when it was read: it stands for it.
+impl PartialEq for SigningKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.algorithm == other.algorithm && self.certificate == other.certificate
+    }
+}
+
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SigningKey({:?})", self.algorithm)

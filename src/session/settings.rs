@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::secret::Secret;
 
 /// Settings of sessions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SessionSettings {
     /// A session that nobody uses for this long ends.
     pub idle_timeout: Duration,
@@ -21,7 +21,7 @@ pub struct SessionSettings {
 }
 
 /// Where session records are kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum StoreSettings {
     /// A file of this machine.
     Embedded {

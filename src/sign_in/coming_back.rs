@@ -1,5 +1,7 @@
 //! The browser comes back from a provider: by a redirect with a code, or by a form with a SAML response.
 
+use std::sync::Arc;
+
 use super::browser::{BrowserHash, BrowserKey, is_token};
 use super::oidc::{CallbackQuery, Complete, RelyingParty};
 use super::outcome::{At, Callback};
@@ -89,7 +91,9 @@ impl SignIn {
         mixed_up: impl FnOnce() -> SignInRejected,
     ) -> Found {
         let instead = match self.pending.take(state, browser, at.portal, provider, self.clock.now()) {
-            Taken::Pending(pending) => return Ok(pending),
+            Taken::Pending(pending) if self.was_asked(provider, &pending) => return Ok(pending),
+            // What was asked under other settings is not answered under these.
+            Taken::Pending(pending) => self.stale_to(pending.next, browser, restarts_of(state)),
             Taken::Unknown => self.stale(browser, restarts_of(state)),
             Taken::OtherTab(next) => self.stale_to(next, browser, restarts_of(state)),
             Taken::Repeated(next) => Callback::Stale { next, restarts: restarts_of(state) },
@@ -97,6 +101,11 @@ impl SignIn {
             Taken::OtherProvider(next) => refused(mixed_up(), next),
         };
         Err(Box::new(instead))
+    }
+
+    /// Whether the provider is still the one that was asked, and not another by the same name.
+    fn was_asked(&self, provider: &ProviderName, pending: &Pending) -> bool {
+        self.provider(provider).is_some_and(|now| pending.asked_of.ptr_eq(&Arc::downgrade(now)))
     }
 
     fn signed_in(

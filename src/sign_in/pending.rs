@@ -8,12 +8,13 @@
 //! Every operation is one step on one table, by hash: what a shared store offers too.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::bounded::Bounded;
 use super::browser::{BrowserHash, sha256};
 use super::next_url::NextUrl;
+use super::provider::Provider;
 use super::saml::AuthnAsked;
 use super::trial::TrialId;
 use crate::clock::Timestamp;
@@ -47,6 +48,8 @@ const LOOP_WINDOW: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) provider: ProviderName,
+    /// The provider itself: one that was given other settings since is not the one that was asked.
+    pub(super) asked_of: Weak<Provider>,
     pub(super) portal: HostName,
     pub(super) browser: BrowserHash,
     /// The session that the visitor had when it began, and that the new one takes the place of.
@@ -313,6 +316,7 @@ mod tests {
 
     fn pending(browser: BrowserHash, next: &NextUrl) -> Pending {
         Pending {
+            asked_of: Weak::new(),
             provider: name("acme"),
             portal: host("our.test"),
             browser,

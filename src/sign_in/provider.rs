@@ -15,9 +15,7 @@ use crate::random::Random;
 
 /// One identity provider.
 pub struct Provider {
-    name: ProviderName,
-    label: String,
-    speaks_for: SpeaksFor,
+    settings: ProviderSettings,
     pub(super) spoken: Spoken,
 }
 
@@ -37,7 +35,7 @@ impl Provider {
         clock: &Clock,
         random: &Random,
     ) -> Result<Self, UnusableProvider> {
-        let ProviderSettings { name, label, speaks_for, protocol } = settings;
+        let ProviderSettings { name, speaks_for, protocol, .. } = settings.clone();
         let (http, clock, random) = (http.clone(), clock.clone(), random.clone());
         let spoken = match protocol {
             Protocol::Oidc(oidc) => {
@@ -50,22 +48,27 @@ impl Provider {
                 Spoken::Saml(ours.map_err(|refused| UnusableProvider::MetadataCertificate(name.clone(), refused))?)
             }
         };
-        Ok(Self { name, label, speaks_for, spoken })
+        Ok(Self { settings, spoken })
+    }
+
+    /// What the operator wrote.
+    pub fn settings(&self) -> &ProviderSettings {
+        &self.settings
     }
 
     /// Its name in the configuration.
     pub fn name(&self) -> &ProviderName {
-        &self.name
+        &self.settings.name
     }
 
     /// What people read on the sign-in page.
     pub fn label(&self) -> &str {
-        &self.label
+        &self.settings.label
     }
 
     /// The domains that it may speak for.
     pub fn speaks_for(&self) -> &SpeaksFor {
-        &self.speaks_for
+        &self.settings.speaks_for
     }
 
     /// Us as its service provider, when it speaks SAML.

@@ -12,7 +12,7 @@ use crate::ids::ProviderName;
 use crate::secret::Secret;
 
 /// One identity provider.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ProviderSettings {
     /// Its name in `gateway.yaml` and in the path of its callback.
     pub name: ProviderName,
@@ -25,7 +25,7 @@ pub struct ProviderSettings {
 }
 
 /// How a provider is spoken to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Protocol {
     /// OpenID Connect Core 1.0, authorization code flow.
     Oidc(OidcSettings),
@@ -34,7 +34,7 @@ pub enum Protocol {
 }
 
 /// An OpenID provider, and us as its relying party.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OidcSettings {
     /// The issuer: compared byte for byte (OpenID Connect Discovery 4.3). `https`, or `http` on loopback.
     pub issuer: Url,
@@ -63,7 +63,7 @@ pub struct OidcSettings {
 }
 
 /// How a relying party authenticates at the token endpoint (OpenID Connect Core 9).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ClientAuthentication {
     /// `client_secret_basic`.
     SecretBasic(Secret),
@@ -129,7 +129,7 @@ impl SigningAlgorithm {
 }
 
 /// Which claims mean what.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ClaimNames {
     /// Default `email`.
     pub email: String,

@@ -1,5 +1,7 @@
 //! Sign-ins begin.
 
+use std::sync::Arc;
+
 use super::browser::{TieCookie, Ties};
 use super::oidc::{Asks, Begin};
 use super::outcome::{At, Departure, StartFailed, Started};
@@ -115,12 +117,13 @@ impl SignIn {
                 cookie = Some(TieCookie::Posted(key.reveal().to_owned()));
             }
         }
-        let (provider, portal) = (provider.name().clone(), at.portal.clone());
+        let (asked_of, provider, portal) = (Arc::downgrade(provider), provider.name().clone(), at.portal.clone());
         let (next, trial) = match whose {
             For::Visitor(next) => (next, None),
             For::Trial(trial) => (NextUrl::after_trial(), Some(trial)),
         };
-        let pending = Pending { provider, portal, browser: key.hash(), session: ties.session, next, trial, asked };
+        let pending =
+            Pending { provider, asked_of, portal, browser: key.hash(), session: ties.session, next, trial, asked };
         self.pending.hold(&state, pending, came, self.clock.now());
         Ok(Started { departure, cookie })
     }

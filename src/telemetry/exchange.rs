@@ -73,6 +73,7 @@ pub struct Exchange {
     path: Option<String>,
     session: Option<SessionHash>,
     provider: Option<ProviderName>,
+    certificate: Option<[u8; 32]>,
     outcome: Outcome,
     status: Option<StatusCode>,
     reason: Option<&'static str>,
@@ -96,6 +97,7 @@ impl Exchange {
             path: None,
             session: None,
             provider: None,
+            certificate: None,
             outcome: Outcome::Abandoned,
             status: None,
             reason: None,
@@ -114,6 +116,11 @@ impl Exchange {
     /// The visitor's address.
     pub fn from_client(&mut self, client: Option<IpAddr>) {
         self.client = client;
+    }
+
+    /// The fingerprint of the certificate that the visitor brought.
+    pub fn by_certificate(&mut self, fingerprint: Option<[u8; 32]>) {
+        self.certificate = fingerprint;
     }
 
     /// The visitor's address, when it is known.
@@ -166,6 +173,10 @@ impl Exchange {
     }
 }
 
+fn hexadecimal(octets: [u8; 32]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
 impl Drop for Exchange {
     fn drop(&mut self) {
         let took = self.began.elapsed();
@@ -192,6 +203,7 @@ impl Drop for Exchange {
             detail = self.detail,
             session = self.session.map(tracing::field::display),
             provider = self.provider.as_ref().map(tracing::field::display),
+            certificate = self.certificate.map(hexadecimal),
             ms = took.as_secs_f64() * 1000.0,
             sign_in_ms = millis(Step::SignIn),
             store_ms = millis(Step::Store),
@@ -235,7 +247,7 @@ mod tests {
         let field = regex::Regex::new(r"(?m)^            ([a-z_]+)(?: = [^\n]*)?,$").unwrap();
         let record = code.split("target: \"access\",").nth(1).unwrap();
         let fields: Vec<&str> = field.captures_iter(record).map(|found| found.extract::<1>().1[0]).collect();
-        assert_eq!((fields.first(), fields.last(), fields.len()), (Some(&"request_id"), Some(&"sent"), 18));
+        assert_eq!((fields.first(), fields.last(), fields.len()), (Some(&"request_id"), Some(&"sent"), 19));
         for word in labels.captures_iter(code).map(|found| found.extract::<1>().1[0]).chain(fields) {
             assert!(DOCUMENT.contains(&format!("`{word}`")), "docs/metrics.md lacks {word}");
         }

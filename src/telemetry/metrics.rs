@@ -46,6 +46,9 @@ struct Families {
     metadata_looks: IntCounterVec,
     metadata_confirmed: IntGaugeVec,
     metadata_ends: IntGaugeVec,
+    config_reloads: IntCounterVec,
+    config_number: IntGauge,
+    config_since: IntGauge,
     panics: IntCounter,
     log_lines_dropped: IntCounter,
 }
@@ -167,13 +170,26 @@ impl Metrics {
                 "Looks at the certificate files, by result",
                 &["result"],
             )?,
+            config_reloads: counters(
+                "config_reloads_total",
+                "Times that the configuration was read again, by result",
+                &["result"],
+            )?,
+            config_number: gauge("config_number", "How many configurations have been in force, with the present one")?,
+            config_since: gauge(
+                "config_confirmed_timestamp_seconds",
+                "When the configuration in force was last found to be that of the file",
+            )?,
             certificate_ends,
             certificate_orders: counters(
                 "certificate_orders_total",
                 "Orders of certificates by this gateway, by result",
                 &["result"],
             )?,
-            certificates_missing: gauge("certificates_missing", "Hosts without a certificate that is ordered for them")?,
+            certificates_missing: gauge(
+                "certificates_missing",
+                "Hosts without a certificate that is ordered for them",
+            )?,
             provider_up,
             metadata_confirmed,
             metadata_ends,
@@ -276,6 +292,26 @@ impl Metrics {
     /// So many certificates that are ordered are not there, or are over.
     pub fn certificates_missing(&self, count: usize) {
         self.0.certificates_missing.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// The configuration was read again, with that result.
+    pub fn config_read_again(&self, result: &str) {
+        self.0.config_reloads.with_label_values(&[result]).inc();
+    }
+
+    /// The configuration of that number is in force, and is what the file said then.
+    pub fn config_is_in_force(&self, number: u64, at: Timestamp) {
+        self.0.config_number.set(i64::try_from(number).unwrap_or(i64::MAX));
+        self.0.config_since.set(at.seconds());
+    }
+
+    /// These providers are configured no more: whether they answer is not told any more.
+    pub fn providers_are_gone(&self, gone: &[ProviderName]) {
+        for provider in gone {
+            for family in [&self.0.provider_up, &self.0.metadata_confirmed, &self.0.metadata_ends] {
+                let _ = family.remove_label_values(&[provider.as_str()]);
+            }
+        }
     }
 
     /// A request met a dead customer session: "repeated" or "not_sent".
@@ -434,6 +470,7 @@ mod tests {
         written.provider_is_up("acme", true);
         written.repeated("none", "repeated");
         written.certificates_looked_at("changed");
+        written.config_read_again("applied");
         written.certificates_end(&[("acme.com".to_owned(), END)]);
         written.watch_customers(&HostName::parse("acme.com").unwrap()).note(&CustomerEvent::Ended { confirmed: true });
         let good = MetadataEvent::Good { at: END, new: true, valid_until: Some(END) };

@@ -21,16 +21,18 @@ use vestibule::session::store::SessionStore;
 use vestibule::session::store::memory::MemoryStore;
 
 use self::authority::{Authority, EAB_KEY, Pebble};
+use crate::client_certificates::{VisitorsAuthority, visitor};
 use crate::harness::{KEY, status_of};
 use crate::recorder::{Answer, Recorder};
 
 const HOST: &str = "support.acme.test";
 
 /// A gateway without certificate files in front of `upstream`, with this much more of `tls.acme`.
-fn configuration(folder: &Path, directory: &str, more: &str, upstream: &Recorder) -> config::Config {
+fn configuration(folder: &Path, (directory, ca): (&str, &Path), more: &str, upstream: &Recorder) -> config::Config {
+    let ca = ca.display();
     let text = format!(
         "version: 1\nlisten: {{ https: \"127.0.0.1:0\", http: \"127.0.0.1:0\", admin: \"127.0.0.1:0\", public_port: 443 }}\n\
-         tls:\n  acme: {{ directory: \"{directory}\", agree_to_terms: true, contact: [\"mailto:ops@acme.test\"]{more} }}\n\
+         tls:\n  acme: {{ directory: \"{directory}\", agree_to_terms: true, ca: \"{ca}\", contact: [\"mailto:ops@acme.test\"]{more} }}\n\
          keys: [ {KEY} ]\nsession: {{ store: {{ embedded: {{ path: sessions.redb }} }} }}\n\
          identity_providers:\n  acme:\n    oidc: {{ issuer: \"http://localhost:9\", client_id: a, client_secret: b }}\n    label: Acme\n\
          portals:\n  - host: {HOST}\n    upstream: \"http://{}\"\n    sign_in: {{ providers: [acme] }}\n    customer_session: none\n    \
@@ -61,7 +63,7 @@ impl World {
     }
 
     async fn start_at(&self, directory: &str, more: &str) -> App {
-        let config = configuration(self.folder.path(), directory, more, &self.recorder);
+        let config = configuration(self.folder.path(), (directory, &self.authority.ca), more, &self.recorder);
         let app = App::start(config, self.clock.clone(), Random::default()).await.unwrap();
         self.authority.reaches(&app);
         app
@@ -175,7 +177,10 @@ async fn a_certificate_is_ordered_in_a_handshake() {
     assert_eq!((world.authority.made("/sign-me-up"), world.authority.made("/order-plz")), (1, 1));
     assert_eq!(orders(&app, "issued").as_deref(), Some("1"));
     let counted = metrics(&app);
-    assert!(counted.contains(&format!("vestibule_certificate_valid_until_timestamp_seconds{{name=\"{HOST}\"}}")), "{counted}");
+    assert!(
+        counted.contains(&format!("vestibule_certificate_valid_until_timestamp_seconds{{name=\"{HOST}\"}}")),
+        "{counted}"
+    );
     assert!(counted.contains("vestibule_certificates_missing 0"), "{counted}");
 }
 
@@ -193,6 +198,21 @@ async fn a_certificate_is_ordered_over_port_80_and_everything_else_there_is_redi
         assert_eq!(answer.headers()["location"], format!("https://{HOST}{path}"));
     }
     assert!(connect(&app, anybody(&[b"acme-tls/1"])).await.is_none(), "it is not spoken at all");
+}
+
+/// Where visitors have to bring certificates the authority, who has none, still gets its answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_needs_no_certificate_of_a_visitor() {
+    let world = World::with(Pebble::default()).await;
+    let visitors = VisitorsAuthority::new();
+    std::fs::write(world.folder.path().join("visitors.pem"), &visitors.pem).unwrap();
+    let app = world.start(", challenges: [tls_alpn_01] }\n  client_certificates: { ca: visitors.pem").await;
+    let ana = visitor(&world.authority.root, Some(&visitors.issue(1)), b"http/1.1");
+    let config = (*ana).clone();
+    let mut stream = eventually(&app, "a certificate", async || connect(&app, config.clone()).await).await;
+    assert_eq!(get(&mut stream).await, 200);
+    let mut nobody = world.visit(&app, rustls::crypto::ring::default_provider()).await.expect("TLS 1.3 tells it later");
+    assert!(nobody.read_u8().await.is_err(), "everybody else needs one");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -268,7 +288,8 @@ async fn two_gateways_at_one_store_order_one_certificate_and_answer_for_each_oth
     let world = World::with(Pebble::default()).await;
     let store: Arc<dyn SessionStore> = Arc::new(MemoryStore::default());
     let start = async || {
-        let config = configuration(world.folder.path(), &world.authority.directory, "", &world.recorder);
+        let directory = (world.authority.directory.as_str(), world.authority.ca.as_path());
+        let config = configuration(world.folder.path(), directory, "", &world.recorder);
         App::start_with_store(config, Arc::clone(&store), world.clock.clone(), Random::default()).await.unwrap()
     };
     let one = start().await;
@@ -298,7 +319,11 @@ async fn account_and_certificate_outlive_a_restart_and_another_directory_orders_
     assert_eq!(world.shown(&app).await.unwrap(), first, "at once");
     world.clock.advance(70 * DAY);
     eventually(&app, "the next one", async || world.shown(&app).await.filter(|shown| *shown != first)).await;
-    assert_eq!((world.authority.made("/sign-me-up"), world.authority.made("/order-plz")), (1, 2), "with the same account");
+    assert_eq!(
+        (world.authority.made("/sign-me-up"), world.authority.made("/order-plz")),
+        (1, 2),
+        "with the same account"
+    );
     app.drain().await;
     let elsewhere = world.authority.directory.replace("127.0.0.1", "localhost");
     let app = world.start_at(&elsewhere, "").await;

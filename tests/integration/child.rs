@@ -91,6 +91,11 @@ impl Gateway {
         assert!(found, "it ended without {text:?}: {:?}", self.log());
     }
 
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Sends a signal, by the name that `kill` knows.
     pub async fn signal(&self, name: &str) {
         let pid = self.child.id().expect("it runs").to_string();

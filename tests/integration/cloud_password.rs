@@ -6,7 +6,7 @@ use std::process::Stdio;
 use reqwest::{Client, Response};
 use tokio::io::AsyncWriteExt as _;
 use vestibule::clock::Clock;
-use vestibule::demo::jsm_cloud::{Fault, FaultKind, JsmCloud, SERVICE_ACCOUNT};
+use vestibule::demo::jsm_cloud::{AccountType, Fault, FaultKind, JsmCloud, SERVICE_ACCOUNT};
 use vestibule::demo::server::Server;
 use vestibule::random::Random;
 
@@ -144,6 +144,34 @@ async fn a_customer_claims_their_password_once_and_gets_where_they_wanted_to_go(
         let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
         let led = location(&stage.open(&ana, &format!("{CLAIM}?{query}")).await);
         assert_eq!(led, "/servicedesk/customer/portals", "{next}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_with_an_atlassian_account_gets_no_claim_page_but_a_link_to_the_site() {
+    let stage = Stage::start().await;
+    stage.jsm.add_account(AccountType::Atlassian, ANA, "Ana").unwrap();
+    let ana = stage.visitor("ana").await;
+    let claim = format!("{CLAIM}?next=%2Fservicedesk%2Fcustomer%2Fportal%2F1");
+    for (asked, there) in [(PORTAL, PORTAL), (&claim, "/servicedesk/customer/portal/1")] {
+        let there = format!("href=\"{}{}\"", stage.jsm.base_url(), there.replace('&', "&#38;"));
+        let refused = stage.open(&ana, asked).await;
+        assert_eq!(refused.status(), 403);
+        let page = refused.text().await.unwrap();
+        assert!(page.contains("You already have an Atlassian account") && page.contains(&there), "{page}");
+    }
+    assert_eq!(stage.jsm.customers_created(ANA), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jsms_own_password_pages_say_where_passwords_are_chosen() {
+    let stage = Stage::start().await;
+    for visitor in [stage.gateway.client(), stage.visitor("ana").await] {
+        let refused = stage.open(&visitor, "/servicedesk/customer/user/forgotpassword").await;
+        assert_eq!(refused.status(), 403);
+        let page = refused.text().await.unwrap();
+        assert!(page.contains("is chosen by the support desk’s mail"), "{page}");
+        assert!(!page.contains("no passwords"), "{page}");
     }
 }
 

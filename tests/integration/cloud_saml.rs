@@ -27,6 +27,11 @@ async fn stage() -> Stage {
 
 /// With these lines for `customer_session.cloud_saml`.
 pub async fn stage_with(cloud_lines: &str) -> Stage {
+    stage_at(cloud_lines, Clock::System).await
+}
+
+/// The same, by that clock.
+pub async fn stage_at(cloud_lines: &str, clock: Clock) -> Stage {
     let folder = tempfile::tempdir().unwrap();
     let person = |name: &str| Person::new(name, &format!("{name} Person"), &format!("{name}@acme.example"));
     let people = ["ana", "ben", "mia"].map(person).to_vec();
@@ -41,7 +46,7 @@ pub async fn stage_with(cloud_lines: &str) -> Stage {
         datacenter_lines: String::new(),
         cloud_lines: cloud_lines.into(),
         recorded: 0,
-        clock: Clock::System,
+        clock,
     };
     Stage { world: World::start(settings, Random::default()).await.unwrap(), _folder: folder }
 }
@@ -107,7 +112,7 @@ impl Stage {
         page.split("name=\"atl_token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
     }
 
-    async fn send_form(&self, browser: &Client, token: &str, summary: &str) -> Response {
+    pub async fn send_form(&self, browser: &Client, token: &str, summary: &str) -> Response {
         browser
             .post(format!("{}{CREATE}", self.world.cloud_origin()))
             .header("origin", self.world.cloud_origin())
@@ -223,16 +228,59 @@ async fn the_browser_sees_nothing_of_the_session_at_cloud_nor_of_the_site() {
 async fn somebody_with_an_atlassian_account_reads_so_and_goes_round_in_no_circles() {
     let stage = stage().await;
     let mia = stage.sign_in("mia").await;
+    let there = format!("href=\"{}{PORTAL}\"", stage.jsm().base_url());
     for _ in 0..2 {
         let refused = stage.open(&mia, PORTAL).await;
         assert_eq!(refused.status(), 403);
-        assert!(refused.text().await.unwrap().contains("You already have an Atlassian account"));
+        let page = refused.text().await.unwrap();
+        assert!(page.contains("You already have an Atlassian account"));
+        // Not by way of the gateway, and not by itself.
+        assert!(page.contains(&there) && page.contains("<strong>127.0.0.1</strong>"), "{page}");
+        assert!(!page.contains("http-equiv"), "{page}");
     }
     // One whom the directory took for a customer, and whom the login sends to Atlassian.
     let ben = stage.sign_in("ben").await;
     stage.jsm().add_atlassian_account_elsewhere(BEN);
     let refused = stage.open(&ben, PORTAL).await;
     assert_eq!(refused.status(), 403);
-    assert!(refused.text().await.unwrap().contains("You already have an Atlassian account"));
+    let page = refused.text().await.unwrap();
+    assert!(page.contains("You already have an Atlassian account") && page.contains(&there), "{page}");
     assert_eq!(stage.jsm().sessions_of(BEN), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_offered_to_people_with_an_atlassian_account_is_a_setting() {
+    let address = "        site_address: \"https://help.acme.example\"\n";
+    let there = format!("https://help.acme.example{PORTAL}");
+    let refused = |page: &str| page.contains("You already have an Atlassian account");
+    // A link to the address that browsers know the site by.
+    let stage = stage_with(address).await;
+    let mia = stage.sign_in("mia").await;
+    let page = stage.open(&mia, PORTAL).await.text().await.unwrap();
+    assert!(refused(&page) && page.contains(&format!("href=\"{there}\"")), "{page}");
+    assert!(page.contains("<strong>help.acme.example</strong>"), "{page}");
+    // Nothing, where nobody but the gateway gets at the site.
+    let stage = stage_with("        other_accounts: refuse\n").await;
+    let mia = stage.sign_in("mia").await;
+    let page = stage.open(&mia, PORTAL).await.text().await.unwrap();
+    assert!(refused(&page) && !page.contains(&stage.jsm().base_url()), "{page}");
+    // A page that leads on by itself; but nothing that was sent goes there, and scripts are told.
+    let stage = stage_with(&format!("{address}        other_accounts: hand_over\n")).await;
+    let mia = stage.sign_in("mia").await;
+    let led = stage.open(&mia, PORTAL).await;
+    assert_eq!(led.status(), 200);
+    let page = led.text().await.unwrap();
+    assert!(!refused(&page) && page.contains(&format!("content=\"2;url={there}\"")), "{page}");
+    let sent = stage.send_form(&mia, "x", "lost").await;
+    assert_eq!(sent.status(), 403);
+    let page = sent.text().await.unwrap();
+    assert!(
+        refused(&page) && page.contains("href=\"https://help.acme.example/servicedesk/customer/portals\""),
+        "{page}"
+    );
+    let list = format!("{}/rest/servicedeskapi/request", stage.world.cloud_origin());
+    let told = mia.get(&list).header("accept", "application/json").send().await.unwrap();
+    assert_eq!(told.status(), 403);
+    assert!(told.text().await.unwrap().contains("\"error\":\"atlassian_account\""));
+    assert_eq!(stage.jsm().customers_created("mia@acme.example"), 0);
 }

@@ -1,8 +1,12 @@
 //! The way to a customer session at Cloud that the visitor's own browser goes, through the gateway.
 
-use reqwest::{Client, Response};
+use std::time::Duration;
 
-use crate::cloud_saml::{ANA, PORTAL, Stage, stage_with};
+use reqwest::{Client, Response};
+use vestibule::clock::Clock;
+use vestibule::demo::jsm_cloud::{Fault, FaultKind};
+
+use crate::cloud_saml::{ANA, PORTAL, Stage, stage_at, stage_with};
 use crate::harness::{location, navigate, set_cookies};
 
 const WALK: &str = "/.vestibule/cloud/walk";
@@ -128,5 +132,114 @@ async fn who_is_no_customer_is_refused_before_the_way_begins() {
     let sent = stage.open(&mia, PORTAL).await;
     let refused = stage.open(&mia, &location(&sent)).await;
     assert_eq!(refused.status(), 403);
-    assert!(refused.text().await.unwrap().contains("You already have an Atlassian account"));
+    let page = refused.text().await.unwrap();
+    let there = format!("href=\"{}{PORTAL}\"", stage.jsm().base_url());
+    assert!(page.contains("You already have an Atlassian account") && page.contains(&there), "{page}");
+}
+
+/// A portal whose customer sessions last ten minutes, by a clock that the test turns.
+async fn short_lived() -> (Stage, Clock) {
+    let clock = Clock::manual(Clock::System.now());
+    let stage = stage_at("        walk: browser\n        max_age: 10m\n", clock.clone()).await;
+    (stage, clock)
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A window asks for a page and gets it at once.
+async fn is_served(stage: &Stage, browser: &Client) {
+    let page = stage.open(browser, PORTAL).await;
+    assert_eq!(page.status(), 200, "{}", page.text().await.unwrap());
+}
+
+/// A window asks for a page and is sent on the way; gives where it begins.
+async fn is_sent(stage: &Stage, browser: &Client) -> String {
+    let sent = stage.open(browser, PORTAL).await;
+    assert_eq!(sent.status(), 303, "{}", sent.text().await.unwrap());
+    assert!(location(&sent).starts_with(&format!("{WALK}?next=")), "{}", location(&sent));
+    location(&sent)
+}
+
+/// The way leads, without the browser's help, back to the page.
+async fn comes_back(stage: &Stage, browser: &Client, way: &str) {
+    let back = stage.open(browser, way).await;
+    assert_eq!((back.status().as_u16(), location(&back).as_str()), (303, PORTAL));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_is_gone_anew_before_the_session_is_over_and_the_old_one_serves_meanwhile() {
+    let (stage, clock) = short_lived().await;
+    let ana = stage.sign_in("ana").await;
+    let way = is_sent(&stage, &ana).await;
+    comes_back(&stage, &ana, &way).await;
+    clock.advance(MINUTE * 7);
+    is_served(&stage, &ana).await;
+    // 80 % are over. The way needs a script now, so that it takes a while.
+    clock.advance(MINUTE + Duration::from_secs(1));
+    stage.jsm().switch(|switches| switches.single_sign_on_by_script = true);
+    let list = format!("{}/rest/servicedeskapi/request", stage.world.cloud_origin());
+    let script_call = || ana.get(&list).header("accept", "application/json").header("sec-fetch-mode", "cors").send();
+    let not_a_window = |dest: &'static str, purpose: Option<&'static str>| {
+        let page = ana.get(format!("{}{PORTAL}", stage.world.cloud_origin())).header("accept", "text/html");
+        let page = page.header("sec-fetch-mode", "navigate").header("sec-fetch-dest", dest);
+        purpose.into_iter().fold(page, |page, purpose| page.header("sec-purpose", purpose)).send()
+    };
+    assert_eq!(script_call().await.unwrap().status(), 200, "a script's call begins nothing");
+    assert_eq!(not_a_window("iframe", None).await.unwrap().status(), 200, "nor does a frame");
+    assert_eq!(not_a_window("document", Some("prefetch")).await.unwrap().status(), 200, "nor what nobody sees");
+    let token = form_token(&stage, &ana).await;
+    let raised = stage.send_form(&ana, &token, "sent by the old session").await;
+    assert_eq!(raised.status(), 302, "nor a form: {}", raised.text().await.unwrap());
+    let (_, leads) = on_the_way(&stage, &ana).await;
+    for _ in 0..3 {
+        is_served(&stage, &ana).await; // other windows
+        assert_eq!(script_call().await.unwrap().status(), 200);
+    }
+    assert_eq!(stage.jsm().logins(ANA), 1);
+    let arrived = script(&ana, &leads).await;
+    assert_eq!((arrived.status().as_u16(), location(&arrived).as_str()), (303, PORTAL));
+    assert_eq!(stage.jsm().logins(ANA), 2);
+    is_served(&stage, &ana).await;
+    clock.advance(MINUTE * 5); // the old one would be over
+    is_served(&stage, &ana).await;
+    assert_eq!((stage.jsm().logins(ANA), stage.jsm().requests_of(ANA).len()), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_way_that_fails_ahead_of_time_costs_nothing_and_is_not_gone_all_the_time() {
+    let (stage, clock) = short_lived().await;
+    let ana = stage.sign_in("ana").await;
+    let way = is_sent(&stage, &ana).await;
+    comes_back(&stage, &ana, &way).await;
+    clock.advance(MINUTE * 8 + Duration::from_secs(1));
+    let login = "/servicedesk/customer/user/login";
+    stage.jsm().set_faults(vec![Fault::always(login, FaultKind::Status(500, None))]);
+    let way = is_sent(&stage, &ana).await;
+    comes_back(&stage, &ana, &way).await; // and not to an error
+    stage.counted("customer_sessions_total{portal=\"cloud.localhost\",result=\"upstream_failing\"} 1").await;
+    for _ in 0..5 {
+        is_served(&stage, &ana).await;
+    }
+    clock.advance(MINUTE);
+    let way = is_sent(&stage, &ana).await;
+    comes_back(&stage, &ana, &way).await;
+    is_served(&stage, &ana).await;
+    // Over: now there is nothing left to serve by, and it says so.
+    clock.advance(MINUTE);
+    let way = is_sent(&stage, &ana).await;
+    assert_eq!(stage.open(&ana, &way).await.status(), 503);
+    stage.jsm().set_faults(Vec::new());
+    let way = is_sent(&stage, &ana).await;
+    comes_back(&stage, &ana, &way).await;
+    is_served(&stage, &ana).await;
+    assert_eq!(stage.jsm().logins(ANA), 2);
+}
+
+async fn form_token(stage: &Stage, browser: &Client) -> String {
+    let url = format!("{}/servicedesk/customer/portal/1/create/11", stage.world.cloud_origin());
+    let framed = browser.get(url).header("accept", "text/html").header("sec-fetch-mode", "navigate");
+    let form = framed.header("sec-fetch-dest", "iframe").send().await.unwrap();
+    assert_eq!(form.status(), 200);
+    let page = form.text().await.unwrap();
+    page.split("name=\"atl_token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
 }

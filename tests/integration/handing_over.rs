@@ -77,6 +77,9 @@ async fn people_are_provisioned_and_go_on_where_they_wanted_to_and_nothing_is_pa
     assert_eq!(navigate(&client, &format!("{}/rest/api/2/user", gateway.origin())).await.status(), 403);
     let login = navigate(&client, &format!("{}/servicedesk/customer/user/login", gateway.origin())).await;
     assert_eq!((login.status().as_u16(), location(&login).as_str()), (303, "/servicedesk/customer/portals"));
+    let forgotten = navigate(&client, &format!("{}/servicedesk/customer/user/forgotpassword", gateway.origin())).await;
+    assert_eq!(forgotten.status(), 403);
+    assert!(forgotten.text().await.unwrap().contains("This page is at the support desk"));
     // Public reading goes through, for everybody, and as nobody's.
     for reader in [client, gateway.client()] {
         let read = reader.get(&article).header("accept", "text/html").header("cookie", "JSESSIONID=planted");
@@ -100,10 +103,14 @@ async fn who_is_not_admitted_or_not_in_order_is_not_handed_over() {
     jsm.add_user(licensed);
     let token = jsm.service_token().reveal().to_owned();
     let directory = format!("    directory: {{ site_token: {{ token: \"{token}\" }} }}\n");
-    for (settings, ben) in [("", 403), ("other_accounts: hand_over", 200)] {
+    let there = format!("href=\"{upstream}{DEEP_LINK}\"");
+    for (settings, ben, link) in
+        [("", 403, true), ("other_accounts: refuse", 403, false), ("other_accounts: hand_over", 200, true)]
+    {
         let gateway = TestGateway::start(options(&upstream, settings, &directory)).await;
         let (status, page) = arrive(&gateway, &gateway.client(), "ben", DEEP_LINK).await;
-        assert_eq!((status, page.contains(&upstream)), (ben, ben == 200), "{page}");
+        assert_eq!((status, page.contains(&there), page.contains(&upstream)), (ben, link, link), "{page}");
+        assert_eq!(page.contains("http-equiv"), status == 200, "only one leads on by itself: {page}");
         let (status, page) = arrive(&gateway, &gateway.client(), "mallory", DEEP_LINK).await;
         assert!(status == 403 && !page.contains(&upstream), "{page}");
     }
@@ -129,7 +136,11 @@ async fn people_with_an_atlassian_account_go_on_where_the_settings_say_so() {
         "    directory: {{ site_token: {{ user: \"{user}\", token: \"{}\" }}, service_desks: [\"10\"] }}\n",
         token.reveal()
     );
-    for (settings, ben) in [("product: cloud", 403), ("product: cloud, other_accounts: hand_over", 200)] {
+    for (settings, ben, link) in [
+        ("product: cloud", 403, true),
+        ("product: cloud, other_accounts: refuse", 403, false),
+        ("product: cloud, other_accounts: hand_over", 200, true),
+    ] {
         let gateway = TestGateway::start(options(&upstream, settings, &directory)).await;
         let (status, page) = arrive(&gateway, &gateway.client(), "ana", DEEP_LINK).await;
         assert!(status == 200 && page.contains(&format!("{upstream}{DEEP_LINK}")), "{page}");
@@ -137,6 +148,6 @@ async fn people_with_an_atlassian_account_go_on_where_the_settings_say_so() {
         assert_eq!(cloud.jsm.customers_created("ana@acme.com"), 1);
         assert!(cloud.jsm.is_member("10", &ana.account_id));
         let (status, page) = arrive(&gateway, &gateway.client(), "ben", DEEP_LINK).await;
-        assert_eq!((status, page.contains(&upstream)), (ben, ben == 200), "{page}");
+        assert_eq!((status, page.contains(&upstream)), (ben, link), "{page}");
     }
 }

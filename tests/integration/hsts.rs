@@ -12,7 +12,8 @@ async fn told(client: &reqwest::Client, url: &str) -> Vec<String> {
 
 /// A portal whose upstream speaks of itself, in front of which stands a gateway with this much more of `tls`.
 async fn gateway(tls: &str) -> (TestGateway, Recorder) {
-    let head = "HTTP/1.1 200 OK\r\nStrict-Transport-Security: max-age=5; includeSubDomains\r\nContent-Length: 2\r\n\r\nok";
+    let head =
+        "HTTP/1.1 200 OK\r\nStrict-Transport-Security: max-age=5; includeSubDomains\r\nContent-Length: 2\r\n\r\nok";
     let recorder = Recorder::start(Answer::new(move |_, _| head.as_bytes().to_vec())).await;
     let mut options = Options::plain(recorder.address);
     options.tls = tls.into();
@@ -41,7 +42,10 @@ async fn a_fault_of_the_upstream_changes_nothing() {
     let nobody = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
     let gateway = TestGateway::start(Options::plain(nobody)).await;
     let answer = navigate(&gateway.client(), &format!("{}/public/x", gateway.origin())).await;
-    assert_eq!((answer.status().as_u16(), &answer.headers()["strict-transport-security"]), (502, &"max-age=31536000".parse().unwrap()));
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["strict-transport-security"]),
+        (502, &"max-age=31536000".parse().unwrap())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

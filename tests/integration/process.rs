@@ -20,13 +20,13 @@ use crate::harness::KEY;
 const NOWHERE: &str = "127.0.0.1:9";
 
 /// A sound configuration in a folder of its own.
-struct Place {
-    folder: tempfile::TempDir,
-    https: SocketAddr,
+pub struct Place {
+    pub folder: tempfile::TempDir,
+    pub https: SocketAddr,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         certificate(folder.path(), "site");
         let [https] = free_addresses();
@@ -35,23 +35,23 @@ impl Place {
         place
     }
 
-    fn text(&self, others: &str, upstream: SocketAddr) -> String {
+    pub fn text(&self, others: &str, upstream: SocketAddr) -> String {
         configuration(self.https, others, "http://localhost:9", upstream)
     }
 
-    fn write(&self, text: &str) {
+    pub fn write(&self, text: &str) {
         std::fs::write(self.config(), text).unwrap();
     }
 
-    fn config(&self) -> PathBuf {
+    pub fn config(&self) -> PathBuf {
         self.folder.path().join("gateway.yaml")
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    async fn carry_out(&self, command: &str) -> (i32, String, String) {
+    pub async fn carry_out(&self, command: &str) -> (i32, String, String) {
         outcome(&[command, "--config", self.config().to_str().unwrap()]).await
     }
 
@@ -64,11 +64,11 @@ impl Place {
         said.trim_end().to_owned()
     }
 
-    fn client(&self) -> Client {
+    pub fn client(&self) -> Client {
         self.builder().build().unwrap()
     }
 
-    fn builder(&self) -> reqwest::ClientBuilder {
+    pub fn builder(&self) -> reqwest::ClientBuilder {
         let ca = std::fs::read(self.file("site.pem")).unwrap();
         Client::builder()
             .no_proxy()
@@ -78,7 +78,7 @@ impl Place {
     }
 
     /// A connection on which nothing was asked yet.
-    async fn tls(&self, protocol: &[u8]) -> tokio_rustls::client::TlsStream<TcpStream> {
+    pub async fn tls(&self, protocol: &[u8]) -> tokio_rustls::client::TlsStream<TcpStream> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.file("site.pem")).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -90,7 +90,7 @@ impl Place {
         tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap()
     }
 
-    fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("https://localhost:{}{path}", self.https.port())
     }
 }
@@ -203,13 +203,13 @@ async fn every_listener_and_portal_has_a_json_line() {
 }
 
 /// An upstream that answers one request when it is let.
-struct Gated {
-    address: SocketAddr,
-    asked: oneshot::Receiver<()>,
-    release: oneshot::Sender<()>,
+pub struct Gated {
+    pub address: SocketAddr,
+    pub asked: oneshot::Receiver<()>,
+    pub release: oneshot::Sender<()>,
 }
 
-async fn gated() -> Gated {
+pub async fn gated() -> Gated {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (tell, asked) = oneshot::channel();
@@ -401,6 +401,7 @@ async fn help_is_complete() {
         [
             "",
             "run",
+            "reload",
             "check",
             "schema",
             "keys",
@@ -426,7 +427,7 @@ async fn help_is_complete() {
         );
     }
     let run = outcome(&["run", "--help"]).await.1;
-    for told in ["--config", "gateway.yaml", "VESTIBULE_CONFIG", "SIGTERM", "Exit code"] {
+    for told in ["--config", "gateway.yaml", "VESTIBULE_CONFIG", "SIGHUP", "SIGTERM", "Exit code"] {
         assert!(run.contains(told), "{told}: {run}");
     }
     assert_eq!(outcome(&["serve"]).await.0, 2, "an unknown command");

@@ -6,7 +6,6 @@ use std::time::Duration;
 use instant_acme::{Account, CertificateIdentifier, Error};
 
 use super::{AcmeEvent, Shared};
-use crate::acme::account::Accounts;
 use crate::acme::answers::Answer;
 use crate::acme::directory::Directory;
 use crate::acme::issued::{Issued, WantedCertificate};
@@ -63,9 +62,10 @@ impl Attempt {
         let record = match desk.claim(&self.host).await {
             Ok(Claim::Ours(record)) => record,
             Ok(Claim::Later(at, record)) => {
-                // Whoever works on it may be done before the lease is over: the board tells that.
                 let failed = record.failed.map(|(_, sentence)| sentence);
-                return Outcome { not_before: Some(at.min(self.later(SOON)).max(self.later(Duration::from_secs(1)))), failed };
+                // Whoever works on it may be done, or may fail, before the lease is over.
+                let at = if record.lease.is_some() { at.min(self.later(SOON)) } else { at };
+                return Outcome { not_before: Some(at), failed };
             }
             Err(error) => return self.not_now(&error.into()),
         };
@@ -123,12 +123,7 @@ impl Attempt {
 
     async fn account(&self, directory: &Directory) -> Result<Account, OrderFailed> {
         let _one_at_a_time = self.shared.account.lock().await;
-        self.accounts().get(directory).await
-    }
-
-    fn accounts(&self) -> Accounts<'_> {
-        let Shared { settings, desk, random, .. } = &*self.shared;
-        Accounts { settings, names: &desk.names, records: &desk.records, random }
+        self.shared.accounts().get(directory).await
     }
 
     /// Orders one certificate; by another challenge, when the first one fails.
@@ -181,7 +176,9 @@ impl Attempt {
         let Delivered { chain, key, issued } = delivered;
         let (now, begins, ends) = (desk.clock.now(), issued.begins, issued.ends);
         if ends <= now {
-            return Err(OrderFailed::Unusable("what was issued is over already: is this machine's clock right?".to_owned()));
+            return Err(OrderFailed::Unusable(
+                "what was issued is over already: is this machine's clock right?".to_owned(),
+            ));
         }
         let sealed = Envelope::seal(&key, &desk.names.place_of_key(wanted), random);
         let key = sealed.map_err(|error| OrderFailed::Store(StoreError::from(error).to_string()))?;
@@ -259,7 +256,7 @@ impl Attempt {
         }
         self.take_down().await;
         if matches!(failed, OrderFailed::Account(_))
-            && let Err(error) = self.accounts().forget().await
+            && let Err(error) = self.shared.accounts().forget().await
         {
             tracing::warn!(%error, "the account that the authority does not know could not be forgotten");
         }

@@ -27,7 +27,8 @@ impl Check<'_> {
         let external = place.key("eab");
         let external_account =
             raw.eab.as_ref().map_or(Some(None), |raw| self.external_account(&external, raw).map(Some));
-        let profile = raw.profile.as_ref().map_or(Some(None), |text| self.token(&place.key("profile"), text, 100).map(Some));
+        let profile =
+            raw.profile.as_ref().map_or(Some(None), |text| self.token(&place.key("profile"), text, 100).map(Some));
         let before = place.key("renew_before");
         let renew_before = match &raw.renew_before {
             Some(_) => self.duration(&before, raw.renew_before.as_ref(), days(30), minutes(60)..=days(365)).map(Some),
@@ -63,7 +64,11 @@ impl Check<'_> {
             return None;
         };
         if EmailAddress::parse(address).is_err() {
-            self.fault(place, format!("{} is not an e-mail address", quote(address)), "such as \"mailto:ops@acme.com\"");
+            self.fault(
+                place,
+                format!("{} is not an e-mail address", quote(address)),
+                "such as \"mailto:ops@acme.com\"",
+            );
             return None;
         }
         Some(text.to_owned())
@@ -120,7 +125,11 @@ impl Check<'_> {
             let bytes = URL_SAFE_NO_PAD.decode(key.reveal().trim_end_matches('='));
             let sound = bytes.is_ok_and(|bytes| zeroize::Zeroizing::new(bytes).len() >= 16);
             if !sound {
-                self.fault(&key_place, "is not a key in base64url of 128 bits or more", "copy it again from the authority");
+                self.fault(
+                    &key_place,
+                    "is not a key in base64url of 128 bits or more",
+                    "copy it again from the authority",
+                );
             }
             sound
         });

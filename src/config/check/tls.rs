@@ -1,14 +1,21 @@
 //! Certificates, and how TLS is spoken.
 
+use std::path::PathBuf;
+
 use rustls::CipherSuite;
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{Check, all, days, seconds};
-use crate::config::raw::{RawCertificate, RawCipherSuite, RawHsts, RawTls, RawTlsVersion};
+use crate::config::raw::{
+    RawCertificate, RawCipherSuite, RawClientCertificates, RawDemand, RawHsts, RawTls, RawTlsVersion,
+};
 use crate::config::tree::Place;
-use crate::listener::settings::{CertificateFiles, Hsts, TlsSettings, TlsVersion};
+use crate::listener::settings::{
+    CertificateFiles, CertificateHosts, ClientCertificateSettings, Demand, Hsts, TlsSettings, TlsVersion,
+};
+use crate::portal::settings::PortalSettings;
 
 impl Check<'_> {
     pub(super) fn tls(&mut self, place: &Place<'_>, raw: &RawTls, listens_for_http: bool) -> Option<TlsSettings> {
@@ -29,13 +36,23 @@ impl Check<'_> {
         self.distinct(&list, &files);
         let acme_place = place.key("acme");
         let acme = raw.acme.as_ref().map_or(Some(None), |raw| self.acme(&acme_place, raw, listens_for_http).map(Some));
+        let place_of_visitors = place.key("client_certificates");
+        let visitors = raw.client_certificates.as_ref();
+        let visitors = visitors.map_or(Some(None), |raw| self.client_certificates(&place_of_visitors, raw).map(Some));
         let minimum_version = match raw.minimum_version {
             None | Some(RawTlsVersion::V1_2) => TlsVersion::V1_2,
             Some(RawTlsVersion::V1_3) => TlsVersion::V1_3,
         };
         let cipher_suites = self.cipher_suites(&place.key("cipher_suites"), raw, minimum_version);
         let hsts = self.hsts(&place.key("hsts"), raw.hsts.as_ref());
-        Some(TlsSettings { certificates: all(certificates)?, minimum_version, cipher_suites, hsts: hsts?, acme: acme? })
+        Some(TlsSettings {
+            certificates: all(certificates)?,
+            minimum_version,
+            cipher_suites,
+            hsts: hsts?,
+            acme: acme?,
+            client_certificates: visitors?,
+        })
     }
 
     fn cipher_suites(&mut self, place: &Place<'_>, raw: &RawTls, minimum_version: TlsVersion) -> Vec<CipherSuite> {
@@ -58,11 +75,81 @@ impl Check<'_> {
         suites
     }
 
+    fn client_certificates(
+        &mut self,
+        place: &Place<'_>,
+        raw: &RawClientCertificates,
+    ) -> Option<ClientCertificateSettings> {
+        let ca_place = place.key("ca");
+        let ca = self.path(&ca_place, &raw.ca).filter(|path| {
+            let pem = self.read(&ca_place, path);
+            pem.and_then(|pem| self.certificates(&ca_place, &pem)).is_some()
+        });
+        let list = place.key("crls");
+        let given = raw.crls.as_deref().unwrap_or_default().iter().enumerate();
+        let crls: Vec<_> = given.map(|(index, text)| self.revocation_list(&list.index(index), text)).collect();
+        self.distinct(&list, &crls);
+        let list = place.key("hosts");
+        let hosts = match &raw.hosts {
+            None => Some(CertificateHosts::All),
+            Some(hosts) if hosts.is_empty() => {
+                self.fault(&list, "is empty: no portal would ask for a certificate", "name a host, or remove the key");
+                None
+            }
+            Some(hosts) => {
+                let hosts = hosts.iter().enumerate().map(|(index, text)| self.host(&list.index(index), text));
+                let hosts: Vec<_> = hosts.collect();
+                self.distinct(&list, &hosts);
+                all(hosts).map(CertificateHosts::These)
+            }
+        };
+        let demand = match raw.mode {
+            None | Some(RawDemand::Required) => Demand::Required,
+            Some(RawDemand::Optional) => Demand::Optional,
+        };
+        Some(ClientCertificateSettings { ca: ca?, crls: all(crls)?, hosts: hosts?, demand })
+    }
+
+    fn revocation_list(&mut self, place: &Place<'_>, text: &str) -> Option<PathBuf> {
+        let path = self.path(place, text)?;
+        let pem = self.read(place, &path)?;
+        let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&pem).collect();
+        if lists.is_ok_and(|lists| !lists.is_empty()) {
+            return Some(path);
+        }
+        let cure = "PEM, with lines \"-----BEGIN X509 CRL-----\": openssl crl -inform DER -in LIST -out NEW";
+        self.fault(place, "holds no revocation list", cure);
+        None
+    }
+
+    /// Each host of `client_certificates` is one of a portal.
+    pub(super) fn hosts_of_client_certificates(
+        &mut self,
+        place: &Place<'_>,
+        tls: &TlsSettings,
+        portals: &[PortalSettings],
+    ) {
+        let Some(CertificateHosts::These(hosts)) = tls.client_certificates.as_ref().map(|visitors| &visitors.hosts)
+        else {
+            return;
+        };
+        for (index, host) in hosts.iter().enumerate() {
+            if !portals.iter().any(|portal| portal.host == *host) {
+                self.fault(
+                    &place.index(index),
+                    format!("no portal has the host {host}"),
+                    "write it as in portals[].host",
+                );
+            }
+        }
+    }
+
     fn hsts(&mut self, place: &Place<'_>, raw: Option<&RawHsts>) -> Option<Hsts> {
         let default = Hsts::default();
         let Some(raw) = raw else { return Some(default) };
         let longest = days(3650);
-        let max_age = self.duration(&place.key("max_age"), raw.max_age.as_ref(), default.max_age, seconds(0)..=longest)?;
+        let max_age =
+            self.duration(&place.key("max_age"), raw.max_age.as_ref(), default.max_age, seconds(0)..=longest)?;
         let hsts = Hsts {
             max_age,
             include_subdomains: raw.include_subdomains.unwrap_or(default.include_subdomains),

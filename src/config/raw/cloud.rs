@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{DurationText, RawKeyPair, RawSecret};
+use super::{DurationText, RawKeyPair, RawOtherAccounts, RawSecret};
 
 /// Jira Service Management Cloud, by the site's own single sign-on.
 #[derive(Deserialize, JsonSchema)]
@@ -41,6 +41,12 @@ pub(in crate::config) struct RawCloudSaml {
     /// Sites that the way from there to the session may lead over, besides `upstream` and those of `site_acs` and `start`.
     #[schemars(extend("default" = []), example = serde_json::json!(["https://id.acme.example"]))]
     pub hosts: Option<Vec<String>>,
+    /// What becomes of people with an Atlassian account, who cannot be customers here.
+    #[schemars(extend("default" = "offer"))]
+    pub other_accounts: Option<RawOtherAccounts>,
+    /// The address by which browsers know the site, without a path, for those people. Without it, that of `upstream`.
+    #[schemars(example = "https://acme.atlassian.net")]
+    pub site_address: Option<String>,
     /// How long a customer session is used at most, whatever the site says.
     #[schemars(extend("default" = "8h"))]
     pub max_age: Option<DurationText>,

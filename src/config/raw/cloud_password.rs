@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::DurationText;
+use super::{DurationText, RawOtherAccounts};
 
 /// Jira Service Management Cloud, by the password that the customer has at the site.
 #[derive(Default, Deserialize, JsonSchema)]
@@ -21,6 +21,12 @@ pub(in crate::config) struct RawCloudPassword {
     pub forgot_password_path: Option<String>,
     /// A program that knows customers' passwords: see [Passwords from a program](jsm.md#passwords-from-a-program).
     pub password_hook: Option<RawPasswordHook>,
+    /// What becomes of people with an Atlassian account, who cannot be customers here.
+    #[schemars(extend("default" = "offer"))]
+    pub other_accounts: Option<RawOtherAccounts>,
+    /// The address by which browsers know the site, without a path, for those people. Without it, that of `upstream`.
+    #[schemars(example = "https://acme.atlassian.net")]
+    pub site_address: Option<String>,
     /// How long a customer session is used at most, whatever the upstream says.
     #[schemars(extend("default" = "8h"))]
     pub max_age: Option<DurationText>,

@@ -230,7 +230,7 @@ pub(in crate::config) struct RawRedirect {
     pub product: Option<RawNativeProduct>,
     /// What becomes of people whose account there is more than a customer's: an Atlassian account at Cloud; a licensed or
     /// administrator's account at Data Center.
-    #[schemars(extend("default" = "refuse"))]
+    #[schemars(extend("default" = "offer"))]
     pub other_accounts: Option<RawOtherAccounts>,
     /// How many calls of the `directory` may run at once.
     #[schemars(extend("default" = 8))]
@@ -254,7 +254,9 @@ pub(in crate::config) enum RawNativeProduct {
 pub(in crate::config) enum RawOtherAccounts {
     /// They are told so, and do not go on.
     Refuse,
-    /// They go on as everybody does. Nothing is done for their account.
+    /// They are told so, by a page with a link to the site itself.
+    Offer,
+    /// They go on at the site itself, by a page that leads there. Nothing is done for their account.
     HandOver,
 }
 

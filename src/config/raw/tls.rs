@@ -22,6 +22,8 @@ pub(in crate::config) struct RawTls {
     /// AES-GCM and ChaCha20-Poly1305, with forward secrecy.
     #[schemars(example = serde_json::json!(["TLS_AES_256_GCM_SHA384"]))]
     pub cipher_suites: Option<Vec<RawCipherSuite>>,
+    /// Certificates that visitors bring, besides signing in.
+    pub client_certificates: Option<RawClientCertificates>,
     /// What browsers are told of https (`Strict-Transport-Security`), on every answer.
     pub hsts: Option<RawHsts>,
 }
@@ -153,4 +155,33 @@ pub(in crate::config) struct RawExternalAccount {
     /// The HMAC key, base64url, as the authority gives it.
     #[schemars(example = serde_json::json!({ "file": "secrets/acme-eab" }))]
     pub key: RawSecret,
+}
+
+/// Certificates that visitors bring: whoever has none, or one that is not good, gets no connection. The files are looked at
+/// every second.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawClientCertificates {
+    /// File with the authorities that issue them, PEM.
+    #[schemars(example = "certs/partners-ca.pem")]
+    pub ca: String,
+    /// Files with what these authorities have revoked, PEM. With any, an authority without a list, or with one that is over,
+    /// lets nobody in.
+    #[schemars(extend("default" = []), example = serde_json::json!(["certs/partners.crl.pem"]))]
+    pub crls: Option<Vec<String>>,
+    /// The portals, by their hosts. Without it, all.
+    #[schemars(example = serde_json::json!(["partners.acme.com"]))]
+    pub hosts: Option<Vec<String>>,
+    /// Whether there is a way in without one.
+    #[schemars(extend("default" = "required"))]
+    pub mode: Option<RawDemand>,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum RawDemand {
+    /// No certificate, no connection.
+    Required,
+    /// One that is brought has to be good, and the access log tells its fingerprint.
+    Optional,
 }

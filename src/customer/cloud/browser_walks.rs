@@ -4,6 +4,8 @@
 //! the way, answers what the site asks, and keeps the session's cookie in the end. Neither an assertion nor any cookie ever
 //! reaches the browser. A way belongs to one session of one visitor, and the answer on it is about that visitor alone.
 
+mod ahead;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,6 +19,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::{Origin, Url};
 
+use self::ahead::Ahead;
 use super::saml::walk::{Reached, Shown, Step, Walk, Way};
 use super::{CloudBroker, CloudLogin, CloudSite, SingleSignOn};
 use crate::clock::{Clock, Stopwatch, Timestamp, deadline};
@@ -68,6 +71,7 @@ pub struct BrowserWalks {
     clock: Clock,
     ways: Cache<SessionHash, Arc<Mutex<Begun>>>,
     beginnings: Cache<SessionHash, Arc<AtomicU32>>,
+    ahead: Ahead,
 }
 
 /// A way that a browser is on.
@@ -102,7 +106,7 @@ impl BrowserWalks {
     pub fn new(broker: Arc<CloudBroker>, customers: CustomerSessions, sign_on: SingleSignOn, clock: Clock) -> Self {
         let ways = Cache::builder().max_capacity(WAYS).time_to_idle(PATIENCE).build();
         let beginnings = Cache::builder().max_capacity(WAYS).time_to_live(WHILE).build();
-        Self { broker, customers, sign_on, clock, ways, beginnings }
+        Self { broker, customers, sign_on, clock, ways, beginnings, ahead: Ahead::default() }
     }
 
     /// The hosts of a way: the site first.
@@ -111,11 +115,25 @@ impl BrowserWalks {
         std::iter::once(site).chain(self.sign_on.hosts().iter().cloned()).collect()
     }
 
+    /// Whether the visitor's browser goes the way once more although their customer session still serves, because 80 % of its
+    /// life are over. Who is told so has to [begin](Self::begin): nobody is told again for a while.
+    pub fn begins_ahead(&self, visitor: &LiveSession, now: Timestamp) -> bool {
+        let old = self.customers.growing_old(visitor, now);
+        old.is_some_and(|generation| self.ahead.begins(visitor.hash(), generation, now))
+    }
+
     /// Begins a way that leads to `next`, in place of one that the visitor was on.
     ///
     /// # Errors
-    /// When the visitor is no customer, begins too often, or the way cannot be gone.
+    /// When the visitor is no customer, begins too often, or the way cannot be gone. Whoever has a customer session that serves
+    /// is led to `next` all the same.
     pub async fn begin(&self, visitor: &Arc<LiveSession>, next: &str) -> Result<Walked, CustomerFailed> {
+        let watch = Stopwatch::start();
+        let begun = self.begin_anew(visitor, next).await;
+        begun.or_else(|failed| self.served_by_the_old_one(visitor, failed, next, &watch))
+    }
+
+    async fn begin_anew(&self, visitor: &Arc<LiveSession>, next: &str) -> Result<Walked, CustomerFailed> {
         let begun = self.beginnings.get_with(*visitor.hash(), Arc::default);
         if begun.fetch_add(1, Ordering::Relaxed) >= BEGINNINGS {
             return Err(CustomerFailed::KeepsDying);
@@ -132,7 +150,7 @@ impl BrowserWalks {
     /// Goes on with what the visitor's browser brings; `None` when they are on no way.
     ///
     /// # Errors
-    /// When the way cannot be gone on.
+    /// When the way cannot be gone on, and there is no customer session that serves.
     pub async fn go_on(&self, visitor: &Arc<LiveSession>, brought: Brought) -> Result<Option<Walked>, CustomerFailed> {
         let Some(begun) = self.ways.get(visitor.hash()) else { return Ok(None) };
         let origins = self.origins();
@@ -148,7 +166,28 @@ impl BrowserWalks {
                 }
             }
         });
-        walked.await.map(Some)
+        match walked.await {
+            Ok(walked) => Ok(Some(walked)),
+            Err(failed) => {
+                let begun = begun.lock().await;
+                self.served_by_the_old_one(visitor, failed, &begun.next, &begun.watch).map(Some)
+            }
+        }
+    }
+
+    /// A way that leads nowhere costs nothing as long as the customer session before it serves.
+    fn served_by_the_old_one(
+        &self,
+        visitor: &LiveSession,
+        failed: CustomerFailed,
+        next: &str,
+        watch: &Stopwatch,
+    ) -> Result<Walked, CustomerFailed> {
+        if !self.customers.serves(visitor, self.clock.now()) {
+            return Err(failed);
+        }
+        self.customers.not_renewed(visitor, failed, watch.elapsed());
+        Ok(Walked::Arrived(next.to_owned()))
     }
 
     /// One step of a way, and all that the gateway can go by itself after it.

@@ -79,6 +79,8 @@ pub(super) static TEXTS: Texts = Texts {
         another_account: "Sign in as somebody else",
         start: "Go to the start page",
         password: "Enter the password",
+        own_address: "The support desk’s own address:",
+        the_site: "Go to the support desk",
     },
     explain,
 };
@@ -279,6 +281,11 @@ fn explain(what: Explanation) -> RefusalTexts {
             "This address does not belong to any portal that we know.",
             "Check the address for typing mistakes.",
         ),
+        E::CertificateNeeded => (
+            "A certificate is needed",
+            "This portal asks for a certificate of yours, and your browser's connection came without one.",
+            "Try again. If this page comes back, close the browser, open it anew, and choose your certificate when you are asked.",
+        ),
         E::NotFound => (
             "This page does not exist",
             "There is no page at this address.",
@@ -298,6 +305,19 @@ fn explain(what: Explanation) -> RefusalTexts {
             "You need no password here",
             "This portal has no accounts and no passwords of its own: you sign in with the account of your organisation.",
             "Go to the start page to sign in. If you forgot your password, or have no account, ask your organisation.",
+        ),
+        E::PasswordByMail => (
+            "Passwords are not changed here",
+            "You sign in with the account of your organisation; your password at the support desk, which it wants besides, is \
+             chosen by the support desk’s mail.",
+            "Go to the start page: if the support desk wants your password, you are asked for it once, and can have the mail \
+             sent. If you cannot sign in, or have no account, ask your organisation.",
+        ),
+        E::PasswordsElsewhere => (
+            "This page is at the support desk",
+            "You sign in here with the account of your organisation; the support desk’s own accounts and passwords are at its own \
+             address.",
+            "Go to the start page: it leads you there once you have signed in.",
         ),
         E::MethodNotAllowed => (
             "This does not work here",

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::DirectorySettings;
+use super::{DirectorySettings, Elsewhere};
 use crate::saml::keys::VerificationKeys;
 use crate::saml::metadata::ServiceProvider;
 use crate::saml::signing_key::SigningKey;
 
 /// The accounts of a Cloud site.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CloudAccountsSettings {
     /// Who becomes which customer; on behalf of an administrator.
     pub directory: DirectorySettings,
@@ -23,16 +23,18 @@ pub struct CloudAccountsSettings {
 }
 
 /// A Cloud site: its accounts, and what all ways to open sessions there share.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CloudSiteSettings {
     /// Its accounts.
     pub accounts: CloudAccountsSettings,
     /// How long a customer session is used at most, whatever the upstream's cookies say.
     pub max_age: Duration,
+    /// People with an Atlassian account, who sign in at the site itself.
+    pub elsewhere: Elsewhere,
 }
 
 /// Cloud: sessions by the site's own single sign-on, whose identity provider the gateway is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CloudSamlSettings {
     /// The site.
     pub site: CloudSiteSettings,
@@ -67,6 +69,17 @@ pub struct IdentityProviderSettings {
     pub site: ServiceProvider,
     /// The keys that sign the site's requests, where it has told any.
     pub site_keys: Option<Arc<VerificationKeys>>,
+}
+
+/// The keys of the site are those of its certificates.
+impl PartialEq for IdentityProviderSettings {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { keys, our_entity_id, site, site_keys } = self;
+        *keys == other.keys
+            && *our_entity_id == other.our_entity_id
+            && *site == other.site
+            && site_keys.as_ref().map(|keys| keys.count()) == other.site_keys.as_ref().map(|keys| keys.count())
+    }
 }
 
 /// Without the keys.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::CloudSiteSettings;
 
 /// Cloud: by the password that the customer has at the site.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CloudPasswordSettings {
     /// Accounts, and what all ways to open sessions at Cloud share.
     pub site: CloudSiteSettings,
@@ -39,7 +39,7 @@ pub enum PasswordMail {
 }
 
 /// A program of the operator's that knows customers' passwords.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HookSettings {
     /// Its absolute path. No shell is involved.
     pub program: PathBuf,

@@ -13,7 +13,7 @@ use crate::ids::ProviderName;
 const LONGEST_NAME: usize = 200;
 
 /// Customers of one portal at its upstream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DirectorySettings {
     /// On whose behalf accounts are found and made.
     pub credentials: ServiceCredentials,
@@ -58,7 +58,7 @@ pub enum OnEmailChange {
 }
 
 /// Who belongs to an organization.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum OrganizationRule {
     /// Every customer of the portal.
     Everybody(OrganizationName),
@@ -79,6 +79,17 @@ pub struct EachOf {
     pub matching: Regex,
     /// The organization's name, with `$1` or `$name` for what a group of the pattern matched.
     pub organization: String,
+}
+
+/// A pattern is what it is written as.
+impl PartialEq for EachOf {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { providers, source, matching, organization } = self;
+        *providers == other.providers
+            && *source == other.source
+            && matching.as_str() == other.matching.as_str()
+            && *organization == other.organization
+    }
 }
 
 /// Where values come from.

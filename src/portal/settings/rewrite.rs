@@ -8,7 +8,7 @@ use crate::portal::media_type::MediaPattern;
 pub const REQUEST_FIELDS: [&str; 4] = ["clientBasePath", "continue", "destination", "os_destination"];
 
 /// What is replaced in answers and requests.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RewriteSettings {
     /// More origins besides the portal's own.
     pub origins: Vec<OriginPair>,
@@ -23,7 +23,7 @@ pub struct RewriteSettings {
 }
 
 /// An origin behind the gateway, and how browsers know it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OriginPair {
     /// What the upstream calls it: scheme, host and port alone.
     pub upstream: Url,
@@ -32,7 +32,7 @@ pub struct OriginPair {
 }
 
 /// A text that is replaced by another.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TextRule {
     /// As it stands in the body, to the letter.
     pub from: String,

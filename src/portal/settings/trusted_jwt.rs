@@ -8,7 +8,7 @@ use super::DirectorySettings;
 use crate::secret::Secret;
 
 /// A signed token tells the upstream who the visitor is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TrustedJwtSettings {
     /// Private keys as PEM, at least one: the first signs, all are published.
     pub signing_keys: Vec<Secret>,
@@ -44,7 +44,7 @@ pub enum Product {
 }
 
 /// The accounts of customers, for kinds of customer session that need none to log in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AccountsSettings {
     /// Who becomes which customer; on behalf of an administrator.
     pub directory: DirectorySettings,

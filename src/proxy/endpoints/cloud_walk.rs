@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use pingora::proxy::Session;
 
 use crate::customer::BrokerFailed;
 use crate::customer::cloud::{Brought, BrowserWalks, Walked};
 use crate::http_client::Answer;
-use crate::policy::{self, Decision, Demand};
+use crate::policy::{self, Decision, Demand, Permit};
 use crate::portal::settings::Access;
 use crate::portal::{CanonicalRequest, NativePage};
 use crate::proxy::Gateway;
@@ -46,9 +46,13 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 pub(in crate::proxy) fn instead_of(refusal: &Refusal, ctx: &RequestCtx) -> Option<String> {
     let by_browser = BrokerFailed::BrowserHasToWalk.reason();
     let walks = matches!(refusal.reason(), Reason::CustomerSession { label, .. } if label == by_browser);
-    let to = ctx.walk_to.as_ref().filter(|_| walks)?;
+    ctx.walk_to.as_deref().filter(|_| walks).map(beginning)
+}
+
+/// Where a way to that page begins.
+fn beginning(to: &str) -> String {
     let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", to).finish();
-    Some(format!("{BEGIN}?{query}"))
+    format!("{BEGIN}?{query}")
 }
 
 /// Whether a path is one of a way.
@@ -57,6 +61,23 @@ pub(super) fn is_on_the_way(path: &str) -> bool {
 }
 
 impl Gateway {
+    /// Where a browser goes before it gets the page that it asks for, because the customer session will soon be over. Only a
+    /// window of its own is sent: a frame cannot show the way, and who loads a page beforehand does not see it.
+    pub(in crate::proxy) fn way_ahead(
+        &self,
+        headers: &HeaderMap,
+        permit: &Permit,
+        site: &Site,
+        ctx: &RequestCtx,
+    ) -> Option<String> {
+        let (walks, to) = (site.walks.as_ref()?, ctx.walk_to.as_ref()?);
+        let says = |name: &str, what: &str| headers.get(name).is_none_or(|value| value.as_bytes() == what.as_bytes());
+        let window = says("sec-fetch-dest", "document") && says("sec-fetch-mode", "navigate");
+        let seen = !headers.contains_key("sec-purpose") && !headers.contains_key("purpose");
+        let session = permit.session().filter(|_| window && seen)?;
+        walks.begins_ahead(session, self.clock.now()).then(|| beginning(to))
+    }
+
     /// A step of the way.
     pub(super) async fn walk(
         &self,
@@ -64,7 +85,7 @@ impl Gateway {
         request: &CanonicalRequest,
         site: &Arc<Site>,
         visitor: &Visitor,
-        ctx: &RequestCtx,
+        ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
         let home = || Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(&site.start_page())));
         let Some(walks) = &site.walks else {
@@ -96,7 +117,11 @@ impl Gateway {
                 walks.go_on(&session, Brought::Request(host, format!("/{path}{query}"), body)).await
             }
         };
-        match walked.map_err(|failed| crate::proxy::refuse::customer_refusal(&failed))? {
+        let walked = walked.map_err(|failed| {
+            ctx.wanted = (!posted).then(|| next(request, site).as_str().to_owned());
+            crate::proxy::refuse::customer_refusal(&failed)
+        });
+        match walked? {
             None => home(),
             Some(Walked::Arrived(next)) => Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(&next))),
             Some(Walked::Answer(_, answer)) => {

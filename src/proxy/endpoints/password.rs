@@ -111,6 +111,7 @@ impl Gateway {
             Err(failed) => failed,
         };
         let CustomerFailed::Broker(BrokerFailed::PasswordNeeded(needed)) = &failed else {
+            ctx.wanted = Some(next.as_str().to_owned());
             return Err(refuse::customer_refusal(&failed));
         };
         let NeededPassword { address, stale, .. } = &**needed;

@@ -10,6 +10,7 @@ use crate::limits::Limit;
 use crate::policy::NotAdmitted;
 use crate::portal::Malformed;
 use crate::random::NoRandomness;
+use crate::refusal::Passwords;
 use crate::saml::mapping::NoSubject;
 use crate::saml::rejected::SamlRejected;
 use crate::session::{InvalidKeys, OpenError, StoreError};
@@ -47,11 +48,14 @@ fn plain() -> Vec<Refusal> {
         Reason::HeadTooLarge,
         Reason::BodyTooLarge,
         Reason::UnknownHost,
+        Reason::NoClientCertificate,
         Reason::NoSuchEndpoint,
         Reason::SignInRequired,
         Reason::PathDenied,
         Reason::PathClosed,
-        Reason::AccountPage,
+        Reason::AccountPage(Passwords::Nowhere),
+        Reason::AccountPage(Passwords::GivenHere),
+        Reason::AccountPage(Passwords::AtTheSite),
         Reason::RuleNotMet,
         Reason::TooManyRequests { limit: Limit::Day, later },
         Reason::TooManyRequests { limit: Limit::Minute, later },

@@ -21,7 +21,8 @@ use tokio::sync::{Semaphore, oneshot};
 use self::file::OpenFile;
 use self::writer::{Answer, Op, Queued, Writer};
 use super::{
-    Mark, RecordChange, RecordSeen, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag,
+    Mark, RecordChange, RecordSeen, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession,
+    Tag,
 };
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;

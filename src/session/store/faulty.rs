@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::{
-    Mark, RecordChange, RecordSeen, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag,
+    Mark, RecordChange, RecordSeen, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession,
+    Tag,
 };
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;

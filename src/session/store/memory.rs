@@ -8,7 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{
-    Mark, RecordChange, RecordSeen, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag,
+    Mark, RecordChange, RecordSeen, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession,
+    Tag,
 };
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;

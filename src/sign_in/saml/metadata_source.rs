@@ -45,7 +45,7 @@ const WITHOUT_WORD: Duration = Duration::from_secs(7 * 24 * 3600);
 const WAKE: Duration = Duration::from_secs(30);
 
 /// Where metadata is, and what is demanded of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MetadataSettings {
     /// Where it is.
     pub from: MetadataFrom,

@@ -11,6 +11,16 @@ pub struct OwnKeys {
     encryption_certificates: Vec<Vec<u8>>,
 }
 
+/// A certificate vouches for the private key that goes with it, so that equal certificates are equal keys.
+impl PartialEq for OwnKeys {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { signing, decryption, encryption_certificates } = self;
+        *signing == other.signing
+            && decryption.len() == other.decryption.len()
+            && *encryption_certificates == other.encryption_certificates
+    }
+}
+
 impl OwnKeys {
     /// Of `signing` the first signs, and all are published. All of `decryption` decrypt, and `encryption_certificates` are
     /// published for it.

@@ -14,7 +14,7 @@ use crate::sign_in::saml::OwnKeys;
 use crate::sign_in::saml::metadata_source::MetadataSettings;
 
 /// A SAML identity provider, and us as its service provider.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SamlSettings {
     /// Where its metadata comes from.
     pub metadata: MetadataSettings,
@@ -45,7 +45,7 @@ pub struct SamlSettings {
 }
 
 /// What a provider is asked.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RequestSettings {
     /// How the request travels; `None` takes HTTP-Redirect where the provider offers it.
     pub binding: Option<Binding>,

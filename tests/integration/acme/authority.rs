@@ -41,6 +41,8 @@ impl Default for Pebble {
 pub struct Authority {
     /// Where its directory is.
     pub directory: String,
+    /// Who verifies the directory.
+    pub ca: std::path::PathBuf,
     /// Who signs its certificates.
     pub root: CertificateDer<'static>,
     /// How it gets to the gateway on port 443.
@@ -50,6 +52,44 @@ pub struct Authority {
     relayed: Arc<Relayed>,
     _children: [Child; 2],
     _relay: AbortOnDrop,
+    _folder: tempfile::TempDir,
+}
+
+/// Takes connections of the relay: authorities speak https alone.
+struct TlsListener {
+    tcp: TcpListener,
+    acceptor: tokio_rustls::TlsAcceptor,
+}
+
+impl TlsListener {
+    async fn bind(folder: &std::path::Path) -> Self {
+        let chain = vec![CertificateDer::from_pem_file(folder.join("cert.pem")).unwrap()];
+        let key = rustls_pki_types::PrivateKeyDer::from_pem_file(folder.join("key.pem")).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config =
+            rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        Self { tcp: TcpListener::bind("127.0.0.1:0").await.unwrap(), acceptor }
+    }
+}
+
+impl axum::serve::Listener for TlsListener {
+    type Io = tokio_rustls::server::TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (tcp, peer) = self.tcp.accept().await.unwrap();
+            if let Ok(stream) = self.acceptor.accept(tcp).await {
+                return (stream, peer);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.tcp.local_addr()
+    }
 }
 
 /// What the relay in front of pebble knows and does.
@@ -86,8 +126,20 @@ impl Authority {
             command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().expect("Debian's pebble")
         };
         let dns_server = quiet(Command::new("pebble-challtestsrv").args([
-            "-dns01", &dns.to_string(), "-management", &dns_management.to_string(), "-http01", "", "-https01", "",
-            "-tlsalpn01", "", "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "",
+            "-dns01",
+            &dns.to_string(),
+            "-management",
+            &dns_management.to_string(),
+            "-http01",
+            "",
+            "-https01",
+            "",
+            "-tlsalpn01",
+            "",
+            "-defaultIPv4",
+            "127.0.0.1",
+            "-defaultIPv6",
+            "",
         ]));
         let mut command = Command::new("pebble");
         command.arg("-config").arg(folder.path().join("pebble.json")).args(["-strict", "-dnsserver", &dns.to_string()]);
@@ -104,13 +156,14 @@ impl Authority {
         let root = CertificateDer::from_pem_slice(&root).unwrap();
         let (calls, instead, window) = Default::default();
         let relayed = Arc::new(Relayed { client, pebble: acme, calls, instead, window });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let directory = format!("http://{}/dir", listener.local_addr().unwrap());
+        let listener = TlsListener::bind(folder.path()).await;
+        let directory = format!("https://{}/dir", listener.tcp.local_addr().unwrap());
         let router = axum::Router::new().fallback(relay).with_state(Arc::clone(&relayed));
         let task = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
         });
-        Self { directory, root, tls, http, relayed, _children: [dns_server, server], _relay: AbortOnDrop::of(task) }
+        let (ca, _children) = (folder.path().join("cert.pem"), [dns_server, server]);
+        Self { directory, ca, root, tls, http, relayed, _children, _relay: AbortOnDrop::of(task), _folder: folder }
     }
 
     /// Both ways lead to `app` from now on.
@@ -149,7 +202,9 @@ async fn relay(State(relayed): State<Arc<Relayed>>, request: Request) -> Respons
     }
     let instead = if path == "/order-plz" { relayed.instead.lock().unwrap().pop_front() } else { None };
     if let Some((status, fields, body)) = instead {
-        let answer = fields.into_iter().fold(Response::builder().status(status), |answer, (name, value)| answer.header(name, value));
+        let answer = fields
+            .into_iter()
+            .fold(Response::builder().status(status), |answer, (name, value)| answer.header(name, value));
         return answer.body(Body::from(body)).unwrap();
     }
     let host = parts.headers["host"].to_str().unwrap().to_owned();
@@ -160,7 +215,7 @@ async fn relay(State(relayed): State<Arc<Relayed>>, request: Request) -> Respons
             call = call.header(name, value);
         }
     }
-    let answer = call.header("host", &host).header("x-forwarded-proto", "http").send().await.unwrap();
+    let answer = call.header("host", &host).send().await.unwrap();
     relayed.calls.lock().unwrap().push(format!("{} {path}", answer.status().as_u16()));
     let mut response = Response::builder().status(answer.status());
     for (name, value) in answer.headers() {
@@ -171,7 +226,7 @@ async fn relay(State(relayed): State<Arc<Relayed>>, request: Request) -> Respons
     let mut body = answer.bytes().await.unwrap().to_vec();
     if path == "/dir" && window.is_some() {
         let mut directory: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        directory["renewalInfo"] = format!("http://{host}/renewal-info").into();
+        directory["renewalInfo"] = format!("https://{host}/renewal-info").into();
         body = directory.to_string().into_bytes();
     }
     response.body(Body::from(body)).unwrap()

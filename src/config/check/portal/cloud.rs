@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::clock::Timestamp;
 use crate::config::check::{Check, all, days, minutes, seconds};
-use crate::config::raw::{DurationText, RawCloudSaml, RawWalk};
+use crate::config::raw::{DurationText, RawCloudSaml, RawOtherAccounts, RawPortal, RawWalk};
 use crate::config::tree::Place;
 use crate::portal::settings::{
     CloudAccountsSettings, CloudSamlSettings, CloudSiteSettings, DirectorySettings, IdentityProviderSettings, Walk,
@@ -23,6 +23,9 @@ const LONGEST_ENTITY_ID: usize = 1024;
 /// What the settings of every way to open sessions at Cloud have in common.
 #[derive(Clone, Copy)]
 pub(super) struct Shared<'a> {
+    pub portal: &'a RawPortal,
+    pub other_accounts: Option<RawOtherAccounts>,
+    pub site_address: Option<&'a String>,
     pub max_age: Option<&'a DurationText>,
     pub concurrency: Option<u32>,
     pub call_timeout: Option<&'a DurationText>,
@@ -41,9 +44,10 @@ impl Check<'_> {
         let concurrency = self.count(&place.key("concurrency"), given, 8, 1..=256);
         let call_timeout =
             self.duration(&place.key("call_timeout"), raw.call_timeout, seconds(10), seconds(1)..=minutes(5));
+        let elsewhere = self.elsewhere_than_here(place, raw);
         let accounts =
             CloudAccountsSettings { directory: directory?, concurrency: concurrency?, call_timeout: call_timeout? };
-        Some(CloudSiteSettings { accounts, max_age: max_age? })
+        Some(CloudSiteSettings { accounts, max_age: max_age?, elsewhere: elsewhere? })
     }
 
     pub(super) fn cloud_saml(
@@ -51,8 +55,12 @@ impl Check<'_> {
         place: &Place<'_>,
         raw: &RawCloudSaml,
         directory: Option<DirectorySettings>,
+        portal: &RawPortal,
     ) -> Option<CloudSamlSettings> {
         let shared = Shared {
+            portal,
+            other_accounts: raw.other_accounts,
+            site_address: raw.site_address.as_ref(),
             max_age: raw.max_age.as_ref(),
             concurrency: raw.concurrency,
             call_timeout: raw.call_timeout.as_ref(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::cloud::Shared;
 use crate::config::check::{Check, all, minutes, seconds};
-use crate::config::raw::{RawCloudPassword, RawPasswordHook, RawPasswordLogin, RawPasswordMail};
+use crate::config::raw::{RawCloudPassword, RawPasswordHook, RawPasswordLogin, RawPasswordMail, RawPortal};
 use crate::config::tree::Place;
 use crate::portal::settings::{CloudPasswordSettings, DirectorySettings, HookSettings, PasswordLogin, PasswordMail};
 
@@ -19,6 +19,7 @@ impl Check<'_> {
         place: &Place<'_>,
         raw: &RawCloudPassword,
         directory: Option<DirectorySettings>,
+        portal: &RawPortal,
     ) -> Option<CloudPasswordSettings> {
         let logins = match &raw.logins {
             None => vec![PasswordLogin::V1, PasswordLogin::V2],
@@ -43,6 +44,9 @@ impl Check<'_> {
             Some(raw) => self.hook(&place.key("password_hook"), raw).map(Some),
         };
         let shared = Shared {
+            portal,
+            other_accounts: raw.other_accounts,
+            site_address: raw.site_address.as_ref(),
             max_age: raw.max_age.as_ref(),
             concurrency: raw.concurrency,
             call_timeout: raw.call_timeout.as_ref(),

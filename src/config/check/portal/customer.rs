@@ -7,6 +7,7 @@ use crate::portal::settings::{
     AccountsSettings, CustomerSessionSettings, DataCenterLogin, DataCenterSettings, DirectorySettings, Product,
 };
 
+mod elsewhere;
 mod redirect;
 mod trusted_jwt;
 
@@ -29,12 +30,12 @@ impl Check<'_> {
         }
         if let Some(cloud) = &chosen.cloud_saml {
             let directory = self.needed_directory(place, raw, "cloud_saml", Product::Cloud);
-            let settings = self.cloud_saml(&session_place.key("cloud_saml"), cloud, directory)?;
+            let settings = self.cloud_saml(&session_place.key("cloud_saml"), cloud, directory, raw)?;
             return Some(CustomerSessionSettings::CloudSaml(Box::new(settings)));
         }
         if let Some(cloud) = &chosen.cloud_password {
             let directory = self.needed_directory(place, raw, "cloud_password", Product::Cloud);
-            let settings = self.cloud_password(&session_place.key("cloud_password"), cloud, directory)?;
+            let settings = self.cloud_password(&session_place.key("cloud_password"), cloud, directory, raw)?;
             return Some(CustomerSessionSettings::CloudPassword(Box::new(settings)));
         }
         if let Some(trusted) = &chosen.trusted_jwt {

@@ -2,11 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use super::visits::site_settings;
 use super::*;
 use crate::customer::cloud::vault::{self, PasswordVault, Standing};
 use crate::customer::{BrokerFailed, ClaimFailed, CustomerFailed, CustomerSessions, DeathSign, PasswordClaims};
 use crate::demo::jsm_cloud::{Captcha, Fault, FaultKind, MailKind, SEED_PASSWORD};
-use crate::portal::settings::{CloudPasswordSettings, CloudSiteSettings, HookSettings, PasswordLogin, PasswordMail};
+use crate::portal::settings::{CloudPasswordSettings, HookSettings, PasswordLogin, PasswordMail};
 use crate::secret::Secret;
 use crate::session::{CustomerSession, LiveSession};
 
@@ -24,9 +25,7 @@ struct Gate {
 
 fn gate_with(stage: &Stage, change: impl FnOnce(&mut CloudPasswordSettings)) -> Gate {
     let directory = DirectorySettings { organizations: Vec::new(), ..stage.settings() };
-    let accounts =
-        CloudAccountsSettings { directory: directory.clone(), concurrency: 4, call_timeout: Duration::from_secs(10) };
-    let site = CloudSiteSettings { accounts, max_age: Duration::from_secs(12 * 3600) };
+    let site = site_settings(directory.clone());
     let mut settings = CloudPasswordSettings {
         site: site.clone(),
         logins: vec![PasswordLogin::V1, PasswordLogin::V2],

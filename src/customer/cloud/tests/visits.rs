@@ -5,7 +5,7 @@ use http::header::COOKIE;
 use super::*;
 use crate::customer::{AnswerHead, CustomerFailed, CustomerSessions, Verdict};
 use crate::http_client::{Answer, Call, HttpClient, HttpClientSettings, Roots};
-use crate::portal::settings::CloudSiteSettings;
+use crate::portal::settings::{CloudSiteSettings, Elsewhere, OtherAccounts};
 use crate::session::{CustomerSession, LiveSession};
 
 pub(super) const CARLA: &str = "carla@example.com";
@@ -21,7 +21,9 @@ pub(super) struct Visits {
 pub(super) fn site_settings(directory: DirectorySettings) -> CloudSiteSettings {
     let call_timeout = Duration::from_secs(10);
     let accounts = CloudAccountsSettings { directory, concurrency: 4, call_timeout };
-    CloudSiteSettings { accounts, max_age: HOUR * 12 }
+    let address = "https://acme.atlassian.net".parse().unwrap();
+    let elsewhere = Elsewhere { address, other_accounts: OtherAccounts::default() };
+    CloudSiteSettings { accounts, max_age: HOUR * 12, elsewhere }
 }
 
 impl Visits {

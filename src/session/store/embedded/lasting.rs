@@ -4,7 +4,8 @@
 use std::ops::Bound;
 
 use redb::{
-    Database, ReadOnlyTable, ReadableDatabase as _, ReadableTable as _, Table, TableDefinition, TableError, WriteTransaction,
+    Database, ReadOnlyTable, ReadableDatabase as _, ReadableTable as _, Table, TableDefinition, TableError,
+    WriteTransaction,
 };
 
 use super::super::{RecordChange, RecordSeen, Sealed, Shelf, Tag};
