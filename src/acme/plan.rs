@@ -29,6 +29,12 @@ pub fn renew_at(begins: Timestamp, ends: Timestamp, before: Option<Duration>, ch
     }
 }
 
+/// When a certificate that was issued `now` is renewed, if `planned` says when: never before half of what is left of its life is
+/// over, whatever a clock or a setting says. Else one that is due at once would be ordered again and again.
+pub fn not_at_once(planned: Timestamp, now: Timestamp, ends: Timestamp) -> Timestamp {
+    planned.max(now.after(ends.since(now) / 2))
+}
+
 /// When a certificate is renewed that the authority suggests a time for (RFC 9773, section 4.2): at any moment of that time,
 /// but never so late that a few failures would cost the certificate.
 pub fn renew_within(
@@ -89,6 +95,13 @@ mod tests {
         assert_eq!(renew_at(day(0), day(90), Some(hours(24 * 14)), NEVER), day(76));
         assert!(renew_at(day(0), day(90), Some(hours(24 * 14)), ALWAYS) > day(72));
         assert_eq!(renew_at(day(0), day(6), Some(hours(24 * 14)), NEVER), day(3), "never at once again");
+    }
+
+    #[test]
+    fn a_certificate_that_is_half_over_when_it_comes_is_not_renewed_at_once() {
+        assert_eq!(not_at_once(day(60), day(0), day(90)), day(60));
+        assert_eq!(not_at_once(day(60), day(70), day(90)), day(80), "the authority's clock, or ours, is wrong");
+        assert_eq!(not_at_once(day(60), day(95), day(90)), day(95));
     }
 
     #[test]

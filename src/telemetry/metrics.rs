@@ -470,6 +470,7 @@ mod tests {
         written.provider_is_up("acme", true);
         written.repeated("none", "repeated");
         written.certificates_looked_at("changed");
+        written.certificate_ordered("issued");
         written.config_read_again("applied");
         written.certificates_end(&[("acme.com".to_owned(), END)]);
         written.watch_customers(&HostName::parse("acme.com").unwrap()).note(&CustomerEvent::Ended { confirmed: true });

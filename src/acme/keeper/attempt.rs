@@ -11,7 +11,7 @@ use crate::acme::directory::Directory;
 use crate::acme::issued::{Issued, WantedCertificate};
 use crate::acme::lease::Claim;
 use crate::acme::order::{Delivered, OneOrder, Publish};
-use crate::acme::plan::{Chance, pause, renew_at, renew_within};
+use crate::acme::plan::{Chance, not_at_once, pause, renew_at, renew_within};
 use crate::acme::problem::{OrderFailed, plain};
 use crate::acme::records::{CertificateRecord, OrderRecord};
 use crate::acme::settings::ChallengeKind;
@@ -182,7 +182,7 @@ impl Attempt {
         }
         let sealed = Envelope::seal(&key, &desk.names.place_of_key(wanted), random);
         let key = sealed.map_err(|error| OrderFailed::Store(StoreError::from(error).to_string()))?;
-        let renew_at = renew_at(begins, ends, settings.renew_before, self.chance()?);
+        let renew_at = not_at_once(renew_at(begins, ends, settings.renew_before, self.chance()?), now, ends);
         let mut record = CertificateRecord { chain, key, begins, ends, renew_at, ask_at: None };
         // What the authority suggests is no reason to lose what it has issued.
         if let Ok(suggested) = self.suggestion(&issued, account).await {
