@@ -1,6 +1,8 @@
 //! Sessions: opened, found, ended. The hot path, [`Sessions::cached`], reads memory only.
 
 mod ending;
+mod kept;
+mod known_browser;
 mod lookup;
 mod records;
 
@@ -11,6 +13,8 @@ use std::sync::Arc;
 use moka::sync::Cache;
 
 pub use self::ending::{Ended, EndedSession, PartlyEnded};
+pub use self::kept::{FormHandle, KeptForm, NotKept, SentBy, TakenForm};
+pub use self::known_browser::{KnownBrowser, PersonMark};
 pub use self::records::{Change, Found, RecordError, RecordName, Records, Seen, Unchanged, Walked};
 use super::customer_session::CustomerSession;
 use super::entry::Listing;

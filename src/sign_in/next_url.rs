@@ -7,7 +7,13 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// A path, perhaps with a query, on the host it was asked on; never one of our own pages. At most 4 KiB.
+use super::browser::is_token;
+
+/// Below it stand the pages about kept forms, by handle.
+pub const KEPT_FORMS: &str = "/.vestibule/kept/";
+
+/// A path, perhaps with a query, on the host it was asked on; never one of our own pages, but where this module
+/// makes it. At most 4 KiB.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct NextUrl(Arc<str>);
 
@@ -44,6 +50,11 @@ impl NextUrl {
     /// Where a browser goes that has walked a test sign-in.
     pub(in crate::sign_in) fn after_trial() -> Self {
         Self(super::trial::OVER.into())
+    }
+
+    /// The page about a kept form: `path` is [`KEPT_FORMS`] and a handle, and nothing else.
+    pub fn kept_form(path: &str) -> Option<Self> {
+        path.strip_prefix(KEPT_FORMS).is_some_and(is_token).then(|| Self(path.into()))
     }
 
     /// `/`.

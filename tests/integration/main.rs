@@ -30,6 +30,7 @@ mod floods;
 mod handing_over;
 mod healing;
 mod hsts;
+mod kept_forms;
 mod http2;
 mod kill;
 mod process;

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use super::start::How;
 use super::{at, browser_of, start_of};
 use crate::clock::Stopwatch;
@@ -16,12 +18,23 @@ use crate::proxy::refuse;
 use crate::proxy::site::Site;
 use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
-use crate::session::cookie;
+use crate::secret::Secret;
+use crate::session::{LiveSession, cookie};
 use crate::sign_in::{Callback, NextUrl, SignOutHint, VerifiedIdentity, trial};
 use crate::telemetry::{Outcome, Step};
 
 /// Tabs of one browser whose sign-ins end within this time share the session of the first.
 const ONE_SIGN_IN: Duration = Duration::from_secs(60);
+
+/// Somebody who has proven who they are.
+struct Arrived {
+    identity: VerifiedIdentity,
+    hint: SignOutHint,
+    /// Where they wanted to go.
+    next: NextUrl,
+    /// The cookie by which their browser was known when the sign-in began.
+    known: Option<Secret>,
+}
 
 impl Gateway {
     /// The provider sends the visitor back.
@@ -61,11 +74,11 @@ impl Gateway {
             Callback::SignedIn { identity, next, .. } if self.was_faster(visitor, &identity) => {
                 Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(next.as_str())))
             }
-            Callback::SignedIn { identity, hint, next, before } => {
+            Callback::SignedIn { identity, hint, next, before, known } => {
                 // Nobody asked for it, so that nobody said where to: the start page.
                 let next = if how.by_form && next == NextUrl::root() { start_of(site) } else { next };
                 let before = before.filter(|before| visitor.session.as_ref().is_none_or(|now| now.hash() != before));
-                let verdict = self.signed_in(identity, hint, &next, site, visitor, ctx).await?;
+                let verdict = self.signed_in(Arrived { identity, hint, next, known }, site, visitor, ctx).await?;
                 if let Some(before) = before {
                     self.end_unseen(before, site).await;
                 }
@@ -109,13 +122,12 @@ impl Gateway {
     /// Admission, then a new session under a new id; the one before it ends (security case C2).
     async fn signed_in(
         &self,
-        identity: VerifiedIdentity,
-        hint: SignOutHint,
-        next: &NextUrl,
+        arrived: Arrived,
         site: &Arc<Site>,
         visitor: &Visitor,
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
+        let Arrived { identity, hint, next, known } = arrived;
         let provider = identity.provider().clone();
         if let Err(reason) = site.admission.admit(&identity, &self.circumstances(ctx)) {
             if site.admission.has_ended(reason) {
@@ -140,6 +152,26 @@ impl Gateway {
             self.end(before, site).await;
         }
         let reply = Reply::see_other(next.as_str()).with_cookie(cookie::set_session(&id));
+        let reply = match self.know_browser(&session, known.as_ref(), site, visitor) {
+            Some(cookie) => reply.with_cookie(cookie),
+            None => reply,
+        };
         Ok(Verdict::Reply(Outcome::Answered, reply))
+    }
+
+    /// The cookie by which the browser is known from now on. One that was known before stays the same; posted answers come
+    /// without its cookie, so that the sign-in has remembered it.
+    fn know_browser(
+        &self,
+        session: &LiveSession,
+        known: Option<&Secret>,
+        site: &Site,
+        visitor: &Visitor,
+    ) -> Option<HeaderValue> {
+        let (host, now) = (&site.settings.host, self.clock.now());
+        let remembered = known.and_then(|cookie| self.sessions.known_browser(cookie, host, now));
+        let before = visitor.known.as_ref().or(remembered.as_ref());
+        // Without it nothing of theirs is kept, which is what happens without it anyway.
+        self.sessions.know(session.identity(), host, before, now).ok().map(|value| cookie::set_known_browser(&value))
     }
 }

@@ -9,9 +9,11 @@ use std::time::Duration;
 use redb::Database;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::super::{Mark, RecordChange, RecordSeen, Sealed, StoreError, StoredIndex, StoredSession};
+use super::super::{
+    Mark, RecordChange, RecordSeen, Room, Sealed, StoreError, StoredForm, StoredIndex, StoredSession, Tag,
+};
 use super::tables::Tables;
-use super::{Shared, file, lasting, tables};
+use super::{Shared, file, forms, lasting, tables};
 use crate::clock::{Stopwatch, Timestamp};
 use crate::ids::SessionHash;
 
@@ -36,6 +38,9 @@ pub(super) enum Op {
     Change(Vec<RecordChange>),
     /// The same, where what was seen still stands.
     ChangeIf(Vec<RecordSeen>, Vec<RecordChange>),
+    /// Keep a form, where there is room at that time.
+    KeepForm(Tag, Box<StoredForm>, Room, Timestamp),
+    TakeForm(Tag),
     /// Be sure that all of before is lasting.
     Flush,
     /// See whether the file still works.
@@ -47,8 +52,9 @@ pub(super) enum Op {
 #[derive(Debug)]
 pub(super) enum Answer {
     Done,
-    /// Whether there was such a session, or such a mark, or whether what was seen still stood.
+    /// Whether there was such a session, such a mark, or room, or whether what was seen still stood.
     Was(bool),
+    Form(Option<StoredForm>),
     Swept(Vec<SessionHash>),
 }
 
@@ -221,9 +227,14 @@ impl Writer {
                     Op::Touch(hash, index) => tables.touch(hash, index).map(|()| Answer::Done)?,
                     Op::Forget(hash) => Answer::Was(tables.forget(hash)?),
                     Op::Mark(mark, until) => Answer::Was(tables.mark(mark, *until)?),
-                    Op::Sweep(now, limit) => Answer::Swept(tables.sweep(*now, *limit)?),
+                    Op::Sweep(now, limit) => {
+                        forms::sweep(&writing, *now)?;
+                        Answer::Swept(tables.sweep(*now, *limit)?)
+                    }
                     Op::Change(changes) => lasting::change(&writing, changes).map(|()| Answer::Done)?,
                     Op::ChangeIf(seen, changes) => Answer::Was(lasting::change_if(&writing, seen, changes)?),
+                    Op::KeepForm(tag, form, room, now) => Answer::Was(forms::keep(&writing, tag, form, *room, *now)?),
+                    Op::TakeForm(tag) => Answer::Form(forms::take(&writing, tag)?),
                     Op::Flush | Op::Probe | Op::Close => Answer::Done,
                 });
             }
