@@ -22,17 +22,17 @@ impl Chance {
 /// up to as much earlier, where that is set and leaves half of its life.
 pub fn renew_at(begins: Timestamp, ends: Timestamp, before: Option<Duration>, chance: Chance) -> Timestamp {
     let life = ends.since(begins);
-    let spread = chance.of(life / 24);
+    let spread = chance.of(part(life, 24));
     match before {
-        None => begins.after((life / 3).saturating_mul(2)).after(spread),
-        Some(before) => ends.before(before.min(life / 2)).before(spread),
+        None => begins.after(part(life, 3).saturating_mul(2)).after(spread),
+        Some(before) => ends.before(before.min(part(life, 2))).before(spread),
     }
 }
 
 /// When a certificate that was issued `now` is renewed, if `planned` says when: never before half of what is left of its life is
 /// over, whatever a clock or a setting says. Else one that is due at once would be ordered again and again.
 pub fn not_at_once(planned: Timestamp, now: Timestamp, ends: Timestamp) -> Timestamp {
-    planned.max(now.after(ends.since(now) / 2))
+    planned.max(now.after(part(ends.since(now), 2)))
 }
 
 /// When a certificate is renewed that the authority suggests a time for (RFC 9773, section 4.2): at any moment of that time,
@@ -42,7 +42,7 @@ pub fn renew_within(
     (begins, ends): (Timestamp, Timestamp),
     chance: Chance,
 ) -> Timestamp {
-    let latest = ends.before(ends.since(begins) / 10);
+    let latest = ends.before(part(ends.since(begins), 10));
     start.after(chance.of(end.since(start))).min(latest)
 }
 
@@ -58,7 +58,12 @@ pub fn pause(failed: &OrderFailed, failures: u32, chance: Chance) -> Duration {
     let doubled = 1_u32.checked_shl(failures.saturating_sub(1).min(16)).unwrap_or(u32::MAX);
     let pause = first.saturating_mul(doubled).min(last);
     let asked = failed.retry_after().unwrap_or_default();
-    pause.max(asked).saturating_add(chance.of(pause / 8))
+    pause.max(asked).saturating_add(chance.of(part(pause, 8)))
+}
+
+/// One of that many parts.
+fn part(whole: Duration, parts: u32) -> Duration {
+    whole.checked_div(parts).unwrap_or_default()
 }
 
 const fn minutes(minutes: u64) -> Duration {
