@@ -20,6 +20,7 @@ use super::customer_session::CustomerSession;
 use super::entry::Listing;
 use super::keys::KeyRing;
 use super::live::{Lifetimes, LiveSession};
+use super::recent_logouts::RecentLogouts;
 use super::record::Record;
 use super::registry::{Registry, Whereabouts};
 use super::sealed::NotSealed;
@@ -43,6 +44,7 @@ struct Inner {
     store: Arc<dyn SessionStore>,
     cache: Cache<SessionHash, Arc<LiveSession>>,
     registry: Registry,
+    logouts: RecentLogouts,
     lifetimes: Lifetimes,
     clock: Clock,
     random: Random,
@@ -139,7 +141,8 @@ impl Sessions {
     ) -> Self {
         let (cache, lifetimes) = (Cache::new(settings.cache_entries), Lifetimes::of(settings));
         let registry = Registry::default();
-        Self { inner: Arc::new(Inner { keys, store, cache, registry, lifetimes, clock, random }) }
+        let logouts = RecentLogouts::default();
+        Self { inner: Arc::new(Inner { keys, store, cache, registry, logouts, lifetimes, clock, random }) }
     }
 
     /// Opens a session under a new id; it is lasting when this returns. The id goes into the cookie and nowhere else.
@@ -152,6 +155,21 @@ impl Sessions {
         hint: Option<SignOutHint>,
         portal: HostName,
         client: IpAddr,
+    ) -> Result<(SessionId, Arc<LiveSession>), OpenError> {
+        self.open_begun(identity, hint, portal, client, self.inner.clock.now()).await
+    }
+
+    /// The same, for a sign-in that began at `begun`: what its provider has ended since then is not opened.
+    ///
+    /// # Errors
+    /// As for [`Sessions::open`].
+    pub async fn open_begun(
+        &self,
+        identity: VerifiedIdentity,
+        hint: Option<SignOutHint>,
+        portal: HostName,
+        client: IpAddr,
+        begun: Timestamp,
     ) -> Result<(SessionId, Arc<LiveSession>), OpenError> {
         let inner = &*self.inner;
         let opened = inner.clock.now();
@@ -169,6 +187,11 @@ impl Sessions {
         let stored = StoredSession { record: live.sealed_record(&inner.random)?, index: inner.index_of(&live)? };
         inner.store.save(&hash, stored).await?;
         if !arriving.admit(&live) {
+            return Err(OpenError::EndedMeanwhile);
+        }
+        // Last: a logout that is told from now on finds the session.
+        if inner.logouts.mean(&live.entry(), begun) {
+            self.end(&live).await?;
             return Err(OpenError::EndedMeanwhile);
         }
         inner.cache.insert(hash, Arc::clone(&live));

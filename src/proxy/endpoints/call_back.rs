@@ -8,7 +8,7 @@ use http::HeaderValue;
 
 use super::start::How;
 use super::{at, browser_of, start_of};
-use crate::clock::Stopwatch;
+use crate::clock::{Stopwatch, Timestamp};
 use crate::ids::ProviderName;
 use crate::portal::CanonicalRequest;
 use crate::proxy::Gateway;
@@ -19,7 +19,7 @@ use crate::proxy::site::Site;
 use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
 use crate::secret::Secret;
-use crate::session::{LiveSession, cookie};
+use crate::session::{LiveSession, OpenError, cookie};
 use crate::sign_in::{Callback, NextUrl, SignOutHint, VerifiedIdentity, trial};
 use crate::telemetry::{Outcome, Step};
 
@@ -32,6 +32,8 @@ struct Arrived {
     hint: SignOutHint,
     /// Where they wanted to go.
     next: NextUrl,
+    /// When their sign-in began.
+    begun: Timestamp,
     /// The cookie by which their browser was known when the sign-in began.
     known: Option<Secret>,
 }
@@ -74,11 +76,12 @@ impl Gateway {
             Callback::SignedIn { identity, next, .. } if self.was_faster(visitor, &identity) => {
                 Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(next.as_str())))
             }
-            Callback::SignedIn { identity, hint, next, before, known } => {
+            Callback::SignedIn { identity, hint, next, begun, before, known } => {
                 // Nobody asked for it, so that nobody said where to: the start page.
                 let next = if how.by_form && next == NextUrl::root() { start_of(site) } else { next };
                 let before = before.filter(|before| visitor.session.as_ref().is_none_or(|now| now.hash() != before));
-                let verdict = self.signed_in(Arrived { identity, hint, next, known }, site, visitor, ctx).await?;
+                let arrived = Arrived { identity, hint, next, begun, known };
+                let verdict = self.signed_in(arrived, site, visitor, ctx).await?;
                 if let Some(before) = before {
                     self.end_unseen(before, site).await;
                 }
@@ -127,7 +130,7 @@ impl Gateway {
         visitor: &Visitor,
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
-        let Arrived { identity, hint, next, known } = arrived;
+        let Arrived { identity, hint, next, begun, known } = arrived;
         let provider = identity.provider().clone();
         if let Err(reason) = site.admission.admit(&identity, &self.circumstances(ctx)) {
             if site.admission.has_ended(reason) {
@@ -138,12 +141,13 @@ impl Gateway {
         }
         let client = ctx.exchange.client().unwrap_or(IpAddr::from([0, 0, 0, 0]));
         let watch = Stopwatch::start();
-        let opened = self.sessions.open(identity, Some(hint), site.settings.host.clone(), client).await;
+        let host = site.settings.host.clone();
+        let opened = self.sessions.open_begun(identity, Some(hint), host, client, begun).await;
         ctx.exchange.took(Step::Store, watch.elapsed());
-        self.metrics.session_store_is_up(opened.is_ok());
+        self.metrics.session_store_is_up(!matches!(opened, Err(OpenError::Store(_))));
         let (id, session) = opened.map_err(|error| {
             self.metrics.sign_in_ended(provider.as_str(), error.label());
-            Refusal::with_detail(Reason::SessionStore { label: error.label() }, error.to_string())
+            refuse::not_opened(&error)
         })?;
         ctx.exchange.of_session(*session.hash(), &provider);
         self.metrics.sign_in_ended(provider.as_str(), "signed_in");
