@@ -66,7 +66,9 @@ impl Gateway {
         ctx.exchange.at_portal(&site.settings.host);
         ctx.site = Some(Arc::clone(&site));
         let certificate = client_certificate(http);
-        if certificate.is_none() && self.certificate_hosts.as_ref().is_some_and(|hosts| hosts.include(request.host())) {
+        let demanded = self.certificate_hosts.as_ref().is_some_and(|hosts| hosts.include(request.host()));
+        // What the page of that refusal looks like is told to everybody.
+        if demanded && certificate.is_none() && pages::asset(request.path(), &http.req_header().headers).is_none() {
             return Err(Reason::NoClientCertificate.into());
         }
         ctx.exchange.by_certificate(certificate);

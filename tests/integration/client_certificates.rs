@@ -169,6 +169,17 @@ async fn no_connection_of_another_host_leads_round_it() {
     assert_eq!(asks(&gateway, &nobody, "other.test", "other.test").await, 200, "there it is not demanded");
     let before = recorder.requests().len();
     assert_eq!(asks(&gateway, &nobody, "other.test", "localhost").await, 421);
+    // What the page of the refusal looks like is all that is told.
+    let config = reqwest::Client::builder().no_proxy().danger_accept_invalid_certs(true).cookie_store(true);
+    let there = config.resolve("other.test", gateway.app.https_address()).http1_only().build().unwrap();
+    let at_other = |path: &str| format!("https://other.test:{}{path}", gateway.app.https_address().port());
+    let page = there.get(at_other("/public/x")).header("host", "localhost").header("accept", "text/html");
+    let page = page.header("sec-fetch-mode", "navigate").send().await.unwrap();
+    assert_eq!(page.status(), 421);
+    let page = page.text().await.unwrap();
+    let style = page.split("href=\"").find_map(|rest| rest.split('"').next().filter(|path| path.ends_with(".css")));
+    let style = there.get(at_other(style.expect("a style sheet"))).header("host", "localhost").send().await.unwrap();
+    assert_eq!(style.status(), 200);
     // Nor in HTTP/2, nor by naming no host at all in the handshake, nor with a certificate that was not asked for.
     let ana = authority.issue(1);
     for (ca, brought, sni) in
