@@ -92,6 +92,9 @@ impl axum::serve::Listener for TlsListener {
     }
 }
 
+/// Status, more header fields, body.
+type Instead = (u16, Vec<(&'static str, String)>, String);
+
 /// What the relay in front of pebble knows and does.
 struct Relayed {
     client: reqwest::Client,
@@ -99,7 +102,7 @@ struct Relayed {
     /// The paths of all calls, in order.
     calls: Mutex<Vec<String>>,
     /// Answers to the next orders, in place of pebble's: status, more header fields, body.
-    instead: Mutex<VecDeque<(u16, Vec<(&'static str, String)>, String)>>,
+    instead: Mutex<VecDeque<Instead>>,
     /// The time that is suggested for every renewal, as RFC 3339.
     window: Mutex<Option<(String, String)>>,
 }
