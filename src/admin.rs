@@ -18,6 +18,7 @@ use pingora::protocols::http::ServerSession;
 use serde::Serialize;
 
 use self::test_sign_in::{LONGEST_FORM, TestSignIns};
+use crate::acme::Waits;
 use crate::clock::{self, Clock};
 use crate::listener::head_guard;
 use crate::operator::{ImportRow, InForceNow, LARGEST, Operator, OperatorKeys, Order, RELOAD, Reload, read_rows};
@@ -31,12 +32,14 @@ use crate::telemetry::Metrics;
 pub struct Readiness {
     draining: Arc<AtomicBool>,
     sessions: Sessions,
+    certificates: Waits,
 }
 
 impl Readiness {
-    /// Ready, as long as `sessions` can be written.
-    pub fn new(sessions: Sessions) -> Self {
-        Self { draining: Arc::new(AtomicBool::new(false)), sessions }
+    /// Ready, as long as `sessions` can be written. That certificates are waited for is told, and no reason to send nobody:
+    /// the authority would not get here either.
+    pub fn new(sessions: Sessions, certificates: Waits) -> Self {
+        Self { draining: Arc::new(AtomicBool::new(false)), sessions, certificates }
     }
 
     /// No new visitors from now on.
@@ -50,7 +53,10 @@ impl Readiness {
             return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into());
         }
         match self.sessions.health() {
-            Ok(()) => (StatusCode::OK, "ready\n".into()),
+            Ok(()) => {
+                let waits = self.certificates.sentences();
+                (StatusCode::OK, waits.iter().fold("ready\n".to_owned(), |told, wait| format!("{told}{wait}\n")))
+            }
             Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("session store: {error}\n")),
         }
     }

@@ -20,6 +20,7 @@ use self::customers::CustomerParts;
 pub use self::running::ConfigSource;
 use self::running::Running;
 use self::serving::Lasting;
+use crate::acme::{Hosts, KeeperUnusable, Waits};
 use crate::admin::{Admin, Orders, Readiness};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -27,13 +28,14 @@ use crate::customer::ledger::Ledger;
 use crate::customer::trusted_jwt::TokenKeyRefused;
 use crate::http_client::NoHttpClient;
 use crate::limits::StoredCreations;
-use crate::listener::certificates::{CertificateUnusable, Certificates, acceptor};
+use crate::listener::certificates::{CertificateUnusable, Certificates};
 use crate::listener::redirect::RedirectToHttps;
-use crate::listener::{Bound, ListenFailed, Listening};
+use crate::listener::{Bound, ListenFailed, Listening, TlsDoor};
 use crate::operator::{Operator, Reload, Reloaded};
 use crate::proxy::in_force::InForce;
 use crate::proxy::site::SiteUnusable;
 use crate::random::Random;
+use crate::session::store::SessionStore;
 use crate::session::{Sessions, StoreError};
 use crate::sign_in::UnusableProvider;
 use crate::sign_in::trial::Trials;
@@ -51,6 +53,8 @@ pub enum StartFailed {
     Listen(#[from] ListenFailed),
     #[error(transparent)]
     Certificate(#[from] CertificateUnusable),
+    #[error(transparent)]
+    Orders(#[from] KeeperUnusable),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -78,6 +82,8 @@ pub struct App {
     sweeping: JoinHandle<()>,
     /// At the certificates.
     looking: JoinHandle<()>,
+    /// At the certificates that are ordered.
+    ordering: Option<JoinHandle<()>>,
 }
 
 impl App {
@@ -86,18 +92,44 @@ impl App {
     /// # Errors
     /// The first thing that is in the way: a taken port, an unreadable certificate, a damaged session store.
     pub async fn start(config: Config, clock: Clock, random: Random) -> Result<Self, StartFailed> {
+        Self::start_at(config, None, clock, random).await
+    }
+
+    /// The same at a store that is open already, whatever `config` says of stores: gateways may share it.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_with_store(
+        config: Config,
+        store: Arc<dyn SessionStore>,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, StartFailed> {
+        Self::start_at(config, Some(store), clock, random).await
+    }
+
+    async fn start_at(
+        config: Config,
+        store: Option<Arc<dyn SessionStore>>,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, StartFailed> {
         // Both TLS stacks in one process need to agree on one provider; a second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let metrics = Metrics::new()?;
         let certificates = Certificates::load(&config.tls.certificates)?;
-        let acceptor = Arc::new(acceptor(&config.tls, &certificates)?);
+        let tls = Arc::new(TlsDoor::new(&config.tls, &certificates)?);
         let listen = &config.listen;
         let https = Bound::bind(listen.https).await?;
         let behind_tls_proxy = bind(listen.behind_tls_proxy).await?;
         let http = bind(listen.http).await?;
         let admin = bind(listen.admin).await?;
-        let sessions = Sessions::start(&config.session, clock.clone(), random.clone())?;
+        let sessions = match store {
+            None => Sessions::start(&config.session, clock.clone(), random.clone())?,
+            Some(store) => Sessions::with_store(&config.session, store, clock.clone(), random.clone())?,
+        };
         let lasting = Lasting {
+            hosts: Hosts::new(config.served_hosts()),
             sessions: sessions.clone(),
             metrics: metrics.clone(),
             people: Arc::default(),
@@ -113,18 +145,29 @@ impl App {
         }
         tokio::spawn(customers::reseal_ledger(Ledger::new(sessions.records())));
         tokio::spawn(customers::reseal_passwords(sessions.records(), Arc::clone(&lasting.people)));
+        let (waits, ordering) = match config.tls.acme.clone() {
+            Some(acme) => {
+                let (records, hosts) = (sessions.records(), lasting.hosts.clone());
+                let source = (lasting.clock.clone(), lasting.random.clone());
+                let kept = certificates::keep_ordered(acme, hosts, &certificates, records, &metrics, source).await?;
+                (kept.0, Some(kept.1))
+            }
+            None => (Waits::default(), None),
+        };
+        let answers = certificates.answers().clone();
         let creations = StoredCreations::new(sessions.records());
         let sweep = background::sweep(sessions.clone(), creations, metrics.clone(), lasting.clock.clone());
-        let looking = certificates::keep_fresh(Arc::clone(&certificates), metrics.clone());
-        let (sweeping, looking) = (tokio::spawn(sweep), tokio::spawn(looking));
-        let running = Arc::new(Running::new(lasting, config, certificates, acceptor, serving));
-        let readiness = Readiness::new(sessions.clone());
+        let sweeping = tokio::spawn(sweep);
+        let running = Arc::new(Running::new(lasting, config, Arc::clone(&certificates), tls, serving));
+        let looking = certificates::keep_fresh(certificates, running.doors.https.clone(), metrics.clone());
+        let looking = tokio::spawn(looking);
+        let readiness = Readiness::new(sessions.clone(), waits);
         let Running { doors, in_force, origins, admin_side, .. } = &*running;
         let (keys, reload) = (running.operator_keys().await, Arc::downgrade(&running) as Weak<dyn Reload>);
         let orders = Orders::new(keys, reload, running.lasting.clock.clone());
         let admin_side = Admin::new(metrics.clone(), readiness.clone(), Arc::clone(admin_side), orders);
         let gateway = Arc::new(http_proxy(in_force.clone(), in_force.now().limits.idle_time));
-        let redirects = Arc::new(RedirectToHttps::new(Arc::clone(origins)));
+        let redirects = Arc::new(RedirectToHttps::new(Arc::clone(origins), answers));
         let app = Self {
             https: https.serve(Arc::clone(&gateway), doors.https.clone()),
             behind_tls_proxy: behind_tls_proxy.map(|bound| bound.serve(gateway, doors.behind_tls_proxy.clone())),
@@ -136,6 +179,7 @@ impl App {
             readiness,
             sweeping,
             looking,
+            ordering,
         };
         Ok(app)
     }
@@ -199,6 +243,9 @@ impl App {
         let all_finished = https && plain;
         self.sweeping.abort();
         self.looking.abort();
+        if let Some(ordering) = &self.ordering {
+            ordering.abort();
+        }
         self.running.current.lock().await.metadata.end();
         if let Err(error) = self.sessions.close().await {
             tracing::error!(%error, "the session store could not be closed");

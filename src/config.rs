@@ -9,6 +9,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::listener::settings::{ListenSettings, TlsSettings};
+use crate::portal::HostName;
 use crate::portal::settings::PortalSettings;
 use crate::session::settings::SessionSettings;
 use crate::sign_in::saml::SignInPortal;
@@ -91,6 +92,11 @@ impl Config {
         let public = self.listen.public_port.unwrap_or(port);
         self.portals = self.portals.into_iter().map(|portal| portal.with_public_port(public)).collect();
         self
+    }
+
+    /// Every name that visitors may ask for in a handshake.
+    pub fn served_hosts(&self) -> Vec<HostName> {
+        self.portals.iter().map(|portal| portal.host.clone()).collect()
     }
 
     /// Where people sign in, and at which providers, when visitors reach the public side at `public_port`.

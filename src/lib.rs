@@ -23,6 +23,7 @@ pub mod portal;
 pub mod session;
 pub mod policy;
 pub mod limits;
+pub mod acme;
 pub mod sign_in;
 pub mod customer;
 

@@ -4,6 +4,8 @@
 //! a request, and the number of connections. Trusts nothing of a peer but its address.
 
 pub mod certificates;
+mod client_certificates;
+mod handshake;
 pub mod head_guard;
 mod proxy_protocol;
 pub mod redirect;
@@ -11,5 +13,7 @@ pub mod rules;
 pub mod serve;
 pub mod settings;
 
+pub use client_certificates::ClientCertificates;
+pub use handshake::TlsDoor;
 pub use rules::{Peers, Rules, RulesInForce};
 pub use serve::{Bound, ListenFailed, Listening};

@@ -41,7 +41,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::TRANSFER_ENCODING;
-use http::{HeaderMap, Version};
+use http::{HeaderMap, HeaderValue, Version};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -51,7 +51,7 @@ use pingora::{Error, ErrorType, Result};
 use crate::clock::Clock;
 use crate::ids::RequestId;
 use crate::listener::head_guard;
-use crate::listener::settings::EdgeLimits;
+use crate::listener::settings::{CertificateHosts, EdgeLimits};
 use crate::pages::Wants;
 use crate::portal::HostName;
 use crate::random::Random;
@@ -87,6 +87,10 @@ pub struct Gateway {
     pub trusted_proxies: Vec<IpNet>,
     /// Sizes and times of the public side.
     pub limits: EdgeLimits,
+    /// The hosts that are served on connections with a visitor's certificate alone.
+    pub certificate_hosts: Option<CertificateHosts>,
+    /// For how long browsers stay with https (RFC 6797, section 6.1): on every answer.
+    pub hsts: HeaderValue,
     /// Where `now` comes from.
     pub clock: Clock,
     /// Where random bits come from.
@@ -146,7 +150,7 @@ impl ProxyHttp for InForce {
             }
             Err(refusal) => gateway.refuse(&refusal, ctx),
         };
-        Box::pin(answer::send(http, reply, ctx.exchange.request_id())).await?;
+        Box::pin(answer::send(http, reply, ctx)).await?;
         Ok(true)
     }
 
@@ -294,7 +298,7 @@ impl ProxyHttp for InForce {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         }
         http.set_keepalive(None);
-        if let Err(error) = answer::send(http, reply, ctx.exchange.request_id()).await {
+        if let Err(error) = answer::send(http, reply, ctx).await {
             tracing::debug!(%error, "the visitor was gone before the answer");
         }
         FailToProxy { error_code: status, can_reuse_downstream: false }

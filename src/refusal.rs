@@ -29,6 +29,8 @@ pub enum Reason {
     BodyTooLarge,
     /// No portal has this host name.
     UnknownHost,
+    /// The host demands a certificate of its visitors, and the connection was made without one.
+    NoClientCertificate,
     /// Nothing stands at this path below `/.vestibule/`, or not for this method.
     NoSuchEndpoint,
     /// The visitor has to sign in first.
@@ -234,7 +236,7 @@ impl Reason {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::UnknownHost | Self::NoClientCertificate => StatusCode::MISDIRECTED_REQUEST,
             Self::NoSuchEndpoint => StatusCode::NOT_FOUND,
             Self::SignInRequired => StatusCode::UNAUTHORIZED,
             Self::FormTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -276,6 +278,7 @@ impl Reason {
             Self::HeadTooLarge => "head_too_large",
             Self::BodyTooLarge => "body_too_large",
             Self::UnknownHost => "unknown_host",
+            Self::NoClientCertificate => "client_certificate_missing",
             Self::NoSuchEndpoint => "no_such_endpoint",
             Self::SignInRequired => "sign_in_required",
             Self::FormTooLarge => "form_too_large_to_keep",
@@ -315,6 +318,7 @@ impl Reason {
             Self::HeadTooLarge => Explanation::TooManyHeaders,
             Self::BodyTooLarge => Explanation::TooLarge,
             Self::UnknownHost => Explanation::UnknownHost,
+            Self::NoClientCertificate => Explanation::CertificateNeeded,
             Self::NoSuchEndpoint => Explanation::NotFound,
             Self::SignInRequired => Explanation::SignInNeeded,
             Self::FormTooLarge => Explanation::FormTooLarge,
@@ -381,6 +385,7 @@ impl Reason {
             Self::FormTooLarge | Self::FormNoRoom => Offer::SignInBeside,
             Self::TooManyRequests { .. } => Offer::Nothing,
             Self::HeadTooLarge | Self::BodyTooLarge | Self::UnknownHost | Self::NotSent => Offer::Nothing,
+            Self::NoClientCertificate => Offer::Retry,
             Self::SignInRequired | Self::SignInLoop => Offer::SignInAgain,
             Self::NotAdmitted(_) | Self::RuleNotMet => Offer::SomebodyElse,
             Self::SignIn { blame: Blame::Account | Blame::Organization, .. } => Offer::SomebodyElse,

@@ -30,6 +30,6 @@ pub use keys::InvalidKeys;
 pub use live::LiveSession;
 pub use sessions::{
     Change, Ended, EndedSession, FormHandle, Found, Kept, KeptForm, KnownBrowser, Lookup, NotKept, OpenError,
-    PartlyEnded, PersonMark, RecordError, RecordName, Records, SentBy, Sessions, TakenForm, Walked,
+    PartlyEnded, PersonMark, RecordError, RecordName, Records, Seen, SentBy, Sessions, TakenForm, Unchanged, Walked,
 };
 pub use store::StoreError;

@@ -27,6 +27,7 @@ pub(super) fn needing_restart(before: &Config, now: &Config) -> Vec<String> {
     let (most, idle) = ("the places for connections are counted from the start", "connections that stand rely on it");
     other("listen.limits.connections", old.limits.connections == new.limits.connections, most);
     other("listen.limits.idle_time", old.limits.idle_time == new.limits.idle_time, idle);
+    other("tls.acme", before.tls.acme == now.tls.acme, "orders are under way with the account of the start");
     let (old, new) = (&before.session, &now.session);
     other("session.store", old.store == new.store, "the gateway has the store open");
     other("keys", old.keys == new.keys, "what the gateway holds in memory is sealed under them");

@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use pingora::listeners::tls::Acceptor;
 use tokio::sync::Mutex;
 
 use super::StartFailed;
@@ -18,10 +17,10 @@ use super::customers::OfPortal;
 use super::serving::{Before, Lasting, Serving};
 use crate::admin::AdminSide;
 use crate::config::{Config, Faults};
-use crate::listener::certificates::{Certificates, ReadCertificates, acceptor};
+use crate::listener::certificates::{Certificates, ReadCertificates};
 use crate::listener::redirect::Origins;
 use crate::listener::settings::ListenSettings;
-use crate::listener::{Peers, Rules, RulesInForce};
+use crate::listener::{Peers, Rules, RulesInForce, TlsDoor};
 use crate::operator::{InForceNow, OperatorKeys, RefusedFor, Reload, Reloaded};
 use crate::portal::HostName;
 use crate::proxy::in_force::InForce;
@@ -58,7 +57,7 @@ pub(super) struct Running {
 pub(super) struct Current {
     pub config: Config,
     pub customers: HashMap<HostName, OfPortal>,
-    pub acceptor: Arc<Acceptor>,
+    pub tls: Arc<TlsDoor>,
     pub metadata: MetadataCare,
     pub number: u64,
 }
@@ -73,25 +72,25 @@ pub(super) struct Doors {
 
 impl Doors {
     /// As `listen` says.
-    pub fn new(listen: &ListenSettings, acceptor: &Arc<Acceptor>) -> Self {
-        let [https, behind_tls_proxy, http, admin] = rules(listen, acceptor).map(RulesInForce::new);
+    pub fn new(listen: &ListenSettings, tls: &Arc<TlsDoor>) -> Self {
+        let [https, behind_tls_proxy, http, admin] = rules(listen, tls).map(RulesInForce::new);
         Self { https, behind_tls_proxy, http, admin }
     }
 
-    fn replace(&self, listen: &ListenSettings, acceptor: &Arc<Acceptor>) {
+    fn replace(&self, listen: &ListenSettings, tls: &Arc<TlsDoor>) {
         let Self { https, behind_tls_proxy, http, admin } = self;
-        for (door, rules) in [https, behind_tls_proxy, http, admin].into_iter().zip(rules(listen, acceptor)) {
+        for (door, rules) in [https, behind_tls_proxy, http, admin].into_iter().zip(rules(listen, tls)) {
             door.replace(rules);
         }
     }
 }
 
 /// Those of `https`, `behind_tls_proxy`, `http` and `admin`.
-fn rules(listen: &ListenSettings, acceptor: &Arc<Acceptor>) -> [Rules; 4] {
+fn rules(listen: &ListenSettings, tls: &Arc<TlsDoor>) -> [Rules; 4] {
     let proxies = if listen.proxy_protocol { listen.trusted_proxies.clone() } else { Vec::new() };
-    let plain = Rules { peers: Peers::Any, proxies, acceptor: None, limits: listen.limits };
+    let plain = Rules { peers: Peers::Any, proxies, tls: None, limits: listen.limits };
     [
-        Rules { acceptor: Some(Arc::clone(acceptor)), ..plain.clone() },
+        Rules { tls: Some(Arc::clone(tls)), ..plain.clone() },
         Rules { peers: Peers::Of(listen.trusted_proxies.clone()), ..plain.clone() },
         plain.clone(),
         // Nobody stands before it.
@@ -105,13 +104,13 @@ impl Running {
         lasting: Lasting,
         config: Config,
         certificates: Arc<Certificates>,
-        acceptor: Arc<Acceptor>,
+        tls: Arc<TlsDoor>,
         serving: Serving,
     ) -> Self {
         let mut metadata = MetadataCare::default();
         metadata.follow(serving.gateway.sign_in.providers(), &lasting.metrics);
-        let doors = Doors::new(&config.listen, &acceptor);
-        let current = Current { config, customers: serving.customers, acceptor, metadata, number: 1 };
+        let doors = Doors::new(&config.listen, &tls);
+        let current = Current { config, customers: serving.customers, tls, metadata, number: 1 };
         let standing = ArcSwap::from_pointee(stands(&lasting, &current, None));
         Self {
             lasting,
@@ -197,7 +196,7 @@ impl Running {
             Err(_) => return refused("reading the certificates was broken off"),
         };
         match self.prepare(&config, current) {
-            Ok((acceptor, serving)) => self.replace(config, read, acceptor, serving, current),
+            Ok((tls, serving)) => self.replace(config, read, tls, serving, current),
             Err(error) => return refused(error),
         }
         if !changes.is_empty() {
@@ -207,17 +206,18 @@ impl Running {
     }
 
     /// All else that can fail.
-    fn prepare(&self, config: &Config, current: &Current) -> Result<(Arc<Acceptor>, Serving), StartFailed> {
+    fn prepare(&self, config: &Config, current: &Current) -> Result<(Arc<TlsDoor>, Serving), StartFailed> {
         let (old, new) = (&current.config.tls, &config.tls);
-        let same = (old.minimum_version, &old.cipher_suites) == (new.minimum_version, &new.cipher_suites);
-        let acceptor = match same {
+        let same = (old.minimum_version, &old.cipher_suites, &old.client_certificates)
+            == (new.minimum_version, &new.cipher_suites, &new.client_certificates);
+        let tls = match same {
             // With the TLS sessions that it knows.
-            true => Arc::clone(&current.acceptor),
-            false => Arc::new(acceptor(new, &self.certificates)?),
+            true => Arc::clone(&current.tls),
+            false => Arc::new(TlsDoor::new(new, &self.certificates)?),
         };
         let gateway = self.in_force.now();
         let before = Before { gateway: &gateway, customers: &current.customers };
-        Ok((acceptor, self.lasting.serving(config, Some(&before))?))
+        Ok((tls, self.lasting.serving(config, Some(&before))?))
     }
 
     /// A new portal's certificate is there before the portal is.
@@ -225,14 +225,15 @@ impl Running {
         &self,
         config: Config,
         read: ReadCertificates,
-        acceptor: Arc<Acceptor>,
+        tls: Arc<TlsDoor>,
         serving: Serving,
         current: &mut Current,
     ) {
         let metrics = &self.lasting.metrics;
         self.certificates.replace(read);
+        self.lasting.hosts.set(config.served_hosts());
         metrics.certificates_end(&self.certificates.ends());
-        self.doors.replace(&config.listen, &acceptor);
+        self.doors.replace(&config.listen, &tls);
         let before = self.in_force.now();
         self.in_force.replace(serving.gateway);
         self.origins.store(Arc::new(serving.origins));
@@ -246,7 +247,7 @@ impl Running {
             }
         }
         current.customers = serving.customers;
-        current.acceptor = acceptor;
+        current.tls = tls;
         current.config = config;
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::StartFailed;
 use super::customers::{CustomerParts, OfPortal};
+use crate::acme::Hosts;
 use crate::admin::AdminSide;
 use crate::admin::test_sign_in::{TestSignIns, TestedPortal};
 use crate::clock::Clock;
@@ -14,6 +15,7 @@ use crate::http_client::{HttpClient, HttpClientSettings};
 use crate::ids::ProviderName;
 use crate::limits::StoredCreations;
 use crate::listener::redirect::Origins;
+use crate::listener::settings::Demand;
 use crate::operator::Operator;
 use crate::portal::HostName;
 use crate::proxy::Gateway;
@@ -35,6 +37,8 @@ pub(super) struct Lasting {
     pub people: Arc<People>,
     pub trials: Arc<Trials>,
     pub tunnels: Arc<Tunnels>,
+    /// The hosts that certificates are ordered for, where no file covers them.
+    pub hosts: Hosts,
     /// The port of the public side, when browsers use no other.
     pub https_port: u16,
 }
@@ -93,6 +97,10 @@ impl Lasting {
             metrics: self.metrics.clone(),
             trusted_proxies: config.listen.trusted_proxies.clone(),
             limits: config.listen.limits,
+            certificate_hosts: (config.tls.client_certificates.as_ref())
+                .filter(|visitors| visitors.demand == Demand::Required)
+                .map(|visitors| visitors.hosts.clone()),
+            hsts: config.tls.hsts.header_value(),
             clock: self.clock.clone(),
             random: self.random.clone(),
         };

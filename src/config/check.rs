@@ -19,12 +19,14 @@ use super::{Config, TextDigest};
 use crate::condition::Condition;
 use crate::portal::settings::Rate;
 
+mod acme;
 mod listen;
 mod portal;
 mod provider;
 mod secret;
 mod session;
 mod telemetry;
+mod tls;
 
 /// What a check needs besides the settings.
 pub(super) struct Check<'a> {
@@ -42,12 +44,17 @@ impl Check<'_> {
         }
         let keys = self.keys(&root.key("keys"), &raw.keys);
         let listen = self.listen(&root.key("listen"), &raw.listen);
-        let tls = self.tls(&root.key("tls"), &raw.tls);
+        let tls = self.tls(&root.key("tls"), &raw.tls, raw.listen.http.is_some());
         let session = self.session(&root.key("session"), &raw.session, keys);
         let log = telemetry::log(raw.telemetry.unwrap_or_default());
         let (providers, claimed) = self.providers(&root.key("identity_providers"), &raw.identity_providers);
         let port = listen.as_ref().map(|listen| listen.public_port.unwrap_or(listen.https.port()));
         let portals = self.portals(&root.key("portals"), &raw.portals, &claimed, listen.as_ref(), port.unwrap_or(443));
+        if let (Some(portals), Some(tls)) = (&portals, &tls) {
+            self.portals_of_acme(&root.key("portals"), portals, tls);
+            let hosts = root.key("tls").key("client_certificates").key("hosts");
+            self.hosts_of_client_certificates(&hosts, tls, portals);
+        }
         if let Some(portals) = &portals {
             self.portals_of_indexes(&root.key("identity_providers"), &raw.identity_providers, portals);
         }

@@ -13,12 +13,14 @@ mod cloud_password;
 mod portal;
 mod provider;
 mod saml;
+mod tls;
 
 pub(super) use cloud::*;
 pub(super) use cloud_password::*;
 pub(super) use portal::*;
 pub(super) use provider::*;
 pub(super) use saml::*;
+pub(super) use tls::*;
 
 /// Settings of a Vestibule gateway.
 #[derive(Deserialize, JsonSchema)]
@@ -100,68 +102,6 @@ pub(super) struct RawEdgeLimits {
     /// How long requests in flight may take after the gateway was told to stop.
     #[schemars(extend("default" = "30s"))]
     pub drain: Option<DurationText>,
-}
-
-/// Certificates and protocol versions of the public side.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawTls {
-    /// Chosen by the name that the browser asks for (SNI); of several for one name, the first whose kind of key the browser
-    /// can verify. The files are looked at every 5 seconds, and renewed certificates are served at once.
-    #[schemars(example = serde_json::json!([{ "cert": "certs/support.acme.com.pem", "key": "certs/support.acme.com.key" }]))]
-    pub certificates: Vec<RawCertificate>,
-    /// The oldest TLS version that is spoken.
-    #[schemars(extend("default" = "1.2"))]
-    pub minimum_version: Option<RawTlsVersion>,
-    /// The only cipher suites that are spoken, the best first, by their IANA names. Without it, all that are known to be good:
-    /// AES-GCM and ChaCha20-Poly1305, with forward secrecy.
-    #[schemars(example = serde_json::json!(["TLS_AES_256_GCM_SHA384"]))]
-    pub cipher_suites: Option<Vec<RawCipherSuite>>,
-}
-
-#[derive(Clone, Copy, Deserialize, JsonSchema, PartialEq, Eq)]
-#[expect(non_camel_case_types, reason = "the names of the IANA registry")]
-pub(super) enum RawCipherSuite {
-    /// TLS 1.3.
-    TLS_AES_128_GCM_SHA256,
-    /// TLS 1.3.
-    TLS_AES_256_GCM_SHA384,
-    /// TLS 1.3.
-    TLS_CHACHA20_POLY1305_SHA256,
-    /// TLS 1.2. HTTP/2 over TLS 1.2 needs it or the next one (RFC 9113, section 9.2.2).
-    TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-    /// TLS 1.2.
-    TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-    /// TLS 1.2.
-    TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-    /// TLS 1.2.
-    TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-    /// TLS 1.2.
-    TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-    /// TLS 1.2.
-    TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-}
-
-/// A certificate and its key.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawCertificate {
-    /// File with the certificate chain, PEM, the gateway's own certificate first.
-    #[schemars(example = "certs/support.acme.com.pem")]
-    pub cert: String,
-    /// File with the private key of the first certificate, PEM, not encrypted.
-    #[schemars(example = "certs/support.acme.com.key")]
-    pub key: String,
-}
-
-#[derive(Deserialize, JsonSchema)]
-pub(super) enum RawTlsVersion {
-    /// TLS 1.2 and 1.3.
-    #[serde(rename = "1.2")]
-    V1_2,
-    /// TLS 1.3 alone.
-    #[serde(rename = "1.3")]
-    V1_3,
 }
 
 /// The visitors' sessions with the gateway.

@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use super::Config;
 use super::quantity::{show_duration, show_rate, show_size};
 use crate::customer::trusted_jwt::TokenKeys;
+use crate::listener::settings::{CertificateHosts, Demand};
 use crate::portal::settings::{
     AccountsSettings, Choose, CustomerSessionSettings, DirectorySettings, EachOf, Elsewhere, OnEmailChange, OnLeave,
     OrganizationRule, OtherAccounts, PortalSettings, ServiceCredentials, TrustedJwtSettings, ValueSource, Walk,
@@ -40,6 +41,29 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     for pair in &config.tls.certificates {
         line(out, "certificate", &format!("{} with the key {}", pair.cert.display(), pair.key.display()))?;
     }
+    if let Some(acme) = &config.tls.acme {
+        let directory = format!("{}{}", acme.directory.origin().ascii_serialization(), acme.directory.path());
+        line(out, "other hosts", &format!("certificates ordered from {directory}"))?;
+        let challenges: Vec<&str> = acme.challenges.iter().map(|kind| kind.name()).collect();
+        line(out, "proved by", &list(&challenges, "nothing"))?;
+        let key_types: Vec<&str> = acme.key_types.iter().map(|key_type| key_type.name()).collect();
+        line(out, "kinds of keys", &list(&key_types, "none"))?;
+        if let Some(external) = &acme.external_account {
+            line(out, "external account", &format!("{}, {}", external.kid, external.key.source()))?;
+        }
+    }
+    if let Some(visitors) = &config.tls.client_certificates {
+        let demand = match visitors.demand {
+            Demand::Required => "demanded",
+            Demand::Optional => "asked for",
+        };
+        let hosts = match &visitors.hosts {
+            CertificateHosts::All => "all hosts".to_owned(),
+            CertificateHosts::These(hosts) => list(hosts, "none"),
+        };
+        line(out, "of visitors", &format!("certificates by {}, {demand} at {hosts}", visitors.ca.display()))?;
+    }
+    line(out, "HSTS", &config.tls.hsts)?;
 
     let session = &config.session;
     writeln!(out, "session")?;

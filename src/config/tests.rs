@@ -479,3 +479,18 @@ fn pointers(value: &Value, path: String, paths: &mut Vec<String>) {
     }
     paths.push(path);
 }
+
+#[test]
+fn certificates_are_ordered_for_names_alone() {
+    let files = "  certificates:\n    - { cert: certs/support.acme.com.pem, key: certs/support.acme.com.key }\n";
+    let acme = "  acme: { directory: \"https://acme.example/dir\", agree_to_terms: true }\n";
+    let by_name = mistakes::BASE.replace(files, acme);
+    let tls = parsed(&by_name).unwrap_or_else(|faults| panic!("{faults}")).tls;
+    assert_eq!(tls.acme.unwrap().challenges.len(), 2, "there is listen.http");
+    let by_address = by_name.replace("host: support.acme.com", "host: 192.0.2.7");
+    let told = parsed(&by_address).unwrap_err().to_string();
+    assert!(told.contains("192.0.2.7 is an address, and tls.acme orders certificates for names alone"), "{told}");
+    let with_files =
+        mistakes::BASE.replace(files, &format!("{files}{acme}")).replace("host: support.acme.com", "host: 192.0.2.7");
+    assert!(parsed(&with_files).is_ok(), "a file may cover it");
+}

@@ -31,8 +31,7 @@ const fn entry(
 const LATER: &str = "remove it";
 
 /// All of them. `*` stands for a name of the operator's choice.
-pub(super) const UNAVAILABLE: [Unavailable; 6] = [
-    entry("tls", "acme", Some("certificates"), "list the certificate files under tls.certificates"),
+pub(super) const UNAVAILABLE: [Unavailable; 5] = [
     entry("session.store", "redis", Some(""), "use embedded"),
     entry("identity_providers.*", "oauth2", Some("oidc"), "use oidc or saml"),
     entry("portals[]", "second_factor", None, "ask the identity provider for it with oidc.acr_values"),

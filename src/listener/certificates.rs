@@ -1,4 +1,7 @@
 //! Certificates of the public side: read, checked against their keys, chosen by SNI, and read again when they were renewed.
+//! Files come first; what an authority has issued is for hosts that no file covers.
+
+mod issued;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,9 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use pingora::listeners::tls::Acceptor;
 use rustls::ServerConfig;
-use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -16,8 +18,13 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
+use self::issued::IssuedByHost;
+use super::client_certificates::ClientCertificates;
 use super::settings::{CertificateFiles, TlsSettings, TlsVersion};
+use crate::acme::settings::ChallengeKind;
+use crate::acme::{ACME_TLS, Answers, Issued, Served as ServedByUs};
 use crate::clock::Timestamp;
+use crate::portal::HostName;
 
 /// TLS 1.2 sessions that can be resumed without a ticket.
 const RESUMABLE_SESSIONS: usize = 20_000;
@@ -57,16 +64,29 @@ pub enum CertificateUnusable {
         /// Which file.
         path: String,
     },
+    /// The authorities of visitors' certificates, or what they have revoked, will not do.
+    #[error("visitors' certificates cannot be judged by {path}: {what}")]
+    Authorities {
+        /// The file of the authorities.
+        path: String,
+        /// What rustls said.
+        what: String,
+    },
     /// Settings that rustls refuses.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
 }
 
-/// What TLS needs on the public side: ALPN for HTTP/2 and HTTP/1.1, tickets, no early data.
+/// What TLS needs on the public side: ALPN for HTTP/2 and HTTP/1.1, tickets, no early data. Where `visitors` have to bring
+/// certificates no TLS session is resumed: what is revoked meanwhile would come in by that.
 ///
 /// # Errors
 /// When rustls refuses the settings.
-pub fn acceptor(settings: &TlsSettings, certificates: &Arc<Certificates>) -> Result<Acceptor, CertificateUnusable> {
+pub(super) fn server_config(
+    settings: &TlsSettings,
+    certificates: &Arc<Certificates>,
+    visitors: Option<Arc<ClientCertificates>>,
+) -> Result<ServerConfig, CertificateUnusable> {
     let mut provider = rustls::crypto::ring::default_provider();
     if !settings.cipher_suites.is_empty() {
         provider.cipher_suites.retain(|suite| settings.cipher_suites.contains(&suite.suite()));
@@ -81,22 +101,35 @@ pub fn acceptor(settings: &TlsSettings, certificates: &Arc<Certificates>) -> Res
         provider.cipher_suites.iter().any(|suite| suite.version() == **version)
     };
     let versions: Vec<_> = versions.iter().filter(usable).copied().collect();
-    let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
-        .with_protocol_versions(&versions)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::clone(certificates) as Arc<dyn ResolvesServerCert>);
+    let builder = ServerConfig::builder_with_provider(Arc::new(provider)).with_protocol_versions(&versions)?;
+    let resumes = visitors.is_none();
+    let builder = match visitors {
+        Some(judge) => builder.with_client_cert_verifier(judge),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::clone(certificates) as Arc<dyn ResolvesServerCert>);
     config.ignore_client_order = !settings.cipher_suites.is_empty();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config.session_storage = ServerSessionMemoryCache::new(RESUMABLE_SESSIONS);
-    config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+    if settings.acme.as_ref().is_some_and(|acme| acme.challenges.contains(&ChallengeKind::TlsAlpn01)) {
+        config.alpn_protocols.push(ACME_TLS.to_vec());
+    }
+    if resumes {
+        config.session_storage = ServerSessionMemoryCache::new(RESUMABLE_SESSIONS);
+        config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+    } else {
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     // Early data can be replayed by anybody who saw it (RFC 8446, section 8).
     config.max_early_data_size = 0;
-    Ok(Acceptor::from_server_config(Arc::new(config)))
+    Ok(config)
 }
 
 /// The certificates that are served now. Connections that stand keep what they were opened with.
 pub struct Certificates {
     served: ArcSwap<Served>,
+    issued: ArcSwap<IssuedByHost>,
+    answers: Answers,
 }
 
 /// Certificates that were read and can be served.
@@ -135,7 +168,13 @@ impl Certificates {
 
     /// Serves these first.
     pub fn serving(read: ReadCertificates) -> Arc<Self> {
-        Arc::new(Self { served: ArcSwap::from_pointee(read.0) })
+        let served = ArcSwap::from_pointee(read.0);
+        Arc::new(Self { served, issued: ArcSwap::default(), answers: Answers::default() })
+    }
+
+    /// The answers to challenges of authorities that are given in handshakes.
+    pub fn answers(&self) -> &Answers {
+        &self.answers
     }
 
     /// Serves these, of whichever files, from now on.
@@ -162,7 +201,38 @@ impl Certificates {
 
     /// Until when each is valid, by the first name in it.
     pub fn ends(&self) -> Vec<(String, Timestamp)> {
-        self.served.load().by_name.ends.clone()
+        let mut ends = self.served.load().by_name.ends.clone();
+        ends.extend(self.issued.load().ends());
+        ends
+    }
+
+    /// The certificate for a visitor who can verify what `fits`; none for a host that waits for its first one.
+    fn choose(&self, name: Option<&str>, fits: impl Fn(&&Arc<CertifiedKey>) -> bool) -> Option<Arc<CertifiedKey>> {
+        let (files, issued) = (self.served.load(), self.issued.load());
+        let keys = match name {
+            Some(name) => match (files.by_name.of(name), issued.of(name)) {
+                (Some(keys), _) => keys.as_slice(),
+                (None, Some(keys)) => keys,
+                (None, None) => files.by_name.first.as_slice(),
+            },
+            None => files.by_name.first.as_slice(),
+        };
+        first_that(keys, fits)
+    }
+}
+
+/// The first that fits; when none does, the first: rustls says then what is missing.
+fn first_that(keys: &[Arc<CertifiedKey>], fits: impl Fn(&&Arc<CertifiedKey>) -> bool) -> Option<Arc<CertifiedKey>> {
+    keys.iter().find(fits).or(keys.first()).cloned()
+}
+
+impl ServedByUs for Certificates {
+    fn covers(&self, host: &HostName) -> bool {
+        self.served.load().by_name.of(host.as_str()).is_some()
+    }
+
+    fn serve(&self, hosts: &[HostName], issued: &[Issued]) {
+        self.issued.store(Arc::new(IssuedByHost::new(hosts, issued)));
     }
 }
 
@@ -180,9 +250,12 @@ impl ReadCertificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let served = self.served.load();
+        // Only this protocol, says RFC 8737, section 3; and nobody else gets that certificate.
+        if hello.alpn().is_some_and(|mut offered| offered.next() == Some(ACME_TLS) && offered.next().is_none()) {
+            return self.answers.tls_alpn_01(hello.server_name()?);
+        }
         let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
-        served.by_name.choose(hello.server_name(), fits)
+        self.choose(hello.server_name(), fits)
     }
 }
 
@@ -194,7 +267,7 @@ impl fmt::Debug for Certificates {
 
 /// Certificates by the names in them, in the order of the configuration. Without SNI, or for a name that none covers, the
 /// first ones answer: the visitor then reads whose certificate it is instead of a bare alert, and the request is refused as
-/// an unknown host.
+/// an unknown host. Where there are no files there is nothing to answer with.
 #[derive(Default)]
 struct CertificatesByName {
     exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
@@ -223,12 +296,6 @@ impl CertificatesByName {
             }
         }
         Ok(chosen)
-    }
-
-    /// Of those for `name`, the first that the visitor can verify (`fits`); when none is, the first.
-    fn choose(&self, name: Option<&str>, fits: impl Fn(&&Arc<CertifiedKey>) -> bool) -> Option<Arc<CertifiedKey>> {
-        let keys = name.and_then(|name| self.of(name)).unwrap_or(&self.first);
-        keys.iter().find(fits).or(keys.first()).cloned()
     }
 
     fn of(&self, name: &str) -> Option<&Vec<Arc<CertifiedKey>>> {
@@ -304,9 +371,8 @@ mod tests {
         let one = write_pair(folder.path(), "one", &["support.acme.com"]);
         let two = write_pair(folder.path(), "two", &["*.globex.com", "globex.com"]);
         let certificates = Certificates::load(&[one, two]).unwrap();
-        let served = certificates.served.load();
-        let first = served.by_name.first[0].clone();
-        let is_first = |name| Arc::ptr_eq(&served.by_name.choose(name, |_| true).unwrap(), &first);
+        let first = certificates.served.load().by_name.first[0].clone();
+        let is_first = |name| Arc::ptr_eq(&certificates.choose(name, |_| true).unwrap(), &first);
         assert!(is_first(Some("Support.Acme.com")));
         assert!(!is_first(Some("help.globex.com")));
         assert!(!is_first(Some("globex.com")));
@@ -335,7 +401,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let files = write_pair(folder.path(), "one", &["support.acme.com"]);
         let certificates = Certificates::load(std::slice::from_ref(&files)).unwrap();
-        let leaf = || certificates.served.load().by_name.choose(None, |_| true).unwrap().cert[0].clone();
+        let leaf = || certificates.choose(None, |_| true).unwrap().cert[0].clone();
         let (before, old_key) = (leaf(), std::fs::read(&files.key).unwrap());
         assert_eq!(certificates.look().unwrap(), Look::Unchanged);
         // Half of a renewal: the certificate is new, its key is not there yet.
@@ -363,9 +429,40 @@ mod tests {
         let certificates = Certificates::load(&[one, two]).unwrap();
         let served = certificates.served.load();
         let [first, second] = &served.by_name.first[..] else { panic!("both are for the same name") };
-        let choose = |fits: &dyn Fn(&&Arc<CertifiedKey>) -> bool| served.by_name.choose(Some("a.test"), fits).unwrap();
+        let choose = |fits: &dyn Fn(&&Arc<CertifiedKey>) -> bool| certificates.choose(Some("a.test"), fits).unwrap();
         assert!(Arc::ptr_eq(&choose(&|_| true), first), "the order of the file counts");
         assert!(Arc::ptr_eq(&choose(&|key| Arc::ptr_eq(key, second)), second));
         assert!(Arc::ptr_eq(&choose(&|_| false), first), "rustls says then what is missing");
+    }
+
+    #[test]
+    fn what_was_issued_is_for_hosts_that_no_file_covers() {
+        use crate::acme::WantedCertificate;
+        use crate::acme::settings::KeyType;
+        let folder = tempfile::tempdir().unwrap();
+        let file = write_pair(folder.path(), "one", &["a.test"]);
+        let certificates = Certificates::load(std::slice::from_ref(&file)).unwrap();
+        let host = |name: &str| HostName::parse(name).unwrap();
+        let made = |name: &str| {
+            let files = write_pair(folder.path(), "issued", &[name]);
+            let pair = read_all(std::slice::from_ref(&files)).unwrap().remove(0);
+            let wanted = WantedCertificate { host: host(name), key_type: KeyType::EcdsaP256 };
+            let at = Timestamp::from_seconds;
+            Issued { wanted, key: Arc::new(certified(&files, &pair).unwrap()), begins: at(0), ends: at(1) }
+        };
+        assert!(certificates.covers(&host("a.test")) && !certificates.covers(&host("b.test")));
+        let (a, b) = (made("a.test"), made("b.test"));
+        certificates.serve(&[host("b.test"), host("c.test")], &[a.clone(), b.clone()]);
+        let chosen = |name: Option<&str>| certificates.choose(name, |_| true);
+        assert!(!Arc::ptr_eq(&chosen(Some("a.test")).unwrap(), &a.key), "a file comes first");
+        assert!(Arc::ptr_eq(&chosen(Some("B.test")).unwrap(), &b.key));
+        assert!(chosen(Some("c.test")).is_none(), "who waits for the first certificate is served with no other");
+        assert!(Arc::ptr_eq(&chosen(None).unwrap(), &chosen(Some("a.test")).unwrap()));
+        assert_eq!(certificates.ends().iter().filter(|(name, _)| name == "b.test").count(), 1);
+        let without_files = Certificates::load(&[]).unwrap();
+        without_files.serve(&[host("b.test")], &[b]);
+        assert!(
+            without_files.choose(None, |_| true).is_none() && without_files.choose(Some("x.test"), |_| true).is_none()
+        );
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use pingora::listeners::tls::Acceptor;
 
+use super::handshake::TlsDoor;
 use super::settings::EdgeLimits;
 
 /// What a connection is held to.
@@ -19,7 +19,7 @@ pub struct Rules {
     /// From whom every connection has to begin with a PROXY header that says whose it is. Nobody else's header is read.
     pub proxies: Vec<IpNet>,
     /// Speaks TLS, where the socket does.
-    pub acceptor: Option<Arc<Acceptor>>,
+    pub tls: Option<Arc<TlsDoor>>,
     /// Sizes and times. The number of connections is that of the first rules.
     pub limits: EdgeLimits,
 }
@@ -74,7 +74,7 @@ impl fmt::Debug for Rules {
         f.debug_struct("Rules")
             .field("peers", &self.peers)
             .field("proxies", &self.proxies)
-            .field("tls", &self.acceptor.is_some())
+            .field("tls", &self.tls)
             .field("limits", &self.limits)
             .finish()
     }

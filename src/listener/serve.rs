@@ -9,6 +9,7 @@ use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::stream::Stream as TcpConnection;
 use pingora::protocols::{ALPN, GetSocketDigest, SocketDigest, Stream};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -147,6 +148,12 @@ impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
         let rules = self.rules.now();
         let Some(peer) = self.visitor(&mut connection, peer, &rules).await else { return };
         let Some(stream) = self.handshake(connection, peer, &rules).await else { return };
+        if matches!(stream.selected_alpn_proto(), Some(ALPN::Custom(_))) {
+            // A challenge of an authority (RFC 8737): the handshake was the answer, and nothing is said afterwards.
+            let mut stream = stream;
+            let _ = tokio::time::timeout(rules.limits.header_time, stream.shutdown()).await;
+            return;
+        }
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             let stream = GuardedStream::until_preface(stream, rules.limits.header_time);
             self.app.process_new(Box::new(stream), &self.stopped).await;
@@ -186,10 +193,10 @@ impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
         let _ = digest.peer_addr.set(Some(peer.into()));
         let mut connection = TcpConnection::from(connection);
         connection.set_socket_digest(digest);
-        let Some(acceptor) = &rules.acceptor else { return Some(Box::new(connection)) };
+        let Some(tls) = &rules.tls else { return Some(Box::new(connection)) };
         let mut stopped = self.stopped.clone();
         let shaken = tokio::select! {
-            shaken = tokio::time::timeout(rules.limits.header_time, acceptor.tls_handshake(connection)) => shaken,
+            shaken = tokio::time::timeout(rules.limits.header_time, tls.handshake(connection)) => shaken,
             _ = stopped.wait_for(|stop| *stop) => return None,
         };
         match shaken {

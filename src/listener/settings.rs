@@ -1,11 +1,16 @@
 //! Settings of the listening sockets.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderValue;
 use ipnet::IpNet;
 use rustls::CipherSuite;
+
+use crate::acme::settings::AcmeSettings;
+use crate::portal::HostName;
 
 /// Where the gateway listens.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,12 +66,98 @@ impl Default for EdgeLimits {
 /// Certificates and protocol versions of the public side.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TlsSettings {
-    /// At least one; chosen by SNI among the names in each.
+    /// Chosen by SNI among the names in each; at least one, unless there is `acme`.
     pub certificates: Vec<CertificateFiles>,
+    /// Who issues certificates for hosts that are in none of these.
+    pub acme: Option<AcmeSettings>,
     /// The oldest version that is spoken.
     pub minimum_version: TlsVersion,
     /// The only cipher suites that are spoken, the best first; empty for all that rustls has, in the visitor's order.
     pub cipher_suites: Vec<CipherSuite>,
+    /// What browsers are told of https.
+    pub hsts: Hsts,
+    /// The certificates that visitors bring.
+    pub client_certificates: Option<ClientCertificateSettings>,
+}
+
+/// Which certificates visitors bring, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientCertificateSettings {
+    /// The authorities, PEM.
+    pub ca: PathBuf,
+    /// Lists of what they have revoked, PEM; none for authorities that revoke nothing.
+    pub crls: Vec<PathBuf>,
+    /// For which hosts.
+    pub hosts: CertificateHosts,
+    /// Whether there is a way in without.
+    pub demand: Demand,
+}
+
+/// Whether a certificate has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// Without one, no connection.
+    Required,
+    /// One that is brought has to be good.
+    Optional,
+}
+
+/// The hosts whose visitors bring certificates.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CertificateHosts {
+    /// All.
+    All,
+    /// These.
+    These(Vec<HostName>),
+}
+
+impl CertificateHosts {
+    /// Whether the host is one of them.
+    pub fn include(&self, host: &HostName) -> bool {
+        self.asked_for(Some(host.as_str()))
+    }
+
+    /// Whether a handshake for that name, in lower case, is for one of them. One for no name is, where all hosts are.
+    pub fn asked_for(&self, name: Option<&str>) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(hosts) => name.is_some_and(|name| hosts.iter().any(|host| host.as_str() == name)),
+        }
+    }
+}
+
+/// For how long browsers speak nothing but https with a host (RFC 6797).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hsts {
+    /// From the latest answer on.
+    pub max_age: Duration,
+    /// Also with every host below it.
+    pub include_subdomains: bool,
+    /// Whether browsers may have the host on a list that they come with.
+    pub preload: bool,
+}
+
+impl Default for Hsts {
+    fn default() -> Self {
+        Self { max_age: Duration::from_secs(365 * 24 * 3600), include_subdomains: false, preload: false }
+    }
+}
+
+/// As the field's value (RFC 6797, section 6.1).
+impl fmt::Display for Hsts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "max-age={}", self.max_age.as_secs())?;
+        f.write_str(if self.include_subdomains { "; includeSubDomains" } else { "" })?;
+        f.write_str(if self.preload { "; preload" } else { "" })
+    }
+}
+
+impl Hsts {
+    /// The field's value.
+    pub fn header_value(&self) -> HeaderValue {
+        // Digits and words: always a sound value.
+        HeaderValue::from_str(&self.to_string()).unwrap_or(HeaderValue::from_static("max-age=31536000"))
+    }
 }
 
 /// A certificate chain and its key, both PEM.

@@ -293,6 +293,8 @@ explanations! {
     RequestLimit,
     /// The host is none of our portals.
     UnknownHost,
+    /// The portal demands a certificate of its visitors.
+    CertificateNeeded,
     /// There is no such page of ours.
     NotFound,
     /// Nobody may go there.

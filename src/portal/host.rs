@@ -39,6 +39,11 @@ impl HostName {
         sound.then(|| Self(host.into())).ok_or(InvalidHostName)
     }
 
+    /// Whether it is a name, and not an address.
+    pub fn is_name(&self) -> bool {
+        !self.0.starts_with('[') && self.0.parse::<Ipv4Addr>().is_err()
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

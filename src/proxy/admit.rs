@@ -68,6 +68,13 @@ impl Gateway {
         let site = self.sites.get(request.host()).cloned().ok_or(Reason::UnknownHost)?;
         ctx.exchange.at_portal(&site.settings.host);
         ctx.site = Some(Arc::clone(&site));
+        let certificate = client_certificate(http);
+        let demanded = self.certificate_hosts.as_ref().is_some_and(|hosts| hosts.include(request.host()));
+        // What the page of that refusal looks like is told to everybody.
+        if demanded && certificate.is_none() && pages::asset(request.path(), &http.req_header().headers).is_none() {
+            return Err(Reason::NoClientCertificate.into());
+        }
+        ctx.exchange.by_certificate(certificate);
         // What another site posts comes without a session, and would not be believed to be the visitor's wish with one.
         let mut visitor = if endpoints::takes_foreign_posts(&request) {
             let cookies = PresentedCookies::read_posted(&http.req_header().headers);
@@ -341,4 +348,11 @@ fn check_length(headers: &HeaderMap, site: &Site) -> Result<(), Refusal> {
         return Err(Reason::BodyTooLarge.into());
     }
     Ok(())
+}
+
+/// The fingerprint (SHA-256) of the certificate that the visitor brought, which the handshake has found good. A connection
+/// that was made for a host that demands none has none: a request for another host on it is misdirected.
+fn client_certificate(http: &Session) -> Option<[u8; 32]> {
+    let digest = http.as_downstream().digest()?.ssl_digest.as_ref()?;
+    digest.cert_digest.as_slice().try_into().ok()
 }

@@ -5,22 +5,19 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::Method;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderName};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{BError, Result};
 use zeroize::Zeroize as _;
 
+use super::context::RequestCtx;
 use crate::clock;
-use crate::ids::RequestId;
 use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
 
 /// Names the exchange, on every answer.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Browsers stay with https for a year (RFC 6797).
-pub const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// The most that a form of ours is long, in bytes.
 const LONGEST_FORM: usize = 16 * 1024;
@@ -32,15 +29,15 @@ pub const DRAIN_TIME: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When the visitor is gone.
-pub async fn send(session: &mut Session, reply: Reply, request_id: RequestId) -> Result<()> {
+pub async fn send(session: &mut Session, reply: Reply, ctx: &RequestCtx) -> Result<()> {
     let head_only = session.req_header().method == Method::HEAD;
     let (status, headers, body) = reply.into_parts();
     let mut head = ResponseHeader::build(status, Some(headers.len().saturating_add(2)))?;
     for (name, value) in &headers {
         head.append_header(name.clone(), value.clone())?;
     }
-    head.insert_header(REQUEST_ID, request_id.to_string())?;
-    head.insert_header(header::STRICT_TRANSPORT_SECURITY, HSTS)?;
+    head.insert_header(REQUEST_ID, ctx.exchange.request_id().to_string())?;
+    head.insert_header(header::STRICT_TRANSPORT_SECURITY, ctx.gateway.hsts.clone())?;
     session.as_downstream_mut().set_total_drain_timeout(Some(DRAIN_TIME));
     let body = if head_only { Bytes::new() } else { body };
     session.write_response_header(Box::new(head), body.is_empty()).await?;

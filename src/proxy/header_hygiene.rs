@@ -31,6 +31,7 @@ pub fn stays_behind(name: &str) -> bool {
                     | "username"
                     | "email"
                     | "groups"
+                    | "arr-clientcert"
             ) || [
                 "forwarded",
                 "remote",
@@ -40,13 +41,16 @@ pub fn stays_behind(name: &str) -> bool {
                 "webauth",
                 "ssl",
                 "client-cert",
+                "tls-client",
+                "amzn-mtls",
                 "atlassian-mau",
             ]
             .iter()
             .any(|prefix| rest.starts_with(prefix))
         }
         None => {
-            name.starts_with("proxy-")
+            // RFC 9440, and what load balancers call it: nobody is anybody by a field.
+            ["proxy-", "client-cert", "ssl-client"].iter().any(|prefix| name.starts_with(prefix))
                 || matches!(
                     name,
                     "host"
@@ -71,8 +75,6 @@ pub fn stays_behind(name: &str) -> bool {
                         | "remote-groups"
                         | "remote-email"
                         | "remote-name"
-                        | "ssl-client-cert"
-                        | "ssl-client-verify"
                 )
         }
     }
@@ -105,6 +107,12 @@ mod tests {
             "proxy-authorization",
             "cf-access-jwt-assertion",
             "x-request-id",
+            "client-cert",
+            "client-cert-chain",
+            "ssl-client-cert",
+            "ssl-client-subject-dn",
+            "x-forwarded-client-cert",
+            "x-amzn-mtls-clientcert",
             "any_thing",
         ] {
             assert!(stays_behind(name), "{name}");

@@ -73,7 +73,7 @@ impl Gateway {
             }
         };
         http.set_keepalive(None);
-        answer::send(http, reply, ctx.exchange.request_id()).await
+        answer::send(http, reply, ctx).await
     }
 
     /// Sends the handshake on; once more when the customer session turns out to be dead.

@@ -8,7 +8,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType, OrErr, Result};
 
 use super::Gateway;
-use super::answer::{HSTS, REQUEST_ID};
+use super::answer::REQUEST_ID;
 use super::context::{Forwarding, Range, Repeat, RequestCtx, Stage};
 use super::site::Site;
 use super::{answer_plan, response_fields, set_cookie};
@@ -119,7 +119,7 @@ impl Gateway {
 
 /// Makes the head of an answer fit for the visitor, and decides whether its body is rewritten.
 pub fn prepare(visitor: &RequestHeader, response: &mut ResponseHeader, ctx: &mut RequestCtx) -> Result<()> {
-    let request_id = ctx.exchange.request_id();
+    let (request_id, hsts) = (ctx.exchange.request_id(), ctx.gateway.hsts.clone());
     let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else {
         return Err(Error::new(ErrorType::HTTPStatus(500)));
     };
@@ -137,7 +137,8 @@ pub fn prepare(visitor: &RequestHeader, response: &mut ResponseHeader, ctx: &mut
         forwarding.body = answer_plan::decide(visitor, &mut head, &site.rewriting)?;
         let request_id = HeaderValue::from_str(request_id.as_str());
         head.headers.insert(REQUEST_ID, request_id.or_err(ErrorType::InvalidHTTPHeader, "a value of ours")?);
-        head.headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+        // In place of what the upstream says of its own host.
+        head.headers.insert(header::STRICT_TRANSPORT_SECURITY, hsts);
     }
     *response = ResponseHeader::from(head);
     if phrase.is_some() {

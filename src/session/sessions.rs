@@ -15,7 +15,7 @@ use moka::sync::Cache;
 pub use self::ending::{Ended, EndedSession, PartlyEnded};
 pub use self::kept::{FormHandle, KeptForm, NotKept, SentBy, TakenForm};
 pub use self::known_browser::{KnownBrowser, PersonMark};
-pub use self::records::{Change, Found, RecordError, RecordName, Records, Walked};
+pub use self::records::{Change, Found, RecordError, RecordName, Records, Seen, Unchanged, Walked};
 use super::customer_session::CustomerSession;
 use super::entry::Listing;
 use super::keys::KeyRing;

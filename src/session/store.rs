@@ -25,7 +25,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use self::kept::{FormStore, Room, StoredForm};
-pub use self::lasting::{RecordChange, RecordStore, Shelf};
+pub use self::lasting::{RecordChange, RecordSeen, RecordStore, Shelf};
 use super::keys::InvalidKeys;
 pub use super::sealed::{NotSealed, Sealed};
 use crate::clock::Timestamp;

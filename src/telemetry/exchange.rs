@@ -74,6 +74,7 @@ pub struct Exchange {
     path: Option<String>,
     session: Option<SessionHash>,
     provider: Option<ProviderName>,
+    certificate: Option<[u8; 32]>,
     outcome: Outcome,
     status: Option<StatusCode>,
     reason: Option<&'static str>,
@@ -97,6 +98,7 @@ impl Exchange {
             path: None,
             session: None,
             provider: None,
+            certificate: None,
             outcome: Outcome::Abandoned,
             status: None,
             reason: None,
@@ -115,6 +117,11 @@ impl Exchange {
     /// The visitor's address.
     pub fn from_client(&mut self, client: Option<IpAddr>) {
         self.client = client.map(|client| (client, client.to_string()));
+    }
+
+    /// The fingerprint of the certificate that the visitor brought.
+    pub fn by_certificate(&mut self, fingerprint: Option<[u8; 32]>) {
+        self.certificate = fingerprint;
     }
 
     /// The visitor's address, when it is known.
@@ -172,6 +179,10 @@ impl Exchange {
     }
 }
 
+fn hexadecimal(octets: [u8; 32]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
 impl Drop for Exchange {
     fn drop(&mut self) {
         let took = self.began.elapsed();
@@ -202,6 +213,7 @@ impl Exchange {
         line.text("detail", self.detail.as_deref());
         line.shown("session", self.session);
         line.text("provider", self.provider.as_ref().map(ProviderName::as_str));
+        line.shown("certificate", self.certificate.map(hexadecimal));
         line.time("ms", Some(millis(took)));
         line.time("sign_in_ms", step(Step::SignIn));
         line.time("store_ms", step(Step::Store));
@@ -244,7 +256,7 @@ mod tests {
         let field = regex::Regex::new(r#"line\.[a-z]+\("([a-z_]+)","#).unwrap();
         let record = code.split("fn record").nth(1).unwrap();
         let fields: Vec<&str> = field.captures_iter(record).map(|found| found.extract::<1>().1[0]).collect();
-        assert_eq!((fields.first(), fields.last(), fields.len()), (Some(&"request_id"), Some(&"sent"), 18));
+        assert_eq!((fields.first(), fields.last(), fields.len()), (Some(&"request_id"), Some(&"sent"), 19));
         for word in labels.captures_iter(code).map(|found| found.extract::<1>().1[0]).chain(fields) {
             assert!(DOCUMENT.contains(&format!("`{word}`")), "docs/metrics.md lacks {word}");
         }

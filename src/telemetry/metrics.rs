@@ -42,6 +42,8 @@ struct Families {
     provider_up: IntGaugeVec,
     certificate_looks: IntCounterVec,
     certificate_ends: IntGaugeVec,
+    certificate_orders: IntCounterVec,
+    certificates_missing: IntGauge,
     metadata_looks: IntCounterVec,
     metadata_confirmed: IntGaugeVec,
     metadata_ends: IntGaugeVec,
@@ -185,6 +187,15 @@ impl Metrics {
                 "When the configuration in force was last found to be that of the file",
             )?,
             certificate_ends,
+            certificate_orders: counters(
+                "certificate_orders_total",
+                "Orders of certificates by this gateway, by result",
+                &["result"],
+            )?,
+            certificates_missing: gauge(
+                "certificates_missing",
+                "Hosts without a certificate that is ordered for them",
+            )?,
             provider_up,
             metadata_confirmed,
             metadata_ends,
@@ -277,6 +288,16 @@ impl Metrics {
             let other = gauge.get();
             gauge.set(if other == 0 { end.seconds() } else { other.min(end.seconds()) });
         }
+    }
+
+    /// An order of a certificate ended: "issued", or the label of the failure.
+    pub fn certificate_ordered(&self, result: &str) {
+        self.0.certificate_orders.with_label_values(&[result]).inc();
+    }
+
+    /// So many certificates that are ordered are not there, or are over.
+    pub fn certificates_missing(&self, count: usize) {
+        self.0.certificates_missing.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// The configuration was read again, with that result.
@@ -462,6 +483,7 @@ mod tests {
         written.repeated("none", "repeated");
         written.form_kept("none", "kept");
         written.certificates_looked_at("changed");
+        written.certificate_ordered("issued");
         written.config_read_again("applied");
         written.certificates_end(&[("acme.com".to_owned(), END)]);
         written.watch_customers(&HostName::parse("acme.com").unwrap()).note(&CustomerEvent::Ended { confirmed: true });

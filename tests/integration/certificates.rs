@@ -37,6 +37,48 @@ async fn renewed_certificates_are_served_and_no_connection_notices() {
     assert!(end.contains("vestibule_certificate_valid_until_timestamp_seconds{name=\"localhost\"}"), "{end}");
 }
 
+/// Fifty renewals while visitors come and go, and while others stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_renewals_under_load_fail_no_request() {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    let recorder = Recorder::start(Answer::default()).await;
+    let gateway = Arc::new(TestGateway::start(Options::plain(recorder.address)).await);
+    let (over, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    // A visitor's browser trusts an authority, which outlives its certificates: here, whoever is shown.
+    let client = |kept: usize| {
+        let builder = gateway.client_builder().danger_accept_invalid_certs(true).pool_max_idle_per_host(kept);
+        builder.build().unwrap()
+    };
+    let visitors = [1, 1, 0, 0].map(|kept| {
+        let (client, over, served) = (client(kept), Arc::clone(&over), Arc::clone(&served));
+        let url = format!("{}/public/x", gateway.origin());
+        tokio::spawn(async move {
+            let mut failed = Vec::new();
+            while !over.load(Ordering::SeqCst) {
+                match client.get(&url).send().await {
+                    Ok(answer) if answer.status() == 200 => drop(served.fetch_add(1, Ordering::SeqCst)),
+                    Ok(answer) => failed.push(answer.status().to_string()),
+                    Err(error) => failed.push(format!("{error:?}")),
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+            failed
+        })
+    });
+    for renewal in 1..=50 {
+        write_certificate(gateway.folder.path().to_path_buf());
+        let line = format!("vestibule_certificate_looks_total{{result=\"changed\"}} {renewal}\n");
+        eventually("it is served", || gateway.metrics().contains(&line)).await;
+    }
+    over.store(true, Ordering::SeqCst);
+    for visitor in visitors {
+        assert_eq!(visitor.await.unwrap(), Vec::<String>::new());
+    }
+    let served = served.load(Ordering::SeqCst);
+    println!("{served} requests while the certificate was renewed fifty times");
+    assert!(served > 1_000, "{served}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ecdsa_and_rsa_stand_side_by_side() {
     let recorder = Recorder::start(Answer::default()).await;

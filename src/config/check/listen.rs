@@ -1,17 +1,13 @@
-//! Sockets and TLS.
+//! Sockets.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv6Net};
-use rustls::CipherSuite;
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{Check, all, minutes, seconds};
-use crate::config::raw::{RawCertificate, RawCipherSuite, RawEdgeLimits, RawListen, RawTls, RawTlsVersion};
+use crate::config::raw::{RawEdgeLimits, RawListen};
 use crate::config::tree::{Place, quote};
-use crate::listener::settings::{CertificateFiles, EdgeLimits, ListenSettings, TlsSettings, TlsVersion};
+use crate::listener::settings::{EdgeLimits, ListenSettings};
 
 impl Check<'_> {
     pub(super) fn listen(&mut self, place: &Place<'_>, raw: &RawListen) -> Option<ListenSettings> {
@@ -129,113 +125,6 @@ impl Check<'_> {
             connections: connections?,
             drain: drain?,
         })
-    }
-
-    pub(super) fn tls(&mut self, place: &Place<'_>, raw: &RawTls) -> Option<TlsSettings> {
-        let list = place.key("certificates");
-        if raw.certificates.is_empty() {
-            self.fault(&list, "is empty", "name at least one certificate and its key");
-        }
-        let certificates: Vec<_> =
-            raw.certificates.iter().enumerate().map(|(index, raw)| self.certificate(&list.index(index), raw)).collect();
-        let files: Vec<_> = certificates.iter().map(|pair| pair.as_ref().map(|pair| pair.cert.clone())).collect();
-        self.distinct(&list, &files);
-        let minimum_version = match raw.minimum_version {
-            None | Some(RawTlsVersion::V1_2) => TlsVersion::V1_2,
-            Some(RawTlsVersion::V1_3) => TlsVersion::V1_3,
-        };
-        let cipher_suites = self.cipher_suites(&place.key("cipher_suites"), raw, minimum_version);
-        Some(TlsSettings { certificates: all(certificates)?, minimum_version, cipher_suites })
-    }
-
-    fn cipher_suites(&mut self, place: &Place<'_>, raw: &RawTls, minimum_version: TlsVersion) -> Vec<CipherSuite> {
-        let Some(given) = &raw.cipher_suites else { return Vec::new() };
-        if given.is_empty() {
-            self.fault(place, "is empty: nobody could connect", "name a suite, or remove the key");
-        }
-        let suites: Vec<CipherSuite> = given.iter().map(|raw| cipher_suite(*raw)).collect();
-        self.distinct(place, &suites.iter().map(|suite| Some(format!("{suite:?}"))).collect::<Vec<_>>());
-        let of_1_3 = |suite: &CipherSuite| format!("{suite:?}").starts_with("TLS13_");
-        for (index, suite) in suites.iter().enumerate() {
-            if minimum_version == TlsVersion::V1_3 && !of_1_3(suite) {
-                let what = "is of TLS 1.2, which minimum_version shuts out";
-                self.fault(&place.index(index), what, "remove it");
-            }
-        }
-        if !given.is_empty() && !suites.iter().any(of_1_3) {
-            self.fault(place, "has no suite of TLS 1.3", "add TLS_AES_128_GCM_SHA256: every browser speaks it");
-        }
-        suites
-    }
-
-    fn certificate(&mut self, place: &Place<'_>, raw: &RawCertificate) -> Option<CertificateFiles> {
-        let (cert_place, key_place) = (place.key("cert"), place.key("key"));
-        let (cert, key) = (self.path(&cert_place, &raw.cert), self.path(&key_place, &raw.key));
-        let chain = cert.as_deref().and_then(|path| {
-            let bytes = self.read(&cert_place, path)?;
-            self.certificates(&cert_place, &bytes)
-        });
-        let sound = key.as_deref().and_then(|path| {
-            let bytes = self.read(&key_place, path)?;
-            self.private_key(&key_place, &bytes)
-        });
-        let _ = (chain?, sound?);
-        Some(CertificateFiles { cert: cert?, key: key? })
-    }
-
-    /// The certificates in a PEM file, at least one.
-    pub(super) fn certificates(&mut self, place: &Place<'_>, pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
-        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-        match found {
-            Ok(found) if found.is_empty() => {
-                self.fault(place, "holds no certificate", "PEM, with lines \"-----BEGIN CERTIFICATE-----\"");
-            }
-            Ok(found) if found.iter().all(|der| X509Certificate::from_der(der).is_ok()) => return Some(found),
-            Ok(_) | Err(_) => {
-                self.fault(place, "holds a certificate that cannot be read", "make the file again: it is damaged");
-            }
-        }
-        None
-    }
-
-    /// A private key in PEM that this program can sign with.
-    pub(super) fn private_key(&mut self, place: &Place<'_>, pem: &[u8]) -> Option<PrivateKeyDer<'static>> {
-        let encrypted = b"ENCRYPTED";
-        if pem.windows(encrypted.len()).any(|window| window == encrypted) {
-            self.fault(
-                place,
-                "is encrypted, and there is nobody to ask for its password",
-                "openssl pkey -in KEY -out NEW",
-            );
-            return None;
-        }
-        let Ok(key) = PrivateKeyDer::from_pem_slice(pem) else {
-            self.fault(place, "holds no private key", "PEM, with a line \"-----BEGIN PRIVATE KEY-----\"");
-            return None;
-        };
-        if rustls::crypto::ring::sign::any_supported_type(&key).is_err() {
-            let cure = "RSA from 2048 bits, P-256, P-384 or Ed25519";
-            self.fault(place, "holds a private key of a kind that cannot be used", cure);
-            return None;
-        }
-        Some(key)
-    }
-}
-
-fn cipher_suite(raw: RawCipherSuite) -> CipherSuite {
-    use RawCipherSuite as Raw;
-    match raw {
-        Raw::TLS_AES_128_GCM_SHA256 => CipherSuite::TLS13_AES_128_GCM_SHA256,
-        Raw::TLS_AES_256_GCM_SHA384 => CipherSuite::TLS13_AES_256_GCM_SHA384,
-        Raw::TLS_CHACHA20_POLY1305_SHA256 => CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
-        Raw::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-        Raw::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-        Raw::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-        Raw::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-        Raw::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => {
-            CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
-        }
-        Raw::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
     }
 }
 

@@ -315,6 +315,11 @@ fn explain(what: Explanation) -> RefusalTexts {
             "This address does not belong to any portal that we know.",
             "Check the address for typing mistakes.",
         ),
+        E::CertificateNeeded => (
+            "A certificate is needed",
+            "This portal asks for a certificate of yours, and your browser's connection came without one.",
+            "Try again. If this page comes back, close the browser, open it anew, and choose your certificate when you are asked.",
+        ),
         E::NotFound => (
             "This page does not exist",
             "There is no page at this address.",

@@ -48,6 +48,7 @@ fn plain() -> Vec<Refusal> {
         Reason::HeadTooLarge,
         Reason::BodyTooLarge,
         Reason::UnknownHost,
+        Reason::NoClientCertificate,
         Reason::NoSuchEndpoint,
         Reason::SignInRequired,
         Reason::FormTooLarge,

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::super::keys::RingKey;
 use super::super::sealed::Kind;
-use super::super::store::{RecordChange, Sealed, Shelf, StoreError, Tag};
+use super::super::store::{RecordChange, RecordSeen, Sealed, Shelf, StoreError, Tag};
 use super::{Inner, Sessions};
 use crate::ids::SessionHash;
 
@@ -71,6 +71,21 @@ pub struct Found<T> {
     pub sealed_by_first: bool,
 }
 
+/// What stood in a place when it was looked at.
+#[derive(Clone, Debug)]
+pub struct Seen<T> {
+    /// What it says; `None` where nothing stands.
+    pub record: Option<T>,
+    /// Whether nothing keeps an older key from being taken out of the configuration: true for nothing, too.
+    pub sealed_by_first: bool,
+    /// The place as it was: the condition of a change.
+    pub unchanged: Unchanged,
+}
+
+/// That a place is as it was when it was looked at.
+#[derive(Clone, Debug)]
+pub struct Unchanged(Vec<RecordSeen>);
+
 /// A piece of a shelf.
 #[derive(Clone, Debug)]
 pub struct Walked<T> {
@@ -115,11 +130,45 @@ impl Records {
         Ok(None)
     }
 
+    /// The same, and what is needed to change it only where nobody else has meanwhile.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or what is there cannot be understood.
+    pub async fn see<T: DeserializeOwned>(&self, name: &RecordName) -> Result<Seen<T>, RecordError> {
+        let (mut places, shelf, first) = (Vec::new(), name.shelf, self.inner.keys.first().id());
+        let (mut record, mut sealed_by_first) = (None, true);
+        for key in self.inner.keys.all() {
+            let tag = name.tag(key);
+            let found = self.inner.store.fetch(shelf, &tag).await?;
+            if let Some(sealed) = found.as_ref().filter(|_| record.is_none()) {
+                record = Some(opened(key, shelf, &tag, sealed).ok_or(RecordError::Unreadable)?);
+                sealed_by_first = key.id() == first;
+            }
+            places.push(RecordSeen { shelf, tag, record: found });
+        }
+        Ok(Seen { record, sealed_by_first, unchanged: Unchanged(places) })
+    }
+
+    /// Makes all changes, where all those places are still as they were seen; else none. Whether they were made.
+    ///
+    /// # Errors
+    /// When they could not be written.
+    pub async fn change_if(&self, unchanged: &[&Unchanged], changes: Vec<Change>) -> Result<bool, RecordError> {
+        let seen = unchanged.iter().flat_map(|Unchanged(places)| places.iter().cloned()).collect();
+        let writes = self.writes(changes)?;
+        Ok(self.inner.store.change_if(seen, writes).await?)
+    }
+
     /// Makes all changes or none; lasting when this returns. What is put is sealed by the first key.
     ///
     /// # Errors
     /// When they could not be written.
     pub async fn change(&self, changes: Vec<Change>) -> Result<(), RecordError> {
+        let writes = self.writes(changes)?;
+        Ok(self.inner.store.change(writes).await?)
+    }
+
+    fn writes(&self, changes: Vec<Change>) -> Result<Vec<RecordChange>, RecordError> {
         let first = self.inner.keys.first();
         let mut writes = Vec::with_capacity(changes.len());
         for Change { name, plain } in changes {
@@ -137,7 +186,7 @@ impl Records {
             };
             writes.push(RecordChange { shelf, tag, record });
         }
-        Ok(self.inner.store.change(writes).await?)
+        Ok(writes)
     }
 
     /// Up to `limit` records of a shelf, from where the piece before ended.
@@ -242,6 +291,37 @@ mod tests {
         let stranger = records(&store, &["c"]);
         assert_eq!(stranger.load::<String>(&name(&["ana"])).await.unwrap(), None);
         assert_eq!(stranger.walk::<String>(Shelf::People, None, 10).await.unwrap().unreadable, 1);
+    }
+
+    #[tokio::test]
+    async fn who_saw_a_place_changes_it_unless_somebody_else_has() {
+        let store = Arc::new(MemoryStore::default());
+        let (one, other) = (records(&store, &["a"]), records(&store, &["a"]));
+        let place = name(&["lease"]);
+        let (by_one, by_other) = (one.see::<String>(&place).await.unwrap(), other.see::<String>(&place).await.unwrap());
+        assert!(by_one.record.is_none() && by_one.sealed_by_first);
+        let put = |text: &str| vec![Change::put(name(&["lease"]), &text).unwrap()];
+        assert!(one.change_if(&[&by_one.unchanged], put("one")).await.unwrap());
+        assert!(!other.change_if(&[&by_other.unchanged], put("other")).await.unwrap());
+        let seen = other.see::<String>(&place).await.unwrap();
+        assert_eq!(seen.record.as_deref(), Some("one"));
+        assert!(other.change_if(&[&seen.unchanged], vec![Change::remove(place.clone())]).await.unwrap());
+        assert!(!one.change_if(&[&seen.unchanged], put("late")).await.unwrap());
+        assert!(one.change_if(&[&by_one.unchanged], put("again")).await.unwrap(), "it is as it was");
+    }
+
+    #[tokio::test]
+    async fn what_an_older_key_has_sealed_is_seen_and_moved() {
+        let store = Arc::new(MemoryStore::default());
+        let place = name(&["lease"]);
+        put(&records(&store, &["a"]), &["lease"], "one").await;
+        let both = records(&store, &["b", "a"]);
+        let seen = both.see::<String>(&place).await.unwrap();
+        assert_eq!((seen.record.as_deref(), seen.sealed_by_first), (Some("one"), false));
+        let moved = vec![Change::put(place.clone(), &"one").unwrap()];
+        assert!(both.change_if(&[&seen.unchanged], moved).await.unwrap());
+        assert!(both.see::<String>(&place).await.unwrap().sealed_by_first);
+        assert_eq!(records(&store, &["b"]).load::<String>(&place).await.unwrap().as_deref(), Some("one"));
     }
 
     #[tokio::test]

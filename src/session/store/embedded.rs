@@ -22,8 +22,8 @@ use tokio::sync::{Semaphore, oneshot};
 use self::file::OpenFile;
 use self::writer::{Answer, Op, Queued, Writer};
 use super::{
-    FormStore, Mark, RecordChange, RecordStore, Room, Sealed, SessionStore, Shelf, StoreError, StoredForm, StoredIndex,
-    StoredSession, Tag,
+    FormStore, Mark, RecordChange, RecordSeen, RecordStore, Room, Sealed, SessionStore, Shelf, StoreError, StoredForm,
+    StoredIndex, StoredSession, Tag,
 };
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
@@ -188,6 +188,10 @@ impl RecordStore for EmbeddedStore {
 
     async fn change(&self, changes: Vec<RecordChange>) -> Result<(), StoreError> {
         self.write(Op::Change(changes)).await.map(drop)
+    }
+
+    async fn change_if(&self, seen: Vec<RecordSeen>, changes: Vec<RecordChange>) -> Result<bool, StoreError> {
+        self.write(Op::ChangeIf(seen, changes)).await.map(|answer| matches!(answer, Answer::Was(true)))
     }
 
     async fn walk(&self, shelf: Shelf, after: Option<&Tag>, limit: usize) -> Result<Vec<(Tag, Sealed)>, StoreError> {

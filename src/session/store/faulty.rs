@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::{
-    FormStore, Mark, RecordChange, RecordStore, Room, Sealed, SessionStore, Shelf, StoreError, StoredForm, StoredIndex,
-    StoredSession, Tag,
+    FormStore, Mark, RecordChange, RecordSeen, RecordStore, Room, Sealed, SessionStore, Shelf, StoreError, StoredForm,
+    StoredIndex, StoredSession, Tag,
 };
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
@@ -130,6 +130,11 @@ impl RecordStore for FaultyStore {
     async fn change(&self, changes: Vec<RecordChange>) -> Result<(), StoreError> {
         self.writable()?;
         self.inner.change(changes).await
+    }
+
+    async fn change_if(&self, seen: Vec<RecordSeen>, changes: Vec<RecordChange>) -> Result<bool, StoreError> {
+        self.writable()?;
+        self.inner.change_if(seen, changes).await
     }
 
     async fn walk(&self, shelf: Shelf, after: Option<&Tag>, limit: usize) -> Result<Vec<(Tag, Sealed)>, StoreError> {

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 
 use super::kept::TakenUp;
 use super::{
-    FormStore, Mark, RecordChange, RecordStore, Room, Sealed, SessionStore, Shelf, StoreError, StoredForm, StoredIndex,
-    StoredSession, Tag,
+    FormStore, Mark, RecordChange, RecordSeen, RecordStore, Room, Sealed, SessionStore, Shelf, StoreError, StoredForm,
+    StoredIndex, StoredSession, Tag,
 };
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
@@ -28,6 +28,17 @@ struct Everything {
     records: BTreeMap<(Shelf, Tag), Sealed>,
     marks: HashMap<Mark, Timestamp>,
     forms: BTreeMap<Tag, StoredForm>,
+}
+
+impl Everything {
+    fn make(&mut self, changes: Vec<RecordChange>) {
+        for RecordChange { shelf, tag, record } in changes {
+            match record {
+                Some(record) => drop(self.records.insert((shelf, tag), record)),
+                None => drop(self.records.remove(&(shelf, tag))),
+            }
+        }
+    }
 }
 
 impl Default for MemoryStore {
@@ -139,13 +150,17 @@ impl RecordStore for MemoryStore {
     }
 
     async fn change(&self, changes: Vec<RecordChange>) -> Result<(), StoreError> {
+        self.with_all(|kept| kept.make(changes))
+    }
+
+    async fn change_if(&self, seen: Vec<RecordSeen>, changes: Vec<RecordChange>) -> Result<bool, StoreError> {
         self.with_all(|kept| {
-            for RecordChange { shelf, tag, record } in changes {
-                match record {
-                    Some(record) => drop(kept.records.insert((shelf, tag), record)),
-                    None => drop(kept.records.remove(&(shelf, tag))),
-                }
+            let stands = |seen: &RecordSeen| kept.records.get(&(seen.shelf, seen.tag)) == seen.record.as_ref();
+            let all = seen.iter().all(stands);
+            if all {
+                kept.make(changes);
             }
+            all
         })
     }
 

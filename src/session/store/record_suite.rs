@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::suite::{hash, session};
-use super::{RecordChange, Sealed, SessionStore, Shelf, StoreError, Tag};
+use super::{RecordChange, RecordSeen, Sealed, SessionStore, Shelf, StoreError, Tag};
 use crate::clock::Timestamp;
 
 macro_rules! record_suite {
@@ -12,6 +12,8 @@ macro_rules! record_suite {
         $crate::session::store::record_suite::record_suite!($make;
             what_was_put_is_fetched_from_its_shelf,
             changes_are_made_together,
+            a_change_waits_for_what_was_seen,
+            of_many_who_saw_the_same_one_changes_it,
             a_walk_goes_through_one_shelf_in_pieces,
             records_outlive_every_sweep,
             a_closed_store_keeps_no_record,
@@ -69,6 +71,39 @@ pub(super) async fn changes_are_made_together(store: Store) {
     store.change(Vec::new()).await.unwrap();
 }
 
+fn seen(shelf: Shelf, n: u8, text: Option<&str>) -> RecordSeen {
+    RecordSeen { shelf, tag: tag(n), record: text.map(sealed) }
+}
+
+pub(super) async fn a_change_waits_for_what_was_seen(store: Store) {
+    let (shelf, fetch) = (Shelf::Certificates, async |n| store.fetch(Shelf::Certificates, &tag(n)).await);
+    let nothing = || vec![seen(shelf, 1, None), seen(Shelf::People, 1, None)];
+    assert_eq!(store.change_if(nothing(), vec![put(shelf, 1, "one"), put(shelf, 2, "two")]).await, Ok(true));
+    assert_eq!(store.change_if(nothing(), vec![put(shelf, 1, "other"), take(shelf, 2)]).await, Ok(false));
+    assert_eq!((fetch(1).await, fetch(2).await), (Ok(Some(sealed("one"))), Ok(Some(sealed("two")))), "none was made");
+    let both = |second| vec![seen(shelf, 1, Some("one")), seen(shelf, 2, Some(second))];
+    assert_eq!(store.change_if(both("tow"), vec![take(shelf, 1)]).await, Ok(false));
+    assert_eq!(store.change_if(both("two"), vec![take(shelf, 1)]).await, Ok(true));
+    assert_eq!(fetch(1).await, Ok(None));
+    assert_eq!(store.change_if(Vec::new(), vec![put(shelf, 3, "three")]).await, Ok(true), "nothing was asked for");
+}
+
+pub(super) async fn of_many_who_saw_the_same_one_changes_it(store: Store) {
+    let claims = (0..20_u8).map(|n| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            let claim = vec![put(Shelf::Certificates, 1, &n.to_string())];
+            store.change_if(vec![seen(Shelf::Certificates, 1, None)], claim).await.unwrap()
+        })
+    });
+    let claims: Vec<_> = claims.collect();
+    let mut made = 0;
+    for claim in claims {
+        made += usize::from(claim.await.unwrap());
+    }
+    assert_eq!(made, 1);
+}
+
 pub(super) async fn a_walk_goes_through_one_shelf_in_pieces(store: Store) {
     let numbers = [0, 1, 2, 7, 128, 255];
     let all = numbers.map(|n| put(Shelf::People, n, &n.to_string()));
@@ -95,5 +130,6 @@ pub(super) async fn a_closed_store_keeps_no_record(store: Store) {
     store.close().await.unwrap();
     assert_eq!(store.fetch(Shelf::People, &tag(1)).await, Err(StoreError::Closed));
     assert_eq!(store.change(vec![take(Shelf::People, 1)]).await, Err(StoreError::Closed));
+    assert_eq!(store.change_if(Vec::new(), Vec::new()).await, Err(StoreError::Closed));
     assert_eq!(store.walk(Shelf::People, None, 1).await, Err(StoreError::Closed));
 }

@@ -3,9 +3,12 @@
 
 use std::ops::Bound;
 
-use redb::{Database, ReadOnlyTable, ReadableDatabase as _, TableDefinition, TableError, WriteTransaction};
+use redb::{
+    Database, ReadOnlyTable, ReadableDatabase as _, ReadableTable as _, Table, TableDefinition, TableError,
+    WriteTransaction,
+};
 
-use super::super::{RecordChange, Sealed, Shelf, Tag};
+use super::super::{RecordChange, RecordSeen, Sealed, Shelf, Tag};
 
 type Place = (u8, &'static [u8; 32]);
 
@@ -39,7 +42,27 @@ pub(super) fn walk(
 }
 
 pub(super) fn change(writing: &WriteTransaction, changes: &[RecordChange]) -> Result<(), redb::Error> {
+    make(&mut writing.open_table(LASTING)?, changes)
+}
+
+/// Whether everything stood as it was seen, and the changes were made.
+pub(super) fn change_if(
+    writing: &WriteTransaction,
+    seen: &[RecordSeen],
+    changes: &[RecordChange],
+) -> Result<bool, redb::Error> {
     let mut table = writing.open_table(LASTING)?;
+    for RecordSeen { shelf, tag, record } in seen {
+        let stands = table.get((*shelf as u8, tag.as_bytes()))?;
+        if stands.as_ref().map(|stands| stands.value()) != record.as_ref().map(Sealed::as_bytes) {
+            return Ok(false);
+        }
+    }
+    make(&mut table, changes)?;
+    Ok(true)
+}
+
+fn make(table: &mut Table<'_, Place, &'static [u8]>, changes: &[RecordChange]) -> Result<(), redb::Error> {
     for RecordChange { shelf, tag, record } in changes {
         let place = (*shelf as u8, tag.as_bytes());
         match record {

@@ -9,7 +9,9 @@ use std::time::Duration;
 use redb::Database;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::super::{Mark, RecordChange, Room, Sealed, StoreError, StoredForm, StoredIndex, StoredSession, Tag};
+use super::super::{
+    Mark, RecordChange, RecordSeen, Room, Sealed, StoreError, StoredForm, StoredIndex, StoredSession, Tag,
+};
 use super::tables::Tables;
 use super::{Shared, file, forms, lasting, tables};
 use crate::clock::{Stopwatch, Timestamp};
@@ -34,6 +36,8 @@ pub(super) enum Op {
     Sweep(Timestamp, usize),
     /// Change records that outlive sessions.
     Change(Vec<RecordChange>),
+    /// The same, where what was seen still stands.
+    ChangeIf(Vec<RecordSeen>, Vec<RecordChange>),
     /// Keep a form, where there is room at that time.
     KeepForm(Tag, Box<StoredForm>, Room, Timestamp),
     TakeForm(Tag),
@@ -48,7 +52,7 @@ pub(super) enum Op {
 #[derive(Debug)]
 pub(super) enum Answer {
     Done,
-    /// Whether there was such a session, such a mark, or room.
+    /// Whether there was such a session, such a mark, or room, or whether what was seen still stood.
     Was(bool),
     Form(Option<StoredForm>),
     Swept(Vec<SessionHash>),
@@ -228,6 +232,7 @@ impl Writer {
                         Answer::Swept(tables.sweep(*now, *limit)?)
                     }
                     Op::Change(changes) => lasting::change(&writing, changes).map(|()| Answer::Done)?,
+                    Op::ChangeIf(seen, changes) => Answer::Was(lasting::change_if(&writing, seen, changes)?),
                     Op::KeepForm(tag, form, room, now) => Answer::Was(forms::keep(&writing, tag, form, *room, *now)?),
                     Op::TakeForm(tag) => Answer::Form(forms::take(&writing, tag)?),
                     Op::Flush | Op::Probe | Op::Close => Answer::Done,

@@ -1,0 +1,121 @@
+//! The TLS handshake: as every visitor makes it, or with a certificate on either side, by the host that is asked for.
+
+use std::sync::Arc;
+
+use pingora::listeners::tls::Acceptor;
+use pingora::protocols::l4::stream::Stream as TcpConnection;
+use pingora::protocols::tls::TlsStream;
+use pingora::{Error, ErrorType, Result};
+use rustls::server::Acceptor as HelloReader;
+use tokio::io::AsyncReadExt as _;
+
+use super::certificates::{CertificateUnusable, Certificates, server_config};
+use super::client_certificates::ClientCertificates;
+use super::settings::{CertificateHosts, TlsSettings};
+use crate::acme::ACME_TLS;
+
+/// The most of a client's first message, in bytes. Post-quantum key shares make some of two kilobytes.
+const LONGEST_HELLO: usize = 64 * 1024;
+
+/// Speaks TLS with whoever connects.
+pub struct TlsDoor {
+    plain: Acceptor,
+    demanding: Option<Demanding>,
+}
+
+/// For hosts that demand a certificate of their visitors.
+struct Demanding {
+    hosts: CertificateHosts,
+    acceptor: Acceptor,
+    certificates: Arc<ClientCertificates>,
+}
+
+/// What a client asks for, before anything is answered.
+#[derive(Default)]
+struct Hello {
+    /// As they came; read again by the handshake.
+    octets: Vec<u8>,
+    host: Option<String>,
+    /// Whether it is the challenge of an authority and nothing else.
+    is_challenge: bool,
+}
+
+impl TlsDoor {
+    /// What `settings` say, with `certificates`.
+    ///
+    /// # Errors
+    /// When rustls refuses the settings, or a file of the visitors' authorities cannot be used.
+    pub fn new(settings: &TlsSettings, certificates: &Arc<Certificates>) -> Result<Self, CertificateUnusable> {
+        let plain = Acceptor::from_server_config(Arc::new(server_config(settings, certificates, None)?));
+        let demanding = match &settings.client_certificates {
+            Some(demanded) => {
+                let judge = ClientCertificates::load(demanded)?;
+                let config = server_config(settings, certificates, Some(Arc::clone(&judge)))?;
+                let acceptor = Acceptor::from_server_config(Arc::new(config));
+                Some(Demanding { hosts: demanded.hosts.clone(), acceptor, certificates: judge })
+            }
+            None => None,
+        };
+        Ok(Self { plain, demanding })
+    }
+
+    /// Who judges visitors' certificates, to be looked at again.
+    pub fn client_certificates(&self) -> Option<Arc<ClientCertificates>> {
+        self.demanding.as_ref().map(|demanding| Arc::clone(&demanding.certificates))
+    }
+
+    /// Shakes hands.
+    ///
+    /// # Errors
+    /// When no connection comes about.
+    pub async fn handshake(&self, mut connection: TcpConnection) -> Result<TlsStream<TcpConnection>> {
+        let Some(demanding) = &self.demanding else { return self.plain.tls_handshake(connection).await };
+        let hello = read_hello(&mut connection).await?;
+        connection.rewind(&hello.octets);
+        // An authority that checks whether the host is ours has no certificate of a visitor, and gets no request through.
+        let demanded = !hello.is_challenge && demanding.hosts.asked_for(hello.host.as_deref());
+        let acceptor = if demanded { &demanding.acceptor } else { &self.plain };
+        acceptor.tls_handshake(connection).await
+    }
+}
+
+impl std::fmt::Debug for TlsDoor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let demanded = self.demanding.as_ref().map(|demanding| &demanding.certificates);
+        f.debug_struct("TlsDoor").field("client_certificates", &demanded).finish_non_exhaustive()
+    }
+}
+
+/// Reads the client's first message. One that is no message at all is left to the handshake, which says so to the client.
+async fn read_hello(connection: &mut TcpConnection) -> Result<Hello> {
+    let (mut reader, mut hello, mut chunk) = (HelloReader::default(), Hello::default(), [0; 4096]);
+    loop {
+        let read = connection.read(&mut chunk).await.map_err(|_| broken())?;
+        let mut fresh = chunk.get(..read).unwrap_or_default();
+        hello.octets.extend_from_slice(fresh);
+        if fresh.is_empty() || hello.octets.len() > LONGEST_HELLO {
+            return Err(broken());
+        }
+        while !fresh.is_empty() {
+            if reader.read_tls(&mut fresh).is_err() {
+                return Ok(hello);
+            }
+            match reader.accept() {
+                Ok(Some(accepted)) => {
+                    let client = accepted.client_hello();
+                    hello.host = client.server_name().map(str::to_ascii_lowercase);
+                    hello.is_challenge = client
+                        .alpn()
+                        .is_some_and(|mut offered| offered.next() == Some(ACME_TLS) && offered.next().is_none());
+                    return Ok(hello);
+                }
+                Ok(None) => {}
+                Err(_) => return Ok(hello),
+            }
+        }
+    }
+}
+
+fn broken() -> Box<Error> {
+    Error::new(ErrorType::TLSHandshakeFailure)
+}
