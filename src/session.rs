@@ -9,6 +9,7 @@ pub mod cookie;
 pub mod customer_session;
 mod entry;
 pub mod envelope;
+mod family;
 mod keys;
 mod live;
 mod once;
@@ -25,10 +26,11 @@ mod kill_tests;
 pub use cookie::{POSTED_SIGN_IN_COOKIE, SESSION_COOKIE, SIGN_IN_COOKIE};
 pub use customer_session::{CustomerSession, UpstreamCookie};
 pub use entry::{Listing, Selector, SessionEntry};
+pub use family::Family;
 pub use keys::InvalidKeys;
 pub use live::LiveSession;
 pub use sessions::{
-    Change, Ended, EndedSession, Found, Kept, Lookup, OpenError, PartlyEnded, RecordError, RecordName, Records,
-    Sessions, Walked,
+    Change, Ended, EndedSession, Found, Kept, Lookup, NotHanded, OpenError, PartlyEnded, RecordError, RecordName,
+    Records, Sessions, Walked,
 };
 pub use store::StoreError;

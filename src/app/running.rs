@@ -108,6 +108,7 @@ impl Running {
         acceptor: Arc<Acceptor>,
         serving: Serving,
     ) -> Self {
+        tell_uncovered(&config, &certificates);
         let mut metadata = MetadataCare::default();
         metadata.follow(serving.gateway.sign_in.providers(), &lasting.metrics);
         let doors = Doors::new(&config.listen, &acceptor);
@@ -232,6 +233,7 @@ impl Running {
         let metrics = &self.lasting.metrics;
         self.certificates.replace(read);
         metrics.certificates_end(&self.certificates.ends());
+        tell_uncovered(&config, &self.certificates);
         self.doors.replace(&config.listen, &acceptor);
         let before = self.in_force.now();
         self.in_force.replace(serving.gateway);
@@ -259,6 +261,14 @@ impl Reload for Running {
 
     fn standing(&self) -> InForceNow {
         (*self.standing.load_full()).clone()
+    }
+}
+
+/// Says which names no certificate has: visitors read a warning there, unless something in front ends TLS.
+pub(super) fn tell_uncovered(config: &Config, certificates: &Certificates) {
+    let names = config.portals.iter().flat_map(|portal| std::iter::once(&portal.host).chain(&portal.aliases));
+    for name in names.filter(|name| !certificates.cover(name.as_str())) {
+        tracing::warn!(host = %name, "no certificate of tls.certificates has this name");
     }
 }
 

@@ -126,6 +126,12 @@ fn oidc_lines(out: &mut String, oidc: &OidcSettings) -> fmt::Result {
 
 fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
     writeln!(out, "portal {}", portal.public_origin)?;
+    if !portal.aliases.is_empty() {
+        line(out, "led here", &list(&portal.aliases, "none"))?;
+    }
+    if let Some(group) = &portal.session_group {
+        line(out, "sessions", &format!("shared in the group {}", group.as_str()))?;
+    }
     line(out, "upstream", &portal.upstream.url)?;
     if let Some(ca) = &portal.upstream.ca {
         line(out, "verified by", &format!("{} ({} certificates)", ca.path, ca.certificates.len()))?;

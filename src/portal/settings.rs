@@ -32,6 +32,10 @@ use crate::secret::Secret;
 pub struct PortalSettings {
     /// The public name.
     pub host: HostName,
+    /// Names that lead to it.
+    pub aliases: Vec<HostName>,
+    /// The portals whose visitors sign in once for all of them.
+    pub session_group: Option<SessionGroup>,
     /// What the browser calls it.
     pub public_origin: PublicOrigin,
     /// Where requests go.
@@ -55,6 +59,30 @@ impl PortalSettings {
     #[must_use]
     pub fn with_public_port(self, port: u16) -> Self {
         Self { public_origin: PublicOrigin::new(&self.host, port), ..self }
+    }
+}
+
+/// The name of a group of portals that share sign-ins.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionGroup(String);
+
+/// The text is no name of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a group's name is made of 1 to 64 lower-case letters, digits, \"-\" and \"_\"")]
+pub struct InvalidSessionGroup;
+
+impl SessionGroup {
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// When it is empty, too long, or has other characters.
+    pub fn parse(raw: &str) -> Result<Self, InvalidSessionGroup> {
+        ProviderName::parse(raw).map(|_| Self(raw.to_owned())).map_err(|_| InvalidSessionGroup)
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -51,7 +51,7 @@ impl Gateway {
         ctx.wants = pages::wants_page(&http.req_header().headers, &http.req_header().method);
         let request = self.read(http)?;
         ctx.exchange.asks(request.method(), request.path());
-        let site = self.sites.get(request.host()).cloned().ok_or(Reason::UnknownHost)?;
+        let Some(site) = self.sites.get(request.host()).cloned() else { return self.lead_home(&request, ctx) };
         ctx.exchange.at_portal(&site.settings.host);
         ctx.site = Some(Arc::clone(&site));
         // What another site posts comes without a session, and would not be believed to be the visitor's wish with one.
@@ -104,6 +104,15 @@ impl Gateway {
         // Last, so that nothing is counted that does not go on.
         let counted = self.count_request(&request, &permit, &site).await?;
         Ok(Verdict::Forward(Box::new(Forwarding { counted, ..Forwarding::new(permit, request, customer_session) })))
+    }
+
+    /// Another name of a portal leads to its own, by the same path, whatever is asked for and whoever asks.
+    fn lead_home(&self, request: &CanonicalRequest, ctx: &mut RequestCtx) -> Result<Verdict, Refusal> {
+        let site = self.aliases.get(request.host()).ok_or(Reason::UnknownHost)?;
+        ctx.exchange.at_portal(&site.settings.host);
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        let there = format!("{}{}", site.settings.public_origin, request.target());
+        Ok(Verdict::Reply(Outcome::Answered, Reply::moved(&there, reads)))
     }
 
     /// From where the visitor asks, and when.

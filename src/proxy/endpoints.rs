@@ -4,6 +4,7 @@ mod assertion_consumer;
 mod back_channel_logout;
 mod call_back;
 pub(in crate::proxy) mod cloud_walk;
+pub(in crate::proxy) mod group;
 pub(in crate::proxy) mod password;
 mod sign_out;
 mod single_logout;
@@ -29,7 +30,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
 use crate::saml::metadata::published;
 use crate::session::cookie::SignInKey;
-use crate::sign_in::{At, NextUrl, Ties, trial};
+use crate::sign_in::{At, NextUrl, Ties, group_round, trial};
 use crate::telemetry::Outcome;
 
 impl Gateway {
@@ -90,6 +91,13 @@ impl Gateway {
             "/.vestibule/cloud/metadata" if get => tell_identity_provider(site),
             _ if cloud_walk::is_on_the_way(path) && (post || *request.method() == Method::GET) => {
                 self.walk(http, request, site, visitor, ctx).await
+            }
+            // Not by HEAD: whoever only looks at a link uses nothing up.
+            group_round::AT_HOME if *request.method() == Method::GET => {
+                self.sign_in_for_group(request, site, visitor, ctx).await
+            }
+            group_round::BACK if *request.method() == Method::GET => {
+                self.arrive_from_home(request, site, visitor, ctx).await
             }
             published_keys::PATH if get => self.publish_keys(site),
             trial::OVER if get => Ok(Verdict::Reply(Outcome::Answered, pages::tried(&page_site(site)))),

@@ -46,6 +46,11 @@ impl NextUrl {
         Self(super::trial::OVER.into())
     }
 
+    /// Back to the home of a group, in the middle of a round.
+    pub(in crate::sign_in) fn of_round(target: &str) -> Self {
+        Self(target.into())
+    }
+
     /// `/`.
     pub fn root() -> Self {
         Self("/".into())

@@ -29,6 +29,7 @@ mod handing_over;
 mod healing;
 mod http2;
 mod kill;
+mod portals;
 mod process;
 mod proxy_protocol;
 mod public_clients;

@@ -12,6 +12,13 @@ pub(in crate::config) struct RawPortal {
     /// The public name, without scheme and port.
     #[schemars(example = "support.acme.com")]
     pub host: String,
+    /// More names of the portal. Each leads to `host`, and nobody is served there.
+    #[schemars(extend("default" = []), example = serde_json::json!(["help.acme.com"]))]
+    pub aliases: Option<Vec<String>>,
+    /// A name that portals share whose visitors sign in once for all of them, at the first one in the file. Without it, each portal
+    /// has sessions of its own.
+    #[schemars(example = &"acme")]
+    pub session_group: Option<String>,
     /// The site behind it: scheme, host, port and, for Data Center, the context path. Plain http is for loopback only.
     #[schemars(example = "https://jira.acme.internal")]
     pub upstream: String,

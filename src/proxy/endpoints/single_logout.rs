@@ -66,7 +66,7 @@ impl Gateway {
         visitor: &Visitor,
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
-        let used_here = site.settings.sign_in.providers.contains(provider);
+        let used_here = self.groups.signs_in(site, provider);
         if !used_here || self.sign_in.service_provider(provider).is_none() {
             return Err(Reason::NoSuchEndpoint.into());
         }
