@@ -89,9 +89,9 @@ impl Reply {
         Self { status, headers, body: Bytes::new() }
     }
 
-    /// A file that is part of the program and whose path changes with its content: the one thing that may be kept.
-    pub fn asset(content_type: HeaderValue, body: &'static [u8], etag: HeaderValue) -> Self {
-        Self::with_body(StatusCode::OK, content_type, Bytes::from_static(body))
+    /// A file of ours whose path changes with its content: the one thing that may be kept.
+    pub fn asset(content_type: HeaderValue, body: Bytes, etag: HeaderValue) -> Self {
+        Self::with_body(StatusCode::OK, content_type, body)
             .with_header(header::CACHE_CONTROL, IMMUTABLE)
             .with_header(header::ETAG, etag)
     }

@@ -196,6 +196,9 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
             pair.public.as_ref().map_or(portal.public_origin.to_string(), |url| url.origin().ascii_serialization());
         line(out, "rewrites", &format!("{} to {public}", pair.upstream.origin().ascii_serialization()))?;
     }
+    if let Some(name) = &portal.look.name {
+        line(out, "is called", name)?;
+    }
     if !portal.rewrite.texts.is_empty() {
         line(out, "replaces", &format!("{} texts", portal.rewrite.texts.len()))?;
     }

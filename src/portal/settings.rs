@@ -3,6 +3,7 @@
 mod cloud;
 mod cloud_password;
 mod directory;
+mod look;
 mod redirect;
 mod rewrite;
 mod trusted_jwt;
@@ -18,6 +19,7 @@ pub use self::directory::{
     DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange, OnLeave, OrganizationName, OrganizationRule,
     ValueSource,
 };
+pub use self::look::{Accent, Colour, Logo, LookSettings, Support};
 pub use self::redirect::{Elsewhere, OtherAccounts, RedirectSettings};
 pub use self::rewrite::{OriginPair, REQUEST_FIELDS, RewriteSettings, TextRule};
 pub use self::trusted_jwt::{AccountsSettings, Product, TrustedJwtSettings};
@@ -50,6 +52,8 @@ pub struct PortalSettings {
     pub rules: Vec<RuleSettings>,
     /// What is replaced in answers and requests.
     pub rewrite: RewriteSettings,
+    /// How our own pages look.
+    pub look: LookSettings,
     /// Sizes and times.
     pub limits: PortalLimits,
 }

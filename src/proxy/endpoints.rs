@@ -85,7 +85,9 @@ impl Gateway {
                 Ok(Verdict::Reply(Outcome::Answered, reply))
             }
             _ if get && path.starts_with(ASSETS) => {
-                let asset = pages::asset(path, &http.req_header().headers).ok_or(Reason::NoSuchEndpoint)?;
+                let headers = &http.req_header().headers;
+                let asset = site.look.asset(path, headers).or_else(|| pages::asset(path, headers));
+                let asset = asset.ok_or(Reason::NoSuchEndpoint)?;
                 Ok(Verdict::Reply(Outcome::Answered, asset))
             }
             "/.vestibule/cloud/metadata" if get => tell_identity_provider(site),
@@ -138,7 +140,7 @@ fn at(site: &Site) -> At<'_> {
 }
 
 pub(super) fn page_site(site: &Site) -> pages::Site<'_> {
-    pages::Site { name: Some(site.settings.host.as_str()), language: Language::English }
+    pages::Site { name: Some(site.settings.host.as_str()), language: Language::English, look: Some(&site.look) }
 }
 
 fn browser_of(visitor: &Visitor) -> Option<&str> {

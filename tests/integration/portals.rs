@@ -19,6 +19,9 @@ use crate::recorder::{Answer, Recorder};
 const HOSTS: [&str; 7] =
     ["home.test", "second.test", "third.test", "foreign.test", "lone.test", "help.test", "second-help.test"];
 
+const LOOK: &str = "    look:\n      name: \"Lone & Sons\"\n      logo: lone.svg\n      accent: \"#7a1f5c\"\n      \
+                    support: { email: help@lone.test, phone: \"+1 555 0100\" }\n";
+
 struct Scene {
     app: App,
     ca: rustls_pki_types::CertificateDer<'static>,
@@ -35,6 +38,8 @@ impl Scene {
         let cert = rcgen::CertificateParams::new(HOSTS.map(str::to_owned).to_vec()).unwrap().self_signed(&key).unwrap();
         std::fs::write(folder.path().join("cert.pem"), cert.pem()).unwrap();
         std::fs::write(folder.path().join("key.pem"), key.serialize_pem()).unwrap();
+        let svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 8 8\"><circle r=\"4\"/></svg>";
+        std::fs::write(folder.path().join("lone.svg"), svg).unwrap();
         let clock = Clock::manual(Timestamp::from_seconds(1_790_000_000));
         let recorder = Recorder::start(Answer::default()).await;
         let (mut providers, mut issuers, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
@@ -80,7 +85,7 @@ impl Scene {
             ),
             portal("third.test", "acme", in_group),
             portal("foreign.test", "globex", in_group),
-            portal("lone.test", "acme", ""),
+            portal("lone.test", "acme", LOOK),
         );
         let parsed = config::parse(&text, folder.path(), &config::ProcessEnvironment);
         let parsed = parsed.unwrap_or_else(|faults| panic!("{faults}"));
@@ -365,4 +370,36 @@ async fn b25_another_name_leads_to_its_portal_and_nowhere_else() {
         assert_eq!((answer.status().as_u16(), location(&answer)), (301, scene.url(host, "/a?b")));
     }
     assert!(scene.recorder.requests().is_empty(), "nobody is served there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_portal_has_a_look_of_its_own() {
+    let scene = Scene::start().await;
+    let browser = scene.browser();
+    let page = |host: &str| scene.url(host, "/.vestibule/signed-out");
+    let answer = navigate(&browser, &page("lone.test")).await;
+    let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    let html = answer.text().await.unwrap();
+    assert!(html.contains("<p class=\"site-name\">Lone &#38; Sons</p>"), "{html}");
+    assert!(html.contains("mailto:help@lone.test") && html.contains("+1 555 0100"), "{html}");
+    assert!(policy.contains("style-src 'self'") && policy.contains("img-src 'self'"), "{policy}");
+    for (mark, content_type, holds) in [
+        ("rel=\"stylesheet\" href=\"/.vestibule/assets/look-", "text/css; charset=utf-8", "--accent: #7a1f5c;"),
+        ("src=\"/.vestibule/assets/logo-", "image/svg+xml", "<svg"),
+    ] {
+        let at = html.find(mark).unwrap_or_else(|| panic!("{mark}: {html}"));
+        let path =
+            html[at..].split("=\"").find(|part| part.starts_with("/.vestibule")).unwrap().split('"').next().unwrap();
+        let file = browser.get(scene.url("lone.test", path)).send().await.unwrap();
+        assert_eq!(file.headers()["content-type"], content_type);
+        assert!(file.headers()["content-security-policy"].to_str().unwrap().contains("sandbox"));
+        assert!(file.text().await.unwrap().contains(holds));
+        // It is this portal's alone.
+        assert_eq!(browser.get(scene.url("home.test", path)).send().await.unwrap().status(), 404);
+    }
+    let other = navigate(&browser, &page("home.test")).await.text().await.unwrap();
+    assert!(other.contains("home.test") && !other.contains("look-") && !other.contains("Lone"), "{other}");
+    // A refusal looks like it, too.
+    let refused = navigate(&browser, &scene.url("lone.test", "/.vestibule/nothing")).await;
+    assert!(refused.text().await.unwrap().contains("Lone &#38; Sons"));
 }

@@ -21,6 +21,7 @@ mod cloud_password;
 mod customer;
 mod directory;
 mod limits;
+mod look;
 mod rewrite;
 mod rules;
 
@@ -60,6 +61,7 @@ impl Check<'_> {
             let rules = self.rules(&place.key("rules"), raw.rules.as_deref().unwrap_or_default());
             let rewrite = self.rewrite(&place.key("rewrite"), raw, host.as_ref(), port);
             let limits = self.portal_limits(&place.key("limits"), raw);
+            let look = self.look(&place.key("look"), raw.look.as_ref());
             let session_group = self.session_group(&place.key("session_group"), raw, all_raw);
             let host = host.clone()?;
             Some(PortalSettings {
@@ -73,6 +75,7 @@ impl Check<'_> {
                 customer_session: customer_session?,
                 rules: rules?,
                 rewrite: rewrite?,
+                look: look?,
                 limits: limits?,
             })
         });

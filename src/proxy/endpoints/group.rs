@@ -136,6 +136,15 @@ impl Gateway {
                 return Err(not_handed(error.label(), error.to_string()));
             }
         };
+        // Tabs that come together share the session of the first.
+        let of_it = |session: &Arc<LiveSession>| {
+            let (ours, theirs) = (session.identity(), other.identity());
+            (session.family(), session.opened()) == (other.family(), other.opened())
+                && (ours.issuer(), ours.subject()) == (theirs.issuer(), theirs.subject())
+        };
+        if visitor.session.as_ref().is_some_and(of_it) {
+            return Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(next.as_str())));
+        }
         if !self.sign_in.may_arrive(browser) {
             return Err(Reason::SignInLoop.into());
         }

@@ -161,7 +161,12 @@ impl Gateway {
             .map(|name_id| Selector::NameId { issuer: named.issuer.clone(), name_id: name_id.clone() })
             .collect();
         self.end_selected(&selectors, |entry| {
-            let here = named.portal.as_ref().is_none_or(|portal| *portal == entry.portal);
+            // Whoever signed in at the home of a group is known to the provider as somebody of the home.
+            let home = self.sites.get(&entry.portal).and_then(|site| self.groups.home_of(site));
+            let is_of = |portal: &HostName| {
+                *portal == entry.portal || home.is_some_and(|home| home.settings.host == *portal)
+            };
+            let here = named.portal.as_ref().is_none_or(is_of);
             here && (named.session_indexes.is_empty()
                 || entry.provider_sessions().any(|index| named.session_indexes.iter().any(|one| one == index)))
         })
