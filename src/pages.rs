@@ -1,12 +1,13 @@
 //! What the browser shows when the gateway itself speaks.
 //!
 //! Owns the templates, their words and their look. Trusts only what a caller hands over, and escapes all of it: no page
-//! reads a request. Carries nothing from elsewhere and no script, but for one line on one page ([`post_on()`]), so that the
+//! reads a request. Carries nothing from elsewhere and no script, but for one line on two pages ([`post_on()`], [`send_kept_form()`]), so that the
 //! strictest content security policy holds.
 
 mod assets;
 mod form_targets;
 mod hand_over;
+mod kept_form;
 mod local_href;
 mod look;
 mod notice;
@@ -21,6 +22,7 @@ mod wants;
 pub use assets::{ASSETS, asset};
 pub use form_targets::FormTargets;
 pub use hand_over::hand_over;
+pub use kept_form::{HANDLE_FIELD, KeptPage, kept_form_waits, send_kept_form};
 pub use local_href::{InvalidLocalHref, LocalHref};
 pub use look::Look;
 pub use notice::{Actions, Form, Notice, Retry, SiteLink, Ways, refusal, refusal_json};

@@ -19,6 +19,7 @@ pub mod groups;
 mod hand_over;
 mod header_hygiene;
 pub mod in_force;
+mod kept;
 mod native_page;
 mod published_keys;
 mod refuse;
@@ -112,6 +113,7 @@ impl ProxyHttp for InForce {
             wants: Wants::Page,
             site: None,
             walk_to: None,
+            kept_at: None,
             wanted: None,
             stage: Stage::Undecided,
         }
@@ -180,6 +182,9 @@ impl ProxyHttp for InForce {
     ) -> Result<()> {
         let limit = ctx.site.as_ref().map_or(0, |site| site.settings.limits.body);
         let Some(forwarding) = ctx.forwarding() else { return Ok(()) };
+        if let Some(again) = &mut forwarding.sent_again {
+            again.in_place_of(body, end);
+        }
         let length = body.as_ref().map_or(0, Bytes::len);
         forwarding.received = forwarding.received.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
         if forwarding.received > limit {
@@ -285,6 +290,7 @@ impl ProxyHttp for InForce {
         let gateway = Arc::clone(&ctx.gateway);
         let refusal = refuse::refusal_for(error, ctx);
         if matches!(refusal.reason(), Reason::UpstreamUnreachable | Reason::BodyTooLarge) {
+            gateway.put_kept_back(ctx).await;
             gateway.take_back_count(ctx).await; // the upstream cannot have made anything of it
         }
         let reply = gateway.refuse(&refusal, ctx);

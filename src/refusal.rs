@@ -33,6 +33,14 @@ pub enum Reason {
     NoSuchEndpoint,
     /// The visitor has to sign in first.
     SignInRequired,
+    /// What was sent without a session is too large to be kept.
+    FormTooLarge,
+    /// What was sent without a session could not be kept.
+    FormNoRoom,
+    /// There is no such kept form, or no more.
+    FormGone,
+    /// A kept form is another person's.
+    FormOfAnother,
     /// The rule of this path lets nobody pass.
     PathDenied,
     /// The path is closed unless a rule names it.
@@ -172,6 +180,8 @@ pub enum Offer {
     Password,
     /// The start page of the portal.
     Start,
+    /// A sign-in in another tab, so that this one keeps what it has.
+    SignInBeside,
 }
 
 impl Refusal {
@@ -227,6 +237,10 @@ impl Reason {
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Self::NoSuchEndpoint => StatusCode::NOT_FOUND,
             Self::SignInRequired => StatusCode::UNAUTHORIZED,
+            Self::FormTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::FormNoRoom => StatusCode::SERVICE_UNAVAILABLE,
+            Self::FormGone => StatusCode::GONE,
+            Self::FormOfAnother => StatusCode::CONFLICT,
             Self::PathDenied | Self::PathClosed | Self::AccountPage(_) | Self::RuleNotMet => StatusCode::FORBIDDEN,
             Self::HandedOver => StatusCode::FORBIDDEN,
             Self::CrossOrigin | Self::NotAdmitted(_) => StatusCode::FORBIDDEN,
@@ -264,6 +278,10 @@ impl Reason {
             Self::UnknownHost => "unknown_host",
             Self::NoSuchEndpoint => "no_such_endpoint",
             Self::SignInRequired => "sign_in_required",
+            Self::FormTooLarge => "form_too_large_to_keep",
+            Self::FormNoRoom => "form_not_kept",
+            Self::FormGone => "form_gone",
+            Self::FormOfAnother => "form_of_another",
             Self::PathDenied => "path_denied",
             Self::PathClosed => "path_closed",
             Self::AccountPage(_) => "account_page",
@@ -299,6 +317,10 @@ impl Reason {
             Self::UnknownHost => Explanation::UnknownHost,
             Self::NoSuchEndpoint => Explanation::NotFound,
             Self::SignInRequired => Explanation::SignInNeeded,
+            Self::FormTooLarge => Explanation::FormTooLarge,
+            Self::FormNoRoom => Explanation::FormNotKept,
+            Self::FormGone => Explanation::FormGone,
+            Self::FormOfAnother => Explanation::FormOfAnother,
             Self::PathDenied | Self::PathClosed => Explanation::NotAllowed,
             Self::AccountPage(Passwords::Nowhere) => Explanation::NoAccountsHere,
             Self::AccountPage(Passwords::GivenHere) => Explanation::PasswordByMail,
@@ -355,6 +377,8 @@ impl Reason {
         match self {
             Self::Malformed(_) | Self::NoSuchEndpoint | Self::CrossOrigin | Self::Logout { .. } => Offer::Start,
             Self::PathDenied | Self::PathClosed | Self::AccountPage(_) | Self::HandedOver => Offer::Start,
+            Self::FormGone | Self::FormOfAnother => Offer::Start,
+            Self::FormTooLarge | Self::FormNoRoom => Offer::SignInBeside,
             Self::TooManyRequests { .. } => Offer::Nothing,
             Self::HeadTooLarge | Self::BodyTooLarge | Self::UnknownHost | Self::NotSent => Offer::Nothing,
             Self::SignInRequired | Self::SignInLoop => Offer::SignInAgain,

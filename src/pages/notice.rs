@@ -9,7 +9,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::texts::{Explanation, RefusalTexts};
-use super::{CLAIM_PASSWORD, FormTargets, Frame, LocalHref, Site, render};
+use super::{CLAIM_PASSWORD, FormTargets, Frame, LocalHref, SIGN_IN, Site, render};
 use crate::ids::RequestId;
 use crate::refusal::Later;
 use crate::reply::Reply;
@@ -42,13 +42,20 @@ pub struct Actions {
     pub the_site: Option<SiteLink>,
     /// "Enter the password": at the page that asks for it.
     pub password: bool,
+    /// "Sign in in a new tab".
+    pub sign_in_beside: bool,
     /// "Go to the start page".
     pub start: bool,
 }
 
 impl Actions {
     fn any(&self) -> bool {
-        self.retry.is_some() || self.the_site.is_some() || self.another_account.is_some() || self.password || self.start
+        self.retry.is_some()
+            || self.the_site.is_some()
+            || self.another_account.is_some()
+            || self.password
+            || self.sign_in_beside
+            || self.start
     }
 }
 
@@ -149,10 +156,12 @@ pub struct Ways<'a> {
     pub sign_in: Option<&'a LocalHref>,
     /// To give the password that the support desk wants.
     pub password: Option<&'a LocalHref>,
+    /// To have sent what was kept of the script's call.
+    pub kept: Option<&'a LocalHref>,
 }
 
-/// A refusal as JSON: `error` is a word from a closed set, `message` a sentence for people, `sign_in` and `password` where a
-/// script may send the visitor, `retry_after` in how many seconds it is allowed again.
+/// A refusal as JSON: `error` is a word from a closed set, `message` a sentence for people, `sign_in`, `password` and `kept` where
+/// a script may send the visitor, `retry_after` in how many seconds it is allowed again.
 pub fn refusal_json(
     status: StatusCode,
     reason: &'static str,
@@ -170,11 +179,13 @@ pub fn refusal_json(
         #[serde(skip_serializing_if = "Option::is_none")]
         password: Option<&'a LocalHref>,
         #[serde(skip_serializing_if = "Option::is_none")]
+        kept: Option<&'a LocalHref>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         retry_after: Option<u64>,
     }
     let (request_id, seconds) = (request_id.to_string(), later.map(seconds));
-    let Ways { sign_in, password } = ways;
-    let document = Document { error: reason, message, request_id, sign_in, password, retry_after: seconds };
+    let Ways { sign_in, password, kept } = ways;
+    let document = Document { error: reason, message, request_id, sign_in, password, kept, retry_after: seconds };
     let reply = Reply::json(status, &document);
     retry_after(reply, later)
 }
@@ -193,7 +204,7 @@ mod tests {
             "no_session",
             "Say \"hello\".\n",
             id,
-            Ways { sign_in: Some(&sign_in), password: None },
+            Ways { sign_in: Some(&sign_in), ..Ways::default() },
             None,
         );
         assert_eq!(reply.status(), 401);

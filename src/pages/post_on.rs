@@ -1,4 +1,4 @@
-//! The page that posts a form to a provider (SAML Bindings 3.5): the one page of ours with a script.
+//! The page that posts a form to a provider (SAML Bindings 3.5): a page of ours with a script.
 //!
 //! The script is one constant line, and the page's policy allows that very line by its hash, so that no other can run. A
 //! browser without scripts shows the button.
@@ -17,7 +17,7 @@ use super::{FormTargets, Frame, Site, render};
 use crate::reply::{self, Reply};
 
 /// Presses the button.
-const SCRIPT: &str = "document.forms[0].submit()";
+pub(super) const SCRIPT: &str = "document.forms[0].submit()";
 
 /// What the page may do besides what every page may. The form may end at any site: a provider may send the browser on to
 /// another one to sign in, and browsers hold that redirect against this page's policy.
@@ -41,7 +41,11 @@ pub fn post_on(site: &Site<'_>, destination: &Url, fields: &[(&str, &str)]) -> R
     let web = matches!(destination.scheme(), "http" | "https"); // never a script
     let destination = if web { destination.as_str() } else { "/" };
     let page = PostOn { frame: Frame::of(site, |t| t.go_on.title), destination, fields, script: SCRIPT };
-    let reply = render(StatusCode::OK, &page, &FormTargets::ours());
+    with_script(render(StatusCode::OK, &page, &FormTargets::ours()))
+}
+
+/// Lets a page run the script, and its forms end anywhere.
+pub(super) fn with_script(reply: Reply) -> Reply {
     match HeaderValue::try_from(POLICY.as_str()) {
         Ok(policy) => reply.with_header(CONTENT_SECURITY_POLICY, policy),
         Err(_) => reply, // the button works under the strictest policy, too

@@ -36,6 +36,8 @@ pub struct Texts {
     pub claim: ClaimTexts,
     /// The page on the way to a provider.
     pub go_on: GoOnTexts,
+    /// The pages around a kept form.
+    pub kept_form: KeptFormTexts,
     /// The page on the way to the site itself.
     pub hand_over: HandOverTexts,
     /// The page before signing out.
@@ -116,6 +118,23 @@ pub struct HandOverTexts {
     pub link: &'static str,
 }
 
+/// The pages around a kept form.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the name says which part of the page it is")]
+pub struct KeptFormTexts {
+    pub waits_title: &'static str,
+    pub waits_lead: &'static str,
+    pub waits_advice: &'static str,
+    pub sign_in: &'static str,
+    pub send_title: &'static str,
+    pub send_lead: &'static str,
+    pub ask_title: &'static str,
+    pub ask_lead: &'static str,
+    pub kept_at: &'static str,
+    pub send: &'static str,
+    pub drop: &'static str,
+}
+
 /// The page before signing out.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the name says which part of the page it is")]
@@ -158,6 +177,7 @@ pub struct RefusalFrameTexts {
     pub another_account: &'static str,
     pub start: &'static str,
     pub password: &'static str,
+    pub sign_in_beside: &'static str,
     pub own_address: &'static str,
     pub the_site: &'static str,
 }
@@ -209,6 +229,14 @@ explanations! {
     CookiesNeeded,
     /// Nobody is signed in, and the asker is a script.
     SignInNeeded,
+    /// What was sent is too large to be kept until the visitor has signed in.
+    FormTooLarge,
+    /// What was sent cannot be kept until the visitor has signed in.
+    FormNotKept,
+    /// What was kept is not there any more.
+    FormGone,
+    /// What was kept is somebody else's.
+    FormOfAnother,
     /// The customer session: nobody of that address is a customer, and none may be made.
     CustomerUnknown,
     /// The customer session: the account belongs to an agent.

@@ -255,6 +255,8 @@ pub enum Access {
 pub struct PortalLimits {
     /// Bytes of a request body.
     pub body: u64,
+    /// Bytes of a request body that is kept while its sender signs in again; 0 keeps none.
+    pub kept_form: u64,
     /// To reach the upstream, TCP and TLS each.
     pub upstream_connect: Duration,
     /// From the request sent to the head of the answer, and between two reads of its body.
@@ -291,6 +293,7 @@ impl Default for PortalLimits {
     fn default() -> Self {
         Self {
             body: 64 * 1024 * 1024,
+            kept_form: 1024 * 1024,
             upstream_connect: Duration::from_secs(5),
             upstream_response: Duration::from_secs(60),
             upstream_idle: Duration::from_secs(60),

@@ -6,10 +6,10 @@ use http::header::{self, HeaderMap};
 use http::{Method, Version};
 use pingora::proxy::Session;
 
-use super::context::{Forwarding, RequestCtx};
+use super::context::{Forwarding, RequestCtx, Stage};
 use super::same_origin::is_same_origin;
 use super::site::Site;
-use super::{Gateway, endpoints, hand_over};
+use super::{Gateway, endpoints, hand_over, kept};
 use crate::clock::Stopwatch;
 use crate::limits::Counted;
 use crate::listener::head_guard;
@@ -19,8 +19,9 @@ use crate::portal::settings::{Elsewhere, OtherAccounts};
 use crate::portal::{CanonicalRequest, Malformed, head, request};
 use crate::refusal::{Later, Offer, Reason, Refusal};
 use crate::reply::Reply;
+use crate::secret::Secret;
 use crate::session::cookie::{Presented, PresentedCookies};
-use crate::session::{CustomerSession, LiveSession, Lookup};
+use crate::session::{CustomerSession, KnownBrowser, LiveSession, Lookup, cookie};
 use crate::sign_in::NextUrl;
 use crate::telemetry::{Outcome, Step};
 
@@ -43,6 +44,16 @@ pub struct Visitor {
     pub cookies: PresentedCookies,
     /// The session, when there is a live one.
     pub session: Option<Arc<LiveSession>>,
+    /// The browser, if it is known. Looked at where it may count: without a session, or at our own paths.
+    pub known: Option<KnownBrowser>,
+    /// The cookie that says so.
+    pub known_cookie: Option<Secret>,
+}
+
+impl Visitor {
+    fn with(cookies: PresentedCookies, session: Option<Arc<LiveSession>>) -> Self {
+        Self { cookies, session, known: None, known_cookie: None }
+    }
 }
 
 impl Gateway {
@@ -55,14 +66,29 @@ impl Gateway {
         ctx.exchange.at_portal(&site.settings.host);
         ctx.site = Some(Arc::clone(&site));
         // What another site posts comes without a session, and would not be believed to be the visitor's wish with one.
-        let visitor = if endpoints::takes_foreign_posts(&request) {
-            Visitor { cookies: PresentedCookies::read_posted(&http.req_header().headers), session: None }
+        let mut visitor = if endpoints::takes_foreign_posts(&request) {
+            let cookies = PresentedCookies::read_posted(&http.req_header().headers);
+            Visitor::with(cookies, None)
         } else {
             self.recognise(&http.req_header().headers, &site, ctx).await?
         };
         if is_own(&request) {
+            if !endpoints::takes_foreign_posts(&request) {
+                self.know(&mut visitor, &http.req_header().headers, &site);
+            }
             return self.serve_own(http, &request, &site, &visitor, ctx).await;
         }
+        let marked = kept::marked(&request);
+        if visitor.session.is_none() || marked.is_some() {
+            self.know(&mut visitor, &http.req_header().headers, &site);
+        }
+        let (request, kept) = match marked {
+            None => (request, None),
+            Some(marked) => match self.open_kept(http, &request, marked, &site, &visitor).await? {
+                kept::Asked::Sends(request, kept) => (request, Some(kept)),
+                kept::Asked::Reply(reply) => return Ok(Verdict::Reply(Outcome::Answered, reply)),
+            },
+        };
         if let Some(reply) = self.answer_for_cloudflare(&request, &site)? {
             return Ok(reply);
         }
@@ -80,7 +106,7 @@ impl Gateway {
                 return Err(Reason::NotAdmitted(reason).into());
             }
             Decision::Page(page) => return self.answer_for_jsm(page, &request, &site, &visitor, ctx).await,
-            Decision::SignIn => return self.send_to_sign_in(&request, &site, &visitor, ctx).await,
+            Decision::SignIn => return self.send_to_sign_in(http, &request, &site, &visitor, ctx).await,
         };
         if let Some(address) = site.hands_over_to().filter(|_| !permit.is_for_everybody()) {
             return self.hand_over(address, &permit, &request, &site, ctx).await;
@@ -103,7 +129,19 @@ impl Gateway {
         site.upstream.make_ready().await.map_err(|_| Reason::UpstreamUnreachable)?;
         // Last, so that nothing is counted that does not go on.
         let counted = self.count_request(&request, &permit, &site).await?;
-        Ok(Verdict::Forward(Box::new(Forwarding { counted, ..Forwarding::new(permit, request, customer_session) })))
+        let mut forwarding = Forwarding { counted, ..Forwarding::new(permit, request, customer_session) };
+        if let Some(kept) = kept {
+            match self.take_kept(*kept, &site).await {
+                Ok(again) => forwarding.sent_again = Some(Box::new(again)),
+                Err(refusal) => {
+                    ctx.stage = Stage::Forwarding(Box::new(forwarding));
+                    self.take_back_count(ctx).await;
+                    ctx.stage = Stage::Undecided;
+                    return Err(refusal);
+                }
+            }
+        }
+        Ok(Verdict::Forward(Box::new(forwarding)))
     }
 
     /// Another name of a portal leads to its own, by the same path, whatever is asked for and whoever asks.
@@ -205,7 +243,14 @@ impl Gateway {
         if let Some(session) = &session {
             ctx.exchange.of_session(*session.hash(), session.identity().provider());
         }
-        Ok(Visitor { cookies, session })
+        Ok(Visitor::with(cookies, session))
+    }
+
+    /// The browser, if somebody has signed in there before.
+    fn know(&self, visitor: &mut Visitor, headers: &HeaderMap, site: &Site) {
+        let Some(cookie) = cookie::known_browser(headers) else { return };
+        visitor.known = self.sessions.known_browser(&cookie, &site.settings.host, self.clock.now());
+        visitor.known_cookie = visitor.known.is_some().then_some(cookie);
     }
 
     /// The customer session that is injected; opened when there is none yet.
@@ -253,9 +298,11 @@ impl Gateway {
         }
     }
 
-    /// A navigation goes to sign in and comes back here; anything else is told to sign in, and loses nothing.
+    /// A navigation goes to sign in and comes back here; what writes something is kept meanwhile, where that may be; anything
+    /// else is told to sign in.
     pub(super) async fn send_to_sign_in(
         &self,
+        http: &mut Session,
         request: &CanonicalRequest,
         site: &Arc<Site>,
         visitor: &Visitor,
@@ -263,7 +310,7 @@ impl Gateway {
     ) -> Result<Verdict, Refusal> {
         let navigation = ctx.wants == Wants::Page && matches!(*request.method(), Method::GET | Method::HEAD);
         if !navigation || request.is_websocket() {
-            return Err(Reason::SignInRequired.into());
+            return self.keep(http, request, site, visitor, ctx).await;
         }
         self.count_attempt(site, ctx)?;
         let next = NextUrl::parse(&request.target()).unwrap_or_else(|_| NextUrl::root());

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use pingora::http::RequestHeader;
+
 use super::Gateway;
 use super::answer_body::AnswerBody;
 use super::rewrite::FieldRewriter;
@@ -12,7 +15,7 @@ use crate::pages::Wants;
 use crate::policy::Permit;
 use crate::portal::CanonicalRequest;
 use crate::refusal::Refusal;
-use crate::session::CustomerSession;
+use crate::session::{CustomerSession, TakenForm};
 use crate::telemetry::Exchange;
 
 /// The context of one exchange.
@@ -28,6 +31,8 @@ pub struct RequestCtx {
     pub site: Option<Arc<Site>>,
     /// The page that the visitor wants, where their browser may have to sign on at the upstream first.
     pub walk_to: Option<String>,
+    /// Where what a script has sent waits for a sign-in.
+    pub kept_at: Option<String>,
     /// The path and query that the visitor wanted, where that is not what they asked for, or a refusal needs to know it.
     pub wanted: Option<String>,
     /// How far it has come.
@@ -54,6 +59,8 @@ pub struct Forwarding {
     pub customer_session: Option<Arc<CustomerSession>>,
     /// Whether the request was, or is about to be, sent a second time.
     pub repeat: Repeat,
+    /// A kept form that is sent in its place.
+    pub sent_again: Option<Box<SentAgain>>,
     /// What was counted for it, until the upstream says that it made nothing.
     pub counted: Option<Counted>,
     /// Why it ends, when it ends badly.
@@ -94,6 +101,29 @@ pub enum Range {
     Dropped,
 }
 
+/// A kept form on its way: what goes in place of the visitor's own head and body.
+#[derive(Debug)]
+pub struct SentAgain {
+    /// The head.
+    pub head: RequestHeader,
+    /// The body.
+    pub body: Bytes,
+    /// Whether the body was given to the upstream, in this attempt.
+    pub given: bool,
+    /// What was taken out of the store, to be put back when the upstream cannot be reached.
+    pub taken: Option<TakenForm>,
+}
+
+impl SentAgain {
+    /// The kept body, at the end of the visitor's own, of which nothing goes on.
+    pub fn in_place_of(&mut self, body: &mut Option<Bytes>, end: bool) {
+        let end = end || body.is_none();
+        let whole = end && !std::mem::replace(&mut self.given, end);
+        // An empty part is no end.
+        *body = Some(if whole { self.body.clone() } else { Bytes::new() });
+    }
+}
+
 impl Forwarding {
     /// A request that is about to be sent for the first time.
     pub fn new(permit: Permit, request: CanonicalRequest, customer_session: Option<Arc<CustomerSession>>) -> Self {
@@ -102,6 +132,7 @@ impl Forwarding {
             request,
             customer_session,
             repeat: Repeat::No,
+            sent_again: None,
             counted: None,
             refusal: None,
             unreachable: 0,

@@ -3,6 +3,7 @@
 mod assertion_consumer;
 mod back_channel_logout;
 mod call_back;
+mod kept_form;
 pub(in crate::proxy) mod cloud_walk;
 pub(in crate::proxy) mod group;
 pub(in crate::proxy) mod password;
@@ -75,6 +76,10 @@ impl Gateway {
                 let form = Form::read(http, self.limits.idle_time).await?;
                 self.sign_out(&form, site, visitor, ctx).await
             }
+            kept_form::DROP if post => {
+                let form = Form::read(http, self.limits.idle_time).await?;
+                self.drop_kept(&form, site, visitor).await
+            }
             CLAIM_PASSWORD if get => self.ask_for_password(request, site, visitor, ctx).await,
             CLAIM_PASSWORD if post => {
                 let form = Form::read(http, self.limits.idle_time).await?;
@@ -107,6 +112,7 @@ impl Gateway {
             _ if *request.method() == Method::GET && path.starts_with(trial::TICKETS) => {
                 self.begin_trial(path, site, visitor, ctx).await
             }
+            _ if get && let Some(handle) = kept_form::handle_of(path) => self.show_kept(&handle, site, visitor).await,
             _ if get => match (callback_provider(path), metadata_provider(path)) {
                 (Some(provider), _) => self.call_back(&provider, request, site, visitor, ctx).await,
                 (None, Some(provider)) => self.tell_metadata(&provider, site),
@@ -152,6 +158,7 @@ fn ties_of(visitor: &Visitor) -> Ties<'_> {
         sign_in: browser_of(visitor),
         posted: visitor.cookies.posted_sign_in.one().map(SignInKey::reveal),
         session: visitor.session.as_ref().map(|session| *session.hash()),
+        known: visitor.known_cookie.as_ref(),
     }
 }
 
@@ -166,6 +173,9 @@ fn start_href(site: &Site) -> LocalHref {
 /// `next`, as a script may give it when it sends the visitor to sign in. A path of this host or nothing.
 fn next_of(request: &CanonicalRequest) -> Option<NextUrl> {
     let query = request.query()?;
+    if let Some(handle) = query.strip_prefix("kept=") {
+        return kept_form::next_of_kept(handle);
+    }
     let mut values = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "next");
     let next = NextUrl::parse(&values.next()?.1).ok()?;
     values.next().is_none().then_some(next)

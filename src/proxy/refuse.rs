@@ -1,6 +1,7 @@
 //! From a fault to a refusal, and from a refusal to its answer: a page, or JSON.
 
-use http::Method;
+use http::header::{HeaderValue, WWW_AUTHENTICATE};
+use http::{Method, StatusCode};
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::context::{RequestCtx, Stage};
@@ -21,6 +22,9 @@ use crate::sign_in::saml::{LogoutRejected, SamlSignInRejected};
 use crate::sign_in::{LogoutTokenRejected, OidcRejected, SignInRejected};
 use crate::telemetry::Exchange;
 
+/// The scheme of our sign-in, and where it begins.
+const CHALLENGE: &str = "Vestibule sign_in=\"/.vestibule/sign-in\"";
+
 /// Writes the refusal into the record.
 pub fn record(refusal: &Refusal, exchange: &mut Exchange) {
     let reason = refusal.reason();
@@ -38,9 +42,10 @@ pub fn reply(refusal: &Refusal, ctx: &RequestCtx) -> Reply {
         let offer = reason.offer();
         let sign_in = way(matches!(offer, Offer::SignInAgain | Offer::RepeatSignIn), "/.vestibule/sign-in");
         let password = way(offer == Offer::Password, CLAIM_PASSWORD);
-        let ways = Ways { sign_in: sign_in.as_ref(), password: password.as_ref() };
+        let kept = ctx.kept_at.as_deref().and_then(|path| LocalHref::parse(path).ok());
+        let ways = Ways { sign_in: sign_in.as_ref(), password: password.as_ref(), kept: kept.as_ref() };
         let (status, label, later) = (reason.status(), reason.label(), reason.later());
-        return pages::refusal_json(status, label, sentence, request_id, ways, later);
+        return with_challenge(pages::refusal_json(status, label, sentence, request_id, ways, later));
     }
     if reason.offer() == Offer::Password
         && let Some(claim) = claim_page_for(ctx)
@@ -63,7 +68,15 @@ pub fn reply(refusal: &Refusal, ctx: &RequestCtx) -> Reply {
         request_id,
         actions: actions(reason.offer(), elsewhere.and_then(|elsewhere| SiteLink::to(&elsewhere.address))),
     };
-    pages::refusal(&site, &notice)
+    with_challenge(pages::refusal(&site, &notice))
+}
+
+/// A 401 says by which scheme one may get in (RFC 9110, section 15.5.2): ours, which browsers leave to pages and scripts.
+fn with_challenge(reply: Reply) -> Reply {
+    if reply.status() != StatusCode::UNAUTHORIZED {
+        return reply;
+    }
+    reply.with_header(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE))
 }
 
 /// Whoever was on the way to a page gives their password and gets there. What was sent is lost on that way: whoever sent
@@ -97,6 +110,7 @@ fn actions(offer: Offer, the_site: Option<SiteLink>) -> Actions {
         },
         Offer::Password => Actions { password: true, ..Actions::default() },
         Offer::Start => Actions { start: true, ..Actions::default() },
+        Offer::SignInBeside => Actions { sign_in_beside: true, ..Actions::default() },
     }
 }
 

@@ -27,6 +27,13 @@ pub fn is_same_origin(headers: &HeaderMap, origin: &PublicOrigin) -> bool {
     }
 }
 
+/// Whether the browser itself says that a page of `origin` has sent a request with these headers. Nothing said is not enough.
+pub fn is_our_own_page(headers: &HeaderMap, origin: &PublicOrigin) -> bool {
+    let says =
+        headers.contains_key(header::ORIGIN) || headers.get("sec-fetch-site").is_some_and(|s| s == "same-origin");
+    says && is_same_origin(headers, origin)
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
@@ -61,6 +68,8 @@ mod tests {
                 headers.append(*name, HeaderValue::from_static(value));
             }
             assert_eq!(is_same_origin(&headers, &origin), expected, "{fields:?}");
+            let says = fields.iter().any(|field| field.0 == "origin" || *field == ("sec-fetch-site", "same-origin"));
+            assert_eq!(is_our_own_page(&headers, &origin), expected && says, "{fields:?}");
         }
     }
 }

@@ -34,6 +34,14 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
     let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else {
         return Err(pingora::Error::new(ErrorType::HTTPStatus(500)));
     };
+    let visitor = match &mut forwarding.sent_again {
+        Some(again) => {
+            again.given = false;
+            replace_head(request, &again.head)?;
+            &again.head
+        }
+        None => visitor,
+    };
     forwarding.waiting = crate::clock::Stopwatch::start();
     forwarding.received = 0;
     let websocket = forwarding.request.is_websocket();
@@ -77,6 +85,19 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
     }
     request.insert_header(FORWARDED_PROTO, HeaderValue::from_static("https"))?;
     request.insert_header(REQUEST_ID, ctx.exchange.request_id().to_string())?;
+    Ok(())
+}
+
+/// The kept head in place of the visitor's own, of which Pingora has made `request`.
+fn replace_head(request: &mut RequestHeader, head: &RequestHeader) -> Result<()> {
+    request.set_method(head.method.clone());
+    let names: Vec<HeaderName> = request.headers.keys().cloned().collect();
+    for name in names {
+        request.remove_header(&name);
+    }
+    for (name, value) in &head.headers {
+        request.append_header(name.clone(), value.clone())?;
+    }
     Ok(())
 }
 

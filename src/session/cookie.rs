@@ -27,6 +27,12 @@ pub const POSTED_SIGN_IN_COOKIE: &str = "__Host-vestibule-posted-sign-in";
 /// The cookie that names a browser at the home of a group of portals: its sessions end together.
 pub const GROUP_COOKIE: &str = "__Host-vestibule-group";
 
+/// The cookie by which a browser is known in which somebody has signed in before.
+pub const KNOWN_BROWSER_COOKIE: &str = "__Host-vestibule-browser";
+
+/// The longest value that is looked at, in characters: ours has 140.
+const LONGEST_KNOWN: usize = 512;
+
 /// `__Host-` makes browsers insist on `Secure`, `Path=/` and no `Domain`; `Lax` lets a link from elsewhere arrive signed
 /// in, and no foreign form.
 const ATTRIBUTES: &str = "; Path=/; Secure; HttpOnly; SameSite=Lax";
@@ -159,6 +165,19 @@ impl PresentedCookies {
     }
 }
 
+/// The cookie of a known browser, when exactly one is there. What it is worth is for [`super::Sessions::known_browser`] to say.
+pub fn known_browser(headers: &HeaderMap) -> Option<Secret> {
+    let mut found = Presented::None;
+    for pair in headers.get_all(COOKIE).iter().flat_map(|value| pairs(value.as_bytes())) {
+        let Some((name, value)) = split(pair) else { continue };
+        if name == KNOWN_BROWSER_COOKIE.as_bytes() {
+            let text = std::str::from_utf8(value).ok().filter(|text| text.len() <= LONGEST_KNOWN);
+            found.add(text.map(Secret::generated));
+        }
+    }
+    found.one().cloned()
+}
+
 /// What of a request's cookies may go on to the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Forwardable {
@@ -222,6 +241,16 @@ pub fn set_group(key: &SignInKey, max_age: Duration) -> HeaderValue {
 /// `Set-Cookie` that takes the sign-in cookie from the browser.
 pub fn clear_sign_in() -> HeaderValue {
     set(SIGN_IN_COOKIE, "", Some(Duration::ZERO))
+}
+
+/// `Set-Cookie` by which a browser is known. Without an age, as the session's: both go when the browser is closed.
+pub fn set_known_browser(value: &Secret) -> HeaderValue {
+    set(KNOWN_BROWSER_COOKIE, value.reveal(), None)
+}
+
+/// `Set-Cookie` by which a browser is known no more.
+pub fn clear_known_browser() -> HeaderValue {
+    set(KNOWN_BROWSER_COOKIE, "", Some(Duration::ZERO))
 }
 
 fn set(name: &str, value: &str, max_age: Option<Duration>) -> HeaderValue {

@@ -105,6 +105,30 @@ impl RingKey {
         SealingKey::new(self.id, expand(&self.index, &[b"index part", hash.as_bytes()]))
     }
 
+    /// The key of the cookies by which browsers are known.
+    pub fn browser_key(&self) -> SealingKey {
+        SealingKey::new(self.id, expand(&self.index, &[b"known browser"]))
+    }
+
+    /// The key of one kept form: nobody has it without the browser's own key.
+    pub fn form_key(&self, browser: &[u8; 32], handle: &str) -> SealingKey {
+        let key = extract(self.record.as_ref(), browser);
+        SealingKey::new(self.id, expand(&key, &[b"kept form", handle.as_bytes()]))
+    }
+
+    /// Tells what belongs together, such as the forms of one browser, without saying of whom.
+    pub fn group_tag(&self, parts: &[&[u8]]) -> Tag {
+        let mut context = hmac::Context::with_key(&self.tag);
+        context.update(&[0x7f]); // no kind of selector and no shelf
+        for part in parts {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        let mut tag = [0; 32];
+        tag.copy_from_slice(context.sign().as_ref());
+        Tag::from_bytes(tag)
+    }
+
     /// The key's id.
     pub const fn id(&self) -> KeyId {
         self.id

@@ -25,6 +25,10 @@ pub(super) enum Kind {
     Index = 2,
     /// What outlives sessions.
     Lasting = 3,
+    /// What a known browser holds.
+    Browser = 4,
+    /// What a known browser has sent.
+    Form = 5,
 }
 
 /// Bytes that say nothing without their key.

@@ -2,6 +2,8 @@
 
 mod ending;
 mod handing;
+mod kept;
+mod known_browser;
 mod lookup;
 mod records;
 
@@ -14,6 +16,8 @@ use moka::sync::Cache;
 pub use self::ending::{Ended, EndedSession, PartlyEnded};
 pub use self::handing::NotHanded;
 use self::handing::{Codes, Kin};
+pub use self::kept::{FormHandle, KeptForm, NotKept, SentBy, TakenForm};
+pub use self::known_browser::{KnownBrowser, PersonMark};
 pub use self::records::{Change, Found, RecordError, RecordName, Records, Walked};
 use super::customer_session::CustomerSession;
 use super::entry::Listing;

@@ -2,14 +2,17 @@
 //!
 //! A store sees hashes, sealed bytes, blind tags and a time after which it may sweep; besides sessions it keeps marks of what
 //! may be used once. Every implementation passes the one shared suite (`suite`). The same store keeps records that outlive
-//! sessions, behind a trait of its own ([`RecordStore`], with `record_suite`).
+//! sessions, behind a trait of its own ([`RecordStore`], with `record_suite`), and kept forms ([`FormStore`], `form_suite`).
 
 pub mod embedded;
+mod kept;
 mod lasting;
 pub mod memory;
 
 #[cfg(test)]
 pub(super) mod faulty;
+#[cfg(test)]
+mod form_suite;
 #[cfg(test)]
 mod record_suite;
 #[cfg(test)]
@@ -21,6 +24,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use self::kept::{FormStore, Room, StoredForm};
 pub use self::lasting::{RecordChange, RecordStore, Shelf};
 use super::keys::InvalidKeys;
 pub use super::sealed::{NotSealed, Sealed};
@@ -102,7 +106,7 @@ pub struct StoredIndex {
 /// Keeps sessions. All methods may be called at the same time; a write is lasting when it has returned, except
 /// [`SessionStore::touch`].
 #[async_trait]
-pub trait SessionStore: RecordStore {
+pub trait SessionStore: RecordStore + FormStore {
     /// The session with that hash.
     async fn load(&self, hash: &SessionHash) -> Result<Option<StoredSession>, StoreError>;
 
@@ -135,7 +139,8 @@ pub trait SessionStore: RecordStore {
     /// at the same time or later, in this process or after it.
     async fn mark_once(&self, mark: &Mark, until: Timestamp) -> Result<bool, StoreError>;
 
-    /// Forgets up to `limit` of the sessions whose time is over, and tells which; and up to `limit` of such marks.
+    /// Forgets up to `limit` of the sessions whose time is over, and tells which; and up to `limit` of such marks, and all
+    /// kept forms that are over.
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionHash>, StoreError>;
 
     /// Waits until everything given to the store before is lasting.

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::ids::SessionHash;
 use crate::random::{NoRandomness, Random};
+use crate::secret::Secret;
 
 /// The value of a cookie that ties sign-ins to a browser: 256 random bits as 43 characters. Only its hash is kept here.
 pub struct BrowserKey(Zeroizing<String>);
@@ -52,6 +53,8 @@ pub struct Ties<'a> {
     pub posted: Option<&'a str>,
     /// The session that the visitor has.
     pub session: Option<SessionHash>,
+    /// The cookie by which the browser is known, as it came; opaque here.
+    pub known: Option<&'a Secret>,
 }
 
 /// A cookie for a browser to keep while a sign-in is under way.

@@ -117,7 +117,7 @@ impl SignIn {
         if browser.is_some_and(|browser| !self.pending.may_complete(browser, self.clock.now())) {
             return Callback::LoopBroken;
         }
-        Callback::SignedIn { identity, hint, next: pending.next, before: pending.session }
+        Callback::SignedIn { identity, hint, next: pending.next, before: pending.session, known: pending.known }
     }
 
     /// Nobody knows it: begin again, unless that was done in a row already, or too often by this browser's tabs.
@@ -138,7 +138,7 @@ impl SignIn {
 /// counts. Where its RelayState would like to go does not matter.
 async fn consume_unsolicited(ours: &ServiceProvider, at: At<'_>, posted: PostedResponse) -> Callback {
     match ours.consume(at, &posted, Answers::Nothing).await {
-        Ok((identity, hint)) => Callback::SignedIn { identity, hint, next: NextUrl::root(), before: None },
+        Ok((identity, hint)) => Callback::SignedIn { identity, hint, next: NextUrl::root(), before: None, known: None },
         Err(rejected) => refused(rejected, NextUrl::root()),
     }
 }

@@ -7,7 +7,13 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// A path, perhaps with a query, on the host it was asked on; never one of our own pages. At most 4 KiB.
+use super::browser::is_token;
+
+/// Below it stand the pages about kept forms, by handle.
+pub const KEPT_FORMS: &str = "/.vestibule/kept/";
+
+/// A path, perhaps with a query, on the host it was asked on; never one of our own pages, but where this module
+/// makes it. At most 4 KiB.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct NextUrl(Arc<str>);
 
@@ -49,6 +55,11 @@ impl NextUrl {
     /// Back to the home of a group, in the middle of a round.
     pub(in crate::sign_in) fn of_round(target: &str) -> Self {
         Self(target.into())
+    }
+
+    /// The page about a kept form: `path` is [`KEPT_FORMS`] and a handle, and nothing else.
+    pub fn kept_form(path: &str) -> Option<Self> {
+        path.strip_prefix(KEPT_FORMS).is_some_and(is_token).then(|| Self(path.into()))
     }
 
     /// `/`.

@@ -18,6 +18,7 @@ use crate::portal::{HostName, PublicOrigin};
 use crate::random::NoRandomness;
 use crate::saml::binding::post::PostForm;
 use crate::saml::keys::KeyRefused;
+use crate::secret::Secret;
 
 /// At which portal somebody signs in.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +67,8 @@ pub enum Callback {
         next: NextUrl,
         /// The session that they had when the sign-in began: it ends.
         before: Option<SessionHash>,
+        /// The cookie by which the browser was known then: answers that are posted come without it.
+        known: Option<Secret>,
     },
     /// A test sign-in came to its end. Nobody is signed in.
     Tried {

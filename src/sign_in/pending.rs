@@ -54,6 +54,8 @@ pub(super) struct Pending {
     pub(super) browser: BrowserHash,
     /// The session that the visitor had when it began, and that the new one takes the place of.
     pub(super) session: Option<SessionHash>,
+    /// The cookie by which the browser is known.
+    pub(super) known: Option<Secret>,
     pub(super) next: NextUrl,
     /// The test sign-in that it is; none for a visitor's own.
     pub(super) trial: Option<TrialId>,
@@ -321,6 +323,7 @@ mod tests {
             portal: host("our.test"),
             browser,
             session: None,
+            known: None,
             next: next.clone(),
             trial: None,
             asked: Asked::Oidc { nonce: "nonce".into(), pkce_verifier: Secret::generated("verifier") },

@@ -122,8 +122,8 @@ impl SignIn {
             For::Visitor(next) => (next, None),
             For::Trial(trial) => (NextUrl::after_trial(), Some(trial)),
         };
-        let pending =
-            Pending { provider, asked_of, portal, browser: key.hash(), session: ties.session, next, trial, asked };
+        let (browser, session, known) = (key.hash(), ties.session, ties.known.cloned());
+        let pending = Pending { provider, asked_of, portal, browser, session, known, next, trial, asked };
         self.pending.hold(&state, pending, came, self.clock.now());
         Ok(Started { departure, cookie })
     }

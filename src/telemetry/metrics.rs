@@ -38,6 +38,7 @@ struct Families {
     session_store_up: IntGauge,
     in_flight: IntGauge,
     upstream_retries: IntCounterVec,
+    kept_forms: IntCounterVec,
     provider_up: IntGaugeVec,
     certificate_looks: IntCounterVec,
     certificate_ends: IntGaugeVec,
@@ -156,6 +157,11 @@ impl Metrics {
             upstream_retries: counters(
                 "upstream_repeats_total",
                 "Requests sent again after the customer session was reopened, or refused to be, by result",
+                &["portal", "result"],
+            )?,
+            kept_forms: counters(
+                "kept_forms_total",
+                "What was sent while the session was over, by what became of it",
                 &["portal", "result"],
             )?,
             metadata_looks: counters(
@@ -296,6 +302,12 @@ impl Metrics {
     /// A request met a dead customer session: "repeated" or "not_sent".
     pub fn repeated(&self, portal: &str, result: &str) {
         self.0.upstream_retries.with_label_values(&[portal, result]).inc();
+    }
+
+    /// Something was sent while the session was over: "kept", "too_large", "no_room" or "failed"; later "sent", "dropped",
+    /// "of_another" or "put_back".
+    pub fn form_kept(&self, portal: &str, result: &str) {
+        self.0.kept_forms.with_label_values(&[portal, result]).inc();
     }
 
     /// Counts log lines that were left out.
@@ -448,6 +460,7 @@ mod tests {
         written.sessions_changed("opened", 1);
         written.provider_is_up("acme", true);
         written.repeated("none", "repeated");
+        written.form_kept("none", "kept");
         written.certificates_looked_at("changed");
         written.config_read_again("applied");
         written.certificates_end(&[("acme.com".to_owned(), END)]);

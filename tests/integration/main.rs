@@ -27,6 +27,7 @@ mod edge;
 mod floods;
 mod handing_over;
 mod healing;
+mod kept_forms;
 mod http2;
 mod kill;
 mod portals;

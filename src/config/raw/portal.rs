@@ -490,6 +490,10 @@ pub(in crate::config) struct RawPortalLimits {
     /// How long an idle connection to the upstream is kept.
     #[schemars(extend("default" = "1m"))]
     pub upstream_idle: Option<DurationText>,
+    /// A form or call that is sent while the session is over is kept, sealed, until its sender has signed in again, up to this
+    /// size. `0B` keeps none.
+    #[schemars(extend("default" = "1MiB"))]
+    pub kept_form: Option<SizeText>,
     /// How long a WebSocket stays open with nothing going through it either way.
     #[schemars(extend("default" = "5m"))]
     pub websocket_idle: Option<DurationText>,

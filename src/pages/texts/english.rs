@@ -1,8 +1,8 @@
 //! English.
 
 use super::{
-    ChooseTexts, ClaimTexts, EmailTexts, Explanation, GoOnTexts, HandOverTexts, RefusalFrameTexts, RefusalTexts,
-    SignOutTexts, SignedOutTexts, Texts, TriedTexts,
+    ChooseTexts, ClaimTexts, EmailTexts, Explanation, GoOnTexts, HandOverTexts, KeptFormTexts, RefusalFrameTexts,
+    RefusalTexts, SignOutTexts, SignedOutTexts, Texts, TriedTexts,
 };
 
 pub(super) static TEXTS: Texts = Texts {
@@ -45,6 +45,19 @@ pub(super) static TEXTS: Texts = Texts {
         lead: "We are taking you to your organisation’s sign-in.",
         link: "Continue",
     },
+    kept_form: KeptFormTexts {
+        waits_title: "Sign in to send what you wrote",
+        waits_lead: "Your sign-in had ended when you sent it. We keep what you wrote for half an hour.",
+        waits_advice: "We are taking you to sign in. It is sent as soon as you are back.",
+        sign_in: "Sign in",
+        send_title: "Sending what you wrote",
+        send_lead: "You are signed in again, and what you wrote before is sent now.",
+        ask_title: "Send what was waiting?",
+        ask_lead: "You are signed in again. A page of this portal had something to send when your sign-in had ended. It was kept, and not sent yet.",
+        kept_at: "Kept since",
+        send: "Send it now",
+        drop: "Do not send it",
+    },
     hand_over: HandOverTexts {
         title: "You go on at the support desk",
         lead: "You are signed in here. Your requests are at this address:",
@@ -80,6 +93,7 @@ pub(super) static TEXTS: Texts = Texts {
         another_account: "Sign in as somebody else",
         start: "Go to the start page",
         password: "Enter the password",
+        sign_in_beside: "Sign in in a new tab",
         own_address: "The support desk’s own address:",
         the_site: "Go to the support desk",
     },
@@ -132,6 +146,26 @@ fn explain(what: Explanation) -> RefusalTexts {
         E::SignInNeeded => {
             ("Please sign in", "You are not signed in, or your session has ended.", "Sign in, then try again.")
         }
+        E::FormTooLarge => (
+            "Sign in before you send this",
+            "Your sign-in has ended, and what you are sending is too large for us to keep meanwhile: nothing was sent.",
+            "Sign in in a new tab. Then go back by your browser’s Back button, and send it again.",
+        ),
+        E::FormNotKept => (
+            "Sign in before you send this",
+            "Your sign-in has ended, and what you are sending could not be kept meanwhile: nothing was sent.",
+            "Sign in in a new tab. Then go back by your browser’s Back button, and send it again.",
+        ),
+        E::FormGone => (
+            "This is not waiting any more",
+            "What you sent before was sent already, was dropped, or has waited for too long.",
+            "Look whether it has arrived. If it has not, please write it once more.",
+        ),
+        E::FormOfAnother => (
+            "What was waiting was dropped",
+            "Somebody else wrote it in this browser, and you have signed in as another person: nothing of it was sent.",
+            "If it is still needed, sign in as that person and write it once more.",
+        ),
         E::CustomerUnknown => (
             "You are not a customer here yet",
             "You are signed in, but the support desk has no customer account for your e-mail address.",

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use url::Url;
 
 use super::start::{How, go_to};
@@ -18,13 +19,24 @@ use crate::proxy::refuse;
 use crate::proxy::site::Site;
 use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
-use crate::session::cookie;
+use crate::secret::Secret;
+use crate::session::{LiveSession, cookie};
 use crate::sign_in::group_round::GroupRound;
 use crate::sign_in::{Callback, NextUrl, SignOutHint, VerifiedIdentity, trial};
 use crate::telemetry::{Outcome, Step};
 
 /// Tabs of one browser whose sign-ins end within this time share the session of the first.
 const ONE_SIGN_IN: Duration = Duration::from_secs(60);
+
+/// Somebody who has proven who they are.
+struct Arrived {
+    identity: VerifiedIdentity,
+    hint: SignOutHint,
+    /// Where they wanted to go.
+    next: NextUrl,
+    /// The cookie by which their browser was known when the sign-in began.
+    known: Option<Secret>,
+}
 
 impl Gateway {
     /// The provider sends the visitor back.
@@ -64,11 +76,12 @@ impl Gateway {
             Callback::SignedIn { identity, next, .. } if self.was_faster(visitor, &identity) => {
                 Ok(Verdict::Reply(Outcome::Answered, on_to(&next, how, site)))
             }
-            Callback::SignedIn { identity, hint, next, before } => {
+            Callback::SignedIn { identity, hint, next, before, known } => {
                 // Nobody asked for it, so that nobody said where to: the start page.
                 let next = if how.by_form && next == NextUrl::root() { start_of(site) } else { next };
                 let before = before.filter(|before| visitor.session.as_ref().is_none_or(|now| now.hash() != before));
-                let verdict = self.signed_in(identity, hint, (&next, how), site, visitor, ctx).await?;
+                let arrived = Arrived { identity, hint, next, known };
+                let verdict = self.signed_in(arrived, how, site, visitor, ctx).await?;
                 if let Some(before) = before {
                     self.end_unseen(before, site).await;
                 }
@@ -112,16 +125,16 @@ impl Gateway {
     /// Admission, then a new session under a new id; the one before it ends (security case C2).
     async fn signed_in(
         &self,
-        identity: VerifiedIdentity,
-        hint: SignOutHint,
-        (next, how): (&NextUrl, How<'_>),
+        arrived: Arrived,
+        how: How<'_>,
         site: &Arc<Site>,
         visitor: &Visitor,
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
+        let Arrived { identity, hint, next, known } = arrived;
         let provider = identity.provider().clone();
         // Another portal of the group judges for itself whether they may be a customer there, as this one does at each request.
-        let for_another = self.signs_in_for(site, next).settings.host != site.settings.host;
+        let for_another = self.signs_in_for(site, &next).settings.host != site.settings.host;
         if let Err(reason) = site.admission.admit(&identity, &self.circumstances(ctx))
             && !for_another
         {
@@ -146,8 +159,28 @@ impl Gateway {
         if let Some(before) = &visitor.session {
             self.end(before, site).await;
         }
-        let reply = on_to(next, how, site).with_cookie(cookie::set_session(&id));
+        let reply = on_to(&next, how, site).with_cookie(cookie::set_session(&id));
+        let reply = match self.know_browser(&session, known.as_ref(), site, visitor) {
+            Some(cookie) => reply.with_cookie(cookie),
+            None => reply,
+        };
         Ok(Verdict::Reply(Outcome::Answered, reply))
+    }
+
+    /// The cookie by which the browser is known from now on. One that was known before stays the same; posted answers come
+    /// without its cookie, so that the sign-in has remembered it.
+    pub(super) fn know_browser(
+        &self,
+        session: &LiveSession,
+        known: Option<&Secret>,
+        site: &Site,
+        visitor: &Visitor,
+    ) -> Option<HeaderValue> {
+        let (host, now) = (&site.settings.host, self.clock.now());
+        let remembered = known.and_then(|cookie| self.sessions.known_browser(cookie, host, now));
+        let before = visitor.known.as_ref().or(remembered.as_ref());
+        // Without it nothing of theirs is kept, which is what happens without it anyway.
+        self.sessions.know(session.identity(), host, before, now).ok().map(|value| cookie::set_known_browser(&value))
     }
 }
 

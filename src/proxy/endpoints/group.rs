@@ -179,6 +179,10 @@ impl Gateway {
         }
         let next = if *next == NextUrl::root() { start_of(site) } else { next.clone() };
         let reply = Reply::see_other(next.as_str()).with_cookie(cookie::set_session(&id));
+        let reply = match self.know_browser(&session, None, site, visitor) {
+            Some(cookie) => reply.with_cookie(cookie),
+            None => reply,
+        };
         Ok(Verdict::Reply(Outcome::Answered, reply))
     }
 }

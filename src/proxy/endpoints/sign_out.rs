@@ -125,7 +125,10 @@ impl Gateway {
 
 fn clear_session(verdict: Verdict) -> Verdict {
     match verdict {
-        Verdict::Reply(outcome, reply) => Verdict::Reply(outcome, reply.with_cookie(cookie::clear_session())),
+        Verdict::Reply(outcome, reply) => {
+            let reply = reply.with_cookie(cookie::clear_session()).with_cookie(cookie::clear_known_browser());
+            Verdict::Reply(outcome, reply)
+        }
         Verdict::Forward(forwarding) => Verdict::Forward(forwarding),
     }
 }

@@ -16,7 +16,7 @@ use super::{at, page_site, start_href};
 use crate::clock::Stopwatch;
 use crate::ids::ProviderName;
 use crate::pages::{self, ProviderSession};
-use crate::portal::CanonicalRequest;
+use crate::portal::{CanonicalRequest, HostName};
 use crate::proxy::Gateway;
 use crate::proxy::admit::{Verdict, Visitor};
 use crate::proxy::answer::{is_form, is_of_type, read_body};
@@ -163,9 +163,8 @@ impl Gateway {
         self.end_selected(&selectors, |entry| {
             // Whoever signed in at the home of a group is known to the provider as somebody of the home.
             let home = self.sites.get(&entry.portal).and_then(|site| self.groups.home_of(site));
-            let is_of = |portal: &HostName| {
-                *portal == entry.portal || home.is_some_and(|home| home.settings.host == *portal)
-            };
+            let is_of =
+                |portal: &HostName| *portal == entry.portal || home.is_some_and(|home| home.settings.host == *portal);
             let here = named.portal.as_ref().is_none_or(is_of);
             here && (named.session_indexes.is_empty()
                 || entry.provider_sessions().any(|index| named.session_indexes.iter().any(|one| one == index)))

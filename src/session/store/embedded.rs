@@ -5,6 +5,7 @@
 //! that a disk that was full and has room again needs no restart.
 
 mod file;
+mod forms;
 mod lasting;
 mod tables;
 mod writer;
@@ -21,7 +22,8 @@ use tokio::sync::{Semaphore, oneshot};
 use self::file::OpenFile;
 use self::writer::{Answer, Op, Queued, Writer};
 use super::{
-    Mark, RecordChange, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag,
+    FormStore, Mark, RecordChange, RecordStore, Room, Sealed, SessionStore, Shelf, StoreError, StoredForm, StoredIndex,
+    StoredSession, Tag,
 };
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
@@ -160,7 +162,7 @@ impl SessionStore for EmbeddedStore {
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionHash>, StoreError> {
         match self.write(Op::Sweep(now, limit)).await? {
             Answer::Swept(hashes) => Ok(hashes),
-            Answer::Done | Answer::Was(_) => Ok(Vec::new()),
+            Answer::Done | Answer::Was(_) | Answer::Form(_) => Ok(Vec::new()),
         }
     }
 
@@ -191,6 +193,26 @@ impl RecordStore for EmbeddedStore {
     async fn walk(&self, shelf: Shelf, after: Option<&Tag>, limit: usize) -> Result<Vec<(Tag, Sealed)>, StoreError> {
         let after = after.copied();
         self.read(move |database| lasting::walk(database, shelf, after.as_ref(), limit)).await
+    }
+}
+
+#[async_trait]
+impl FormStore for EmbeddedStore {
+    async fn keep_form(&self, tag: &Tag, form: StoredForm, room: Room, now: Timestamp) -> Result<bool, StoreError> {
+        let op = Op::KeepForm(*tag, Box::new(form), room, now);
+        self.write(op).await.map(|answer| matches!(answer, Answer::Was(true)))
+    }
+
+    async fn kept_form(&self, tag: &Tag) -> Result<Option<StoredForm>, StoreError> {
+        let tag = *tag;
+        self.read(move |database| forms::kept(database, &tag)).await
+    }
+
+    async fn take_form(&self, tag: &Tag) -> Result<Option<StoredForm>, StoreError> {
+        match self.write(Op::TakeForm(*tag)).await? {
+            Answer::Form(form) => Ok(form),
+            Answer::Done | Answer::Was(_) | Answer::Swept(_) => Ok(None),
+        }
     }
 }
 

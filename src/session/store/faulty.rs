@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::{
-    Mark, RecordChange, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag,
+    FormStore, Mark, RecordChange, RecordStore, Room, Sealed, SessionStore, Shelf, StoreError, StoredForm, StoredIndex,
+    StoredSession, Tag,
 };
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
@@ -134,5 +135,23 @@ impl RecordStore for FaultyStore {
     async fn walk(&self, shelf: Shelf, after: Option<&Tag>, limit: usize) -> Result<Vec<(Tag, Sealed)>, StoreError> {
         self.readable()?;
         self.inner.walk(shelf, after, limit).await
+    }
+}
+
+#[async_trait]
+impl FormStore for FaultyStore {
+    async fn keep_form(&self, tag: &Tag, form: StoredForm, room: Room, now: Timestamp) -> Result<bool, StoreError> {
+        self.writable()?;
+        self.inner.keep_form(tag, form, room, now).await
+    }
+
+    async fn kept_form(&self, tag: &Tag) -> Result<Option<StoredForm>, StoreError> {
+        self.readable()?;
+        self.inner.kept_form(tag).await
+    }
+
+    async fn take_form(&self, tag: &Tag) -> Result<Option<StoredForm>, StoreError> {
+        self.writable()?;
+        self.inner.take_form(tag).await
     }
 }

@@ -7,8 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
+use super::kept::TakenUp;
 use super::{
-    Mark, RecordChange, RecordStore, Sealed, SessionStore, Shelf, StoreError, StoredIndex, StoredSession, Tag,
+    FormStore, Mark, RecordChange, RecordStore, Room, Sealed, SessionStore, Shelf, StoreError, StoredForm, StoredIndex,
+    StoredSession, Tag,
 };
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
@@ -25,6 +27,7 @@ struct Everything {
     sessions: HashMap<SessionHash, StoredSession>,
     records: BTreeMap<(Shelf, Tag), Sealed>,
     marks: HashMap<Mark, Timestamp>,
+    forms: BTreeMap<Tag, StoredForm>,
 }
 
 impl Default for MemoryStore {
@@ -98,7 +101,8 @@ impl SessionStore for MemoryStore {
     }
 
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionHash>, StoreError> {
-        self.with_all(|Everything { sessions, marks, .. }| {
+        self.with_all(|Everything { sessions, marks, forms, .. }| {
+            forms.retain(|_, form| form.until >= now);
             let mut left = limit;
             marks.retain(|_, until| {
                 let over = *until < now && left > 0;
@@ -158,14 +162,42 @@ impl RecordStore for MemoryStore {
     }
 }
 
+#[async_trait]
+impl FormStore for MemoryStore {
+    async fn keep_form(&self, tag: &Tag, form: StoredForm, room: Room, now: Timestamp) -> Result<bool, StoreError> {
+        self.with_all(|kept| {
+            kept.forms.retain(|_, form| form.until >= now);
+            let mut taken_up = TakenUp::default();
+            for other in kept.forms.values() {
+                taken_up.add(&other.browser, &other.address, other.size(), &form);
+            }
+            let fits = taken_up.leaves_room(&form, room);
+            if fits {
+                kept.forms.insert(*tag, form);
+            }
+            fits
+        })
+    }
+
+    async fn kept_form(&self, tag: &Tag) -> Result<Option<StoredForm>, StoreError> {
+        self.with_all(|kept| kept.forms.get(tag).cloned())
+    }
+
+    async fn take_form(&self, tag: &Tag) -> Result<Option<StoredForm>, StoreError> {
+        self.with_all(|kept| kept.forms.remove(tag))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
+    use super::super::form_suite::form_suite;
     use super::super::record_suite::record_suite;
     use super::super::suite::store_suite;
     use super::*;
 
+    form_suite!(|_folder| Arc::new(MemoryStore::default()) as Arc<dyn SessionStore>);
     record_suite!(|_folder| Arc::new(MemoryStore::default()) as Arc<dyn SessionStore>);
     store_suite!(|_folder| Arc::new(MemoryStore::default()) as Arc<dyn SessionStore>);
 }

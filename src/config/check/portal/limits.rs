@@ -10,6 +10,9 @@ use crate::portal::settings::{Creations, PortalLimits};
 /// The moments of so many requests are kept for each customer.
 const MOST_CREATIONS: u32 = 1000;
 
+/// Several are in memory at once.
+const MOST_KEPT: u64 = 16 * 1024 * 1024;
+
 /// More than that would be no limit.
 const MOST_ATTEMPTS: u32 = 100_000;
 
@@ -19,6 +22,7 @@ impl Check<'_> {
         let raw = portal.limits.as_ref().unwrap_or(&nothing);
         let default = PortalLimits::default();
         let body = self.size(&place.key("body"), raw.body.as_ref(), default.body, 1024..=10 * 1024 * 1024 * 1024);
+        let kept_form = self.size(&place.key("kept_form"), raw.kept_form.as_ref(), default.kept_form, 0..=MOST_KEPT);
         let connect = self.duration(
             &place.key("upstream_connect"),
             raw.upstream_connect.as_ref(),
@@ -51,6 +55,7 @@ impl Check<'_> {
         );
         Some(PortalLimits {
             body: body?,
+            kept_form: kept_form?,
             upstream_connect: connect?,
             upstream_response: response?,
             upstream_idle: idle?,

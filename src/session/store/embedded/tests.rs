@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend, TableDefinition};
 
+use super::super::form_suite::form_suite;
 use super::super::record_suite::record_suite;
 use super::super::suite::{hash, session, store_suite};
 use super::file::Check;
 use super::*;
 
+form_suite!(|folder| Arc::new(EmbeddedStore::open(folder.join("sessions.redb")).unwrap()) as Arc<dyn SessionStore>);
 record_suite!(|folder| Arc::new(EmbeddedStore::open(folder.join("sessions.redb")).unwrap()) as Arc<dyn SessionStore>);
 store_suite!(|folder| Arc::new(EmbeddedStore::open(folder.join("sessions.redb")).unwrap()) as Arc<dyn SessionStore>);
 

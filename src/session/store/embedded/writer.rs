@@ -9,9 +9,9 @@ use std::time::Duration;
 use redb::Database;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::super::{Mark, RecordChange, Sealed, StoreError, StoredIndex, StoredSession};
+use super::super::{Mark, RecordChange, Room, Sealed, StoreError, StoredForm, StoredIndex, StoredSession, Tag};
 use super::tables::Tables;
-use super::{Shared, file, lasting, tables};
+use super::{Shared, file, forms, lasting, tables};
 use crate::clock::{Stopwatch, Timestamp};
 use crate::ids::SessionHash;
 
@@ -34,6 +34,9 @@ pub(super) enum Op {
     Sweep(Timestamp, usize),
     /// Change records that outlive sessions.
     Change(Vec<RecordChange>),
+    /// Keep a form, where there is room at that time.
+    KeepForm(Tag, Box<StoredForm>, Room, Timestamp),
+    TakeForm(Tag),
     /// Be sure that all of before is lasting.
     Flush,
     /// See whether the file still works.
@@ -45,8 +48,9 @@ pub(super) enum Op {
 #[derive(Debug)]
 pub(super) enum Answer {
     Done,
-    /// Whether there was such a session, or such a mark.
+    /// Whether there was such a session, such a mark, or room.
     Was(bool),
+    Form(Option<StoredForm>),
     Swept(Vec<SessionHash>),
 }
 
@@ -219,8 +223,13 @@ impl Writer {
                     Op::Touch(hash, index) => tables.touch(hash, index).map(|()| Answer::Done)?,
                     Op::Forget(hash) => Answer::Was(tables.forget(hash)?),
                     Op::Mark(mark, until) => Answer::Was(tables.mark(mark, *until)?),
-                    Op::Sweep(now, limit) => Answer::Swept(tables.sweep(*now, *limit)?),
+                    Op::Sweep(now, limit) => {
+                        forms::sweep(&writing, *now)?;
+                        Answer::Swept(tables.sweep(*now, *limit)?)
+                    }
                     Op::Change(changes) => lasting::change(&writing, changes).map(|()| Answer::Done)?,
+                    Op::KeepForm(tag, form, room, now) => Answer::Was(forms::keep(&writing, tag, form, *room, *now)?),
+                    Op::TakeForm(tag) => Answer::Form(forms::take(&writing, tag)?),
                     Op::Flush | Op::Probe | Op::Close => Answer::Done,
                 });
             }

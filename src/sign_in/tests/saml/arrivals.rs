@@ -19,7 +19,7 @@ async fn a_visitor_signs_in_and_goes_where_they_wanted_to() {
         let sent = browser.ask("/portal/7?a=b").await;
         let message = Message { assertion_id: format!("_assertion-{number}"), ..answer(&sent.id) };
         let callback = browser.post(&sign(&message), Some(&sent.relay_state)).await;
-        let Callback::SignedIn { identity, hint, next, before } = callback else { panic!("{shape}: {callback:?}") };
+        let Callback::SignedIn { identity, hint, next, before, .. } = callback else { panic!("{shape}: {callback:?}") };
         assert_eq!(next.as_str(), "/portal/7?a=b");
         assert_eq!((identity.provider().as_str(), identity.issuer()), ("idp", IDP));
         assert!(identity.subject().ends_with(&format!("|{GOOD}")), "{}", identity.subject());

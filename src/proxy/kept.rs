@@ -1,0 +1,382 @@
+//! What is sent while the session is over is kept, and what was kept is sent again.
+//!
+//! Kept is what a known browser sends from the portal's own page, and nothing else: a stranger fills no store, and no other
+//! site has anything sent. What is sent again goes through admission as the request that it was, at its own address, marked
+//! with the handle; only its head and its body are those that were kept.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Version};
+use pingora::BError;
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+use tokio::sync::Semaphore;
+
+use super::Gateway;
+use super::admit::{Verdict, Visitor};
+use super::answer::{invite_body, is_form};
+use super::context::{RequestCtx, SentAgain};
+use super::header_hygiene::stays_behind;
+use super::same_origin::is_our_own_page;
+use super::site::Site;
+use crate::clock;
+use crate::pages::Wants;
+use crate::portal::{CanonicalRequest, request};
+use crate::refusal::{Reason, Refusal};
+use crate::reply::Reply;
+use crate::session::{FormHandle, KeptForm, KnownBrowser, NotKept, PersonMark, SentBy, TakenForm};
+use crate::sign_in::next_url::KEPT_FORMS;
+use crate::telemetry::Outcome;
+
+/// Marks an address at which a kept form is sent again; the handle follows, and ends the query.
+pub const MARK: &str = ".vestibule-kept=";
+/// Characters of a handle.
+const HANDLE: usize = 43;
+/// The word that the page in between sends is shorter than that, in bytes.
+const LONGEST_WORD: u64 = 64;
+/// How long a body may take to arrive that is to be kept: not for ever, whatever comes.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(5 * 60);
+/// Bodies that are taken in at once; each takes as much memory as a kept form may be large.
+static TAKEN_IN: Semaphore = Semaphore::const_new(32);
+
+/// A kept form on its way to be sent again.
+#[derive(Debug)]
+pub struct Kept {
+    handle: FormHandle,
+    again: SentAgain,
+}
+
+/// What becomes of a request for a kept form.
+#[derive(Debug)]
+pub enum Asked {
+    /// It is that request which goes on.
+    Sends(CanonicalRequest, Box<Kept>),
+    /// The browser goes elsewhere first.
+    Reply(Reply),
+}
+
+/// The page about a kept form.
+pub fn page_of(handle: &FormHandle) -> String {
+    format!("{KEPT_FORMS}{}", handle.reveal())
+}
+
+/// The address at which a kept form is sent again.
+pub fn address_of(target: &str, handle: &FormHandle) -> String {
+    let joint = if target.contains('?') { '&' } else { '?' };
+    format!("{target}{joint}{MARK}{}", handle.reveal())
+}
+
+/// The handle and the address without the mark, when a request has one.
+pub fn marked(request: &CanonicalRequest) -> Option<(FormHandle, String)> {
+    let query = request.query()?;
+    let at = query.len().checked_sub(MARK.len().checked_add(HANDLE)?)?;
+    let handle = FormHandle::parse(query.get(at..)?.strip_prefix(MARK)?)?;
+    let rest = match query.get(..at)? {
+        "" => request.path().to_owned(),
+        rest => format!("{}?{}", request.path(), rest.strip_suffix('&')?),
+    };
+    Some((handle, rest))
+}
+
+impl Gateway {
+    /// Keeps what was sent without a session, where that may be, and says how it goes on.
+    ///
+    /// # Errors
+    /// Always where nothing is kept, or a script asks: the visitor has to sign in.
+    pub(super) async fn keep(
+        &self,
+        http: &mut Session,
+        request: &CanonicalRequest,
+        site: &Site,
+        visitor: &Visitor,
+        ctx: &mut RequestCtx,
+    ) -> Result<Verdict, Refusal> {
+        let sent_by = if ctx.wants == Wants::Page { SentBy::Person } else { SentBy::Script };
+        let Some(browser) = visitor.known.as_ref().filter(|_| may_be_kept(http, request, site)) else {
+            return Err(Reason::SignInRequired.into());
+        };
+        let size = site.settings.limits.kept_form;
+        let count = |result: &'static str| self.metrics.form_kept(site.settings.host.as_str(), result);
+        let not_kept = |reason: Reason| if sent_by == SentBy::Person { reason } else { Reason::SignInRequired };
+        let permit = TAKEN_IN.try_acquire();
+        let room = if permit.is_ok() { size } else { 0 };
+        let Some(body) = take_in(http, room, site.settings.limits.body).await? else {
+            let (result, reason) = match permit {
+                Ok(_) => ("too_large", Reason::FormTooLarge),
+                Err(_) => ("no_room", Reason::FormNoRoom),
+            };
+            count(result);
+            return Err(not_kept(reason).into());
+        };
+        let form = KeptForm {
+            portal: site.settings.host.clone(),
+            person: browser.person(),
+            sent_by,
+            at: self.clock.now(),
+            method: request.method().as_str().to_owned(),
+            target: request.target(),
+            fields: fields(&http.req_header().headers),
+            body,
+        };
+        let client = ctx.exchange.client().unwrap_or(IpAddr::from([0, 0, 0, 0]));
+        let handle = match self.sessions.keep_form(browser, form, client).await {
+            Ok(handle) => handle,
+            Err(failed) => {
+                count(if failed == NotKept::NoRoom { "no_room" } else { "failed" });
+                return Err(Refusal::with_detail(not_kept(Reason::FormNoRoom), failed.to_string()));
+            }
+        };
+        count("kept");
+        if sent_by == SentBy::Person {
+            return Ok(Verdict::Reply(Outcome::SentToSignIn, Reply::see_other(&page_of(&handle))));
+        }
+        ctx.kept_at = Some(page_of(&handle));
+        Err(Reason::SignInRequired.into())
+    }
+
+    /// Opens the form that a marked request wants to be sent. It stays kept.
+    pub(super) async fn open_kept(
+        &self,
+        http: &Session,
+        request: &CanonicalRequest,
+        (handle, target): (FormHandle, String),
+        site: &Site,
+        visitor: &Visitor,
+    ) -> Result<Asked, Refusal> {
+        let form = match &visitor.known {
+            Some(browser) => self.find_kept(&handle, browser, site).await?,
+            None => None,
+        };
+        // Somebody loads the address once more, or goes back to it.
+        if matches!(*request.method(), Method::GET | Method::HEAD) {
+            let to = if form.is_some() { page_of(&handle) } else { target };
+            return Ok(Asked::Reply(Reply::see_other(&to)));
+        }
+        let headers = &http.req_header().headers;
+        if *request.method() != Method::POST || !is_form(http) || !is_a_word(headers) {
+            return Err(Reason::NoSuchEndpoint.into());
+        }
+        if !is_our_own_page(headers, &site.settings.public_origin) {
+            return Err(Reason::CrossOrigin.into());
+        }
+        let form = form.filter(|form| form.target == target).ok_or(Reason::FormGone)?;
+        let Some(session) = &visitor.session else { return Ok(Asked::Reply(Reply::see_other(&page_of(&handle)))) };
+        if form.person != PersonMark::of(session.identity()) {
+            return Err(self.drop_of_another(&handle, site).await);
+        }
+        let head = head(http.req_header(), &form)?;
+        let parts = request::Parts {
+            method: &head.method,
+            version: Version::HTTP_11,
+            target: form.target.as_bytes(),
+            authority: Some(request.host().as_str()),
+            headers: &head.headers,
+        };
+        let canonical = CanonicalRequest::read(parts)?;
+        let again = SentAgain { head, body: form.body, given: false, taken: None };
+        Ok(Asked::Sends(canonical, Box::new(Kept { handle, again })))
+    }
+
+    /// The form, if it is of that browser and there.
+    pub(super) async fn find_kept(
+        &self,
+        handle: &FormHandle,
+        browser: &KnownBrowser,
+        site: &Site,
+    ) -> Result<Option<KeptForm>, Refusal> {
+        let found = self.sessions.kept_form(handle, browser, &site.settings.host, self.clock.now()).await;
+        found.map_err(|error| Refusal::with_detail(Reason::SessionStore { label: error.label() }, error.to_string()))
+    }
+
+    /// Takes the form out, at the last moment: whoever comes second has nothing to send.
+    pub(super) async fn take_kept(&self, kept: Kept, site: &Site) -> Result<SentAgain, Refusal> {
+        let Kept { handle, again } = kept;
+        match self.take(&handle).await? {
+            Some(taken) => {
+                self.metrics.form_kept(site.settings.host.as_str(), "sent");
+                Ok(SentAgain { taken: Some(taken), ..again })
+            }
+            None => Err(Reason::FormGone.into()),
+        }
+    }
+
+    /// Takes a form out for good.
+    pub(super) async fn take(&self, handle: &FormHandle) -> Result<Option<TakenForm>, Refusal> {
+        let taken = self.sessions.take_form(handle).await;
+        taken.map_err(|error| Refusal::with_detail(Reason::SessionStore { label: error.label() }, error.to_string()))
+    }
+
+    /// Somebody else is signed in now: nobody has it sent in their name.
+    pub(super) async fn drop_of_another(&self, handle: &FormHandle, site: &Site) -> Refusal {
+        match self.take(handle).await {
+            Ok(_) => {
+                self.metrics.form_kept(site.settings.host.as_str(), "of_another");
+                Reason::FormOfAnother.into()
+            }
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// No connection to the upstream was to be had: the form waits on.
+    pub(super) async fn put_kept_back(&self, ctx: &mut RequestCtx) {
+        let again = ctx.forwarding().and_then(|forwarding| forwarding.sent_again.as_mut());
+        let Some(taken) = again.and_then(|again| again.taken.take()) else { return };
+        match self.sessions.put_form_back(taken, self.clock.now()).await {
+            Ok(()) => {
+                if let Some(site) = &ctx.site {
+                    self.metrics.form_kept(site.settings.host.as_str(), "put_back");
+                }
+            }
+            Err(error) => tracing::error!(%error, "a kept form that could not be sent is lost"),
+        }
+    }
+}
+
+/// Whether a request is one to keep, whoever sends it: it writes something, it comes from a page of this portal, and there
+/// is an upstream for it.
+fn may_be_kept(http: &Session, request: &CanonicalRequest, site: &Site) -> bool {
+    let writes = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+    writes
+        && !request.is_websocket()
+        && site.settings.limits.kept_form > 0
+        && site.hands_over_to().is_none()
+        && is_our_own_page(&http.req_header().headers, &site.settings.public_origin)
+}
+
+/// The body, if it is no longer than `size`; one that is longer is read to its end and thrown away, so that the answer
+/// arrives. `most` is what any body may have.
+async fn take_in(http: &mut Session, size: u64, most: u64) -> Result<Option<Bytes>, Refusal> {
+    let headers = &http.req_header().headers;
+    let told = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if told.is_some_and(|told| told > most) {
+        return Err(Reason::BodyTooLarge.into());
+    }
+    // Who waits to be asked for it is not even asked.
+    if headers.contains_key(header::EXPECT) && told.is_some_and(|told| told > size) {
+        return Ok(None);
+    }
+    let slow = |_| Refusal::with_detail(Reason::VisitorGone, "the body took too long");
+    tokio::time::timeout_at(clock::deadline(ARRIVES_WITHIN), read(http, size, most)).await.map_err(slow)?
+}
+
+async fn read(http: &mut Session, size: u64, most: u64) -> Result<Option<Bytes>, Refusal> {
+    let gone = |error: BError| Refusal::with_detail(Reason::VisitorGone, error.etype().as_str());
+    invite_body(http).await.map_err(gone)?;
+    let (mut body, mut length) = (BytesMut::new(), 0_u64);
+    while let Some(chunk) = http.as_downstream_mut().read_request_body().await.map_err(gone)? {
+        length = length.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+        if length > most {
+            return Err(Reason::BodyTooLarge.into());
+        }
+        if length <= size {
+            body.extend_from_slice(&chunk);
+        } else {
+            body = BytesMut::new();
+        }
+    }
+    Ok((length <= size).then(|| body.freeze()))
+}
+
+/// The fields that go with what was sent; not those of one moment, connection or sign-in, nor those that stay behind anyway.
+fn fields(headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
+    let kept = |name: &HeaderName| {
+        let name = name.as_str();
+        matches!(name, "origin" | "referer")
+            || !(stays_behind(name)
+                || name.starts_with("sec-")
+                || name.starts_with("if-")
+                || matches!(name, "connection" | "upgrade" | "transfer-encoding" | "content-length" | "range"))
+    };
+    let fields = headers.iter().filter(|(name, _)| kept(name));
+    fields.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect()
+}
+
+/// The head of the request as it was, with what belongs to this moment: cookies, codings, where it comes from.
+fn head(now: &RequestHeader, form: &KeptForm) -> Result<RequestHeader, Refusal> {
+    let broken = |what: &'static str| Refusal::with_detail(Reason::FormGone, what);
+    let mut head = now.clone();
+    let method = Method::from_bytes(form.method.as_bytes()).map_err(|_| broken("a kept method"))?;
+    head.set_method(method);
+    for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::EXPECT] {
+        head.remove_header(&name);
+    }
+    let mut fields = Vec::with_capacity(form.fields.len());
+    for (name, value) in &form.fields {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| broken("a kept field's name"))?;
+        let value = HeaderValue::from_bytes(value).map_err(|_| broken("a kept field's value"))?;
+        head.remove_header(&name);
+        fields.push((name, value));
+    }
+    for (name, value) in fields {
+        head.append_header(name, value).map_err(|_| broken("a kept field"))?;
+    }
+    let length = form.body.len().to_string();
+    head.insert_header(header::CONTENT_LENGTH, length).map_err(|_| broken("a kept length"))?;
+    Ok(head)
+}
+
+/// Whether the body is the one word that the page in between sends.
+fn is_a_word(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    length.is_some_and(|length| length > 0 && length <= LONGEST_WORD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(method: &Method, target: &str) -> CanonicalRequest {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("support.acme.com"));
+        let target = target.as_bytes();
+        let parts = request::Parts { method, version: Version::HTTP_11, target, authority: None, headers: &headers };
+        CanonicalRequest::read(parts).unwrap()
+    }
+
+    #[test]
+    fn a_marked_address_gives_back_the_one_it_was() {
+        let handle = FormHandle::parse(&"A".repeat(43)).unwrap();
+        for target in ["/create", "/create?x=1", "/create?x=1&", "/create?", "/create?.vestibule-kept=x"] {
+            let marked_target = address_of(target, &handle);
+            let (found, rest) = marked(&request(&Method::POST, &marked_target)).unwrap();
+            assert_eq!(found.reveal(), handle.reveal());
+            assert_eq!(rest, target);
+        }
+        let token = "A".repeat(43);
+        for other in [
+            "/create".to_owned(),
+            "/create?x=1".to_owned(),
+            format!("/create?x{MARK}{token}"),
+            format!("/create?{MARK}{token}&x=1"),
+            format!("/create?{MARK}{}B", &token[1..]),
+        ] {
+            assert!(marked(&request(&Method::POST, &other)).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn fields_of_the_moment_are_not_kept() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("host", "support.acme.com"),
+            ("cookie", "a=b"),
+            ("authorization", "Basic x"),
+            ("content-length", "3"),
+            ("content-type", "text/plain"),
+            ("origin", "https://support.acme.com"),
+            ("referer", "https://support.acme.com/form"),
+            ("sec-fetch-mode", "navigate"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("x-atlassian-token", "no-check"),
+            ("if-match", "x"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        let mut names: Vec<String> = fields(&headers).into_iter().map(|(name, _)| name).collect();
+        names.sort();
+        assert_eq!(names, ["content-type", "origin", "referer", "x-atlassian-token"]);
+    }
+}
