@@ -88,7 +88,7 @@ async fn pages_of_the_demo_and_of_bad_days() {
         app.drain().await;
     }
     // A look of the portal's own.
-    let logo = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 120 40'><rect width='40' height='40' rx='8' fill='#7a1f5c'/>\
+    let logo = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 140 40'><rect width='40' height='40' rx='8' fill='#7a1f5c'/>\
                 <text x='50' y='29' font-family='sans-serif' font-size='26' font-weight='700'>acme</text></svg>";
     std::fs::write(folder.path().join("acme.svg"), logo).unwrap();
     let look = "  - host: localhost\n    look:\n      name: \"Acme customer support\"\n      logo: acme.svg\n      \
