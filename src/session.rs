@@ -13,6 +13,7 @@ mod family;
 mod keys;
 mod live;
 mod once;
+mod recent_logouts;
 mod record;
 mod registry;
 mod sealed;

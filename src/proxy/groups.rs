@@ -39,6 +39,13 @@ impl Groups {
         others.iter().find(|portal| portal.settings.host == *host).filter(|_| first.settings.host == home.settings.host)
     }
 
+    /// The portals whose people sign in at `home`: itself, and those of its group.
+    pub fn hosts_at(&self, home: &HostName) -> Vec<HostName> {
+        let is_home = |portals: &&Vec<Arc<Site>>| portals.first().is_some_and(|first| first.settings.host == *home);
+        let of_group = self.0.values().filter(is_home).flatten().map(|portal| portal.settings.host.clone());
+        std::iter::once(home.clone()).chain(of_group).collect()
+    }
+
     /// Whether people come back from `provider` to `site`: those of the whole group, to its home.
     pub fn signs_in(&self, site: &Site, provider: &ProviderName) -> bool {
         let uses = |portal: &Site| portal.settings.sign_in.providers.contains(provider);

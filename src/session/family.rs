@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::cookie::SignInKey;
 
 /// Names a browser among those that use a group, without being of any use to whoever reads it: SHA-256 of its cookie.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Family(String);
 

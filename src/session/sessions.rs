@@ -23,6 +23,7 @@ use super::customer_session::CustomerSession;
 use super::entry::Listing;
 use super::keys::KeyRing;
 use super::live::{Lifetimes, LiveSession};
+use super::recent_logouts::RecentLogouts;
 use super::record::Record;
 use super::registry::{Registry, Whereabouts};
 use super::sealed::NotSealed;
@@ -47,6 +48,7 @@ struct Inner {
     cache: Cache<SessionHash, Arc<LiveSession>>,
     registry: Registry,
     codes: Codes,
+    logouts: RecentLogouts,
     lifetimes: Lifetimes,
     clock: Clock,
     random: Random,
@@ -142,8 +144,8 @@ impl Sessions {
         random: Random,
     ) -> Self {
         let (cache, lifetimes) = (Cache::new(settings.cache_entries), Lifetimes::of(settings));
-        let (registry, codes) = (Registry::default(), Codes::default());
-        Self { inner: Arc::new(Inner { keys, store, cache, registry, codes, lifetimes, clock, random }) }
+        let (registry, codes, logouts) = (Registry::default(), Codes::default(), RecentLogouts::default());
+        Self { inner: Arc::new(Inner { keys, store, cache, registry, codes, logouts, lifetimes, clock, random }) }
     }
 
     /// Opens a session under a new id; it is lasting when this returns. The id goes into the cookie and nowhere else.
@@ -157,7 +159,22 @@ impl Sessions {
         portal: HostName,
         client: IpAddr,
     ) -> Result<(SessionId, Arc<LiveSession>), OpenError> {
-        self.open_akin(identity, hint, portal, client, Kin::default()).await
+        self.open_begun(identity, hint, portal, client, self.inner.clock.now()).await
+    }
+
+    /// The same, for a sign-in that began at `begun`: what its provider has ended since then is not opened.
+    ///
+    /// # Errors
+    /// As for [`Sessions::open`].
+    pub async fn open_begun(
+        &self,
+        identity: VerifiedIdentity,
+        hint: Option<SignOutHint>,
+        portal: HostName,
+        client: IpAddr,
+        begun: Timestamp,
+    ) -> Result<(SessionId, Arc<LiveSession>), OpenError> {
+        self.open_akin(identity, hint, portal, client, (begun, Kin::default())).await
     }
 
     async fn open_akin(
@@ -166,7 +183,7 @@ impl Sessions {
         hint: Option<SignOutHint>,
         portal: HostName,
         client: IpAddr,
-        kin: Kin,
+        (begun, kin): (Timestamp, Kin),
     ) -> Result<(SessionId, Arc<LiveSession>), OpenError> {
         let inner = &*self.inner;
         let now = inner.clock.now();
@@ -185,6 +202,11 @@ impl Sessions {
         let stored = StoredSession { record: live.sealed_record(&inner.random)?, index: inner.index_of(&live)? };
         inner.store.save(&hash, stored).await?;
         if !arriving.admit(&live) {
+            return Err(OpenError::EndedMeanwhile);
+        }
+        // Last: a logout that is told from now on finds the session.
+        if inner.logouts.mean(&live.entry(), begun) {
+            self.end(&live).await?;
             return Err(OpenError::EndedMeanwhile);
         }
         inner.cache.insert(hash, Arc::clone(&live));

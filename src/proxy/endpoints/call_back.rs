@@ -9,7 +9,7 @@ use url::Url;
 
 use super::start::{How, go_to};
 use super::{at, browser_of, start_of};
-use crate::clock::Stopwatch;
+use crate::clock::{Stopwatch, Timestamp};
 use crate::ids::ProviderName;
 use crate::portal::CanonicalRequest;
 use crate::proxy::Gateway;
@@ -20,7 +20,7 @@ use crate::proxy::site::Site;
 use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
 use crate::secret::Secret;
-use crate::session::{LiveSession, cookie};
+use crate::session::{LiveSession, OpenError, cookie};
 use crate::sign_in::group_round::GroupRound;
 use crate::sign_in::{Callback, NextUrl, SignOutHint, VerifiedIdentity, trial};
 use crate::telemetry::{Outcome, Step};
@@ -34,6 +34,8 @@ struct Arrived {
     hint: SignOutHint,
     /// Where they wanted to go.
     next: NextUrl,
+    /// When their sign-in began.
+    begun: Timestamp,
     /// The cookie by which their browser was known when the sign-in began.
     known: Option<Secret>,
 }
@@ -76,11 +78,11 @@ impl Gateway {
             Callback::SignedIn { identity, next, .. } if self.was_faster(visitor, &identity) => {
                 Ok(Verdict::Reply(Outcome::Answered, on_to(&next, how, site)))
             }
-            Callback::SignedIn { identity, hint, next, before, known } => {
+            Callback::SignedIn { identity, hint, next, begun, before, known } => {
                 // Nobody asked for it, so that nobody said where to: the start page.
                 let next = if how.by_form && next == NextUrl::root() { start_of(site) } else { next };
                 let before = before.filter(|before| visitor.session.as_ref().is_none_or(|now| now.hash() != before));
-                let arrived = Arrived { identity, hint, next, known };
+                let arrived = Arrived { identity, hint, next, begun, known };
                 let verdict = self.signed_in(arrived, how, site, visitor, ctx).await?;
                 if let Some(before) = before {
                     self.end_unseen(before, site).await;
@@ -131,7 +133,7 @@ impl Gateway {
         visitor: &Visitor,
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
-        let Arrived { identity, hint, next, known } = arrived;
+        let Arrived { identity, hint, next, begun, known } = arrived;
         let provider = identity.provider().clone();
         // Another portal of the group judges for itself whether they may be a customer there, as this one does at each request.
         let for_another = self.signs_in_for(site, &next).settings.host != site.settings.host;
@@ -146,12 +148,13 @@ impl Gateway {
         }
         let client = ctx.exchange.client().unwrap_or(IpAddr::from([0, 0, 0, 0]));
         let watch = Stopwatch::start();
-        let opened = self.sessions.open(identity, Some(hint), site.settings.host.clone(), client).await;
+        let host = site.settings.host.clone();
+        let opened = self.sessions.open_begun(identity, Some(hint), host, client, begun).await;
         ctx.exchange.took(Step::Store, watch.elapsed());
-        self.metrics.session_store_is_up(opened.is_ok());
+        self.metrics.session_store_is_up(!matches!(opened, Err(OpenError::Store(_))));
         let (id, session) = opened.map_err(|error| {
             self.metrics.sign_in_ended(provider.as_str(), error.label());
-            Refusal::with_detail(Reason::SessionStore { label: error.label() }, error.to_string())
+            refuse::not_opened(&error)
         })?;
         ctx.exchange.of_session(*session.hash(), &provider);
         self.metrics.sign_in_ended(provider.as_str(), "signed_in");

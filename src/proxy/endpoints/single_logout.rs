@@ -16,7 +16,7 @@ use super::{at, page_site, start_href};
 use crate::clock::Stopwatch;
 use crate::ids::ProviderName;
 use crate::pages::{self, ProviderSession};
-use crate::portal::{CanonicalRequest, HostName};
+use crate::portal::CanonicalRequest;
 use crate::proxy::Gateway;
 use crate::proxy::admit::{Verdict, Visitor};
 use crate::proxy::answer::{is_form, is_of_type, read_body};
@@ -160,12 +160,11 @@ impl Gateway {
             .iter()
             .map(|name_id| Selector::NameId { issuer: named.issuer.clone(), name_id: name_id.clone() })
             .collect();
-        self.end_selected(&selectors, |entry| {
-            // Whoever signed in at the home of a group is known to the provider as somebody of the home.
-            let home = self.sites.get(&entry.portal).and_then(|site| self.groups.home_of(site));
-            let is_of =
-                |portal: &HostName| *portal == entry.portal || home.is_some_and(|home| home.settings.host == *portal);
-            let here = named.portal.as_ref().is_none_or(is_of);
+        let named = named.clone();
+        // Whoever signed in at the home of a group is known to the provider as somebody of the home.
+        let portals = named.portal.as_ref().map(|portal| self.groups.hosts_at(portal));
+        self.end_selected(&selectors, move |entry| {
+            let here = portals.as_ref().is_none_or(|portals| portals.contains(&entry.portal));
             here && (named.session_indexes.is_empty()
                 || entry.provider_sessions().any(|index| named.session_indexes.iter().any(|one| one == index)))
         })
@@ -176,7 +175,7 @@ impl Gateway {
     pub(super) async fn end_selected(
         &self,
         selectors: &[Selector],
-        meant: impl Fn(&SessionEntry) -> bool,
+        meant: impl Fn(&SessionEntry) -> bool + Send + Sync + 'static,
     ) -> CarriedOut {
         let outcome = self.sessions.end_where(selectors, meant).await;
         let (ended, wholly) = match outcome {

@@ -121,7 +121,7 @@ impl Sessions {
     ) -> Result<(SessionId, Arc<LiveSession>), OpenError> {
         let (identity, hint) = (other.identity().clone(), other.sign_out_hint().cloned());
         let kin = Kin { family: other.family().cloned(), opened: Some(other.opened()) };
-        let (id, session) = self.open_akin(identity, hint, portal, client, kin).await?;
+        let (id, session) = self.open_akin(identity, hint, portal, client, (self.inner.clock.now(), kin)).await?;
         // Signed out between the two: whoever ended the other one did not see this one.
         if other.is_ended() {
             let _ = self.end(&session).await;
