@@ -143,6 +143,8 @@ pub struct AdmissionSettings {
     pub require: Option<Condition>,
     /// Who may speak for people here, and for whom.
     pub providers: BTreeMap<ProviderName, SpeaksFor>,
+    /// What each of them calls itself, where that is configured: a name of ours is not enough.
+    pub issuers: BTreeMap<ProviderName, String>,
     /// What a refused person reads about whom to ask; plain text.
     pub contact: Option<String>,
 }
