@@ -8,6 +8,7 @@
 use std::fmt;
 use std::path::Path;
 
+use crate::ids::ProviderName;
 use crate::listener::settings::{ListenSettings, TlsSettings};
 use crate::portal::HostName;
 use crate::portal::settings::PortalSettings;
@@ -96,16 +97,35 @@ impl Config {
 
     /// Every name that visitors may ask for in a handshake.
     pub fn served_hosts(&self) -> Vec<HostName> {
-        self.portals.iter().map(|portal| portal.host.clone()).collect()
+        let of = |portal: &PortalSettings| [vec![portal.host.clone()], portal.aliases.clone()].concat();
+        self.portals.iter().flat_map(of).collect()
     }
 
-    /// Where people sign in, and at which providers, when visitors reach the public side at `public_port`.
+    /// Where people sign in, and at which providers, when visitors reach the public side at `public_port`. Those of a group of
+    /// portals sign in at its home.
     pub fn sign_in_portals(&self, public_port: u16) -> Vec<SignInPortal> {
         let of = |portal: &PortalSettings| {
-            let PortalSettings { host, public_origin, sign_in, .. } = portal.clone().with_public_port(public_port);
-            SignInPortal { host, origin: public_origin, providers: sign_in.providers }
+            let providers = self.signs_in_at(portal);
+            let PortalSettings { host, public_origin, .. } = portal.clone().with_public_port(public_port);
+            SignInPortal { host, origin: public_origin, providers }
         };
         self.portals.iter().map(of).collect()
+    }
+
+    /// The providers from which people come back to `portal`: none where its group has another home.
+    fn signs_in_at(&self, portal: &PortalSettings) -> Vec<ProviderName> {
+        let mut providers = portal.sign_in.providers.clone();
+        let Some(group) = &portal.session_group else { return providers };
+        let mut of_group = self.portals.iter().filter(|one| one.session_group.as_ref() == Some(group));
+        if of_group.next().is_none_or(|home| home.host != portal.host) {
+            return Vec::new();
+        }
+        for provider in of_group.flat_map(|one| &one.sign_in.providers) {
+            if !providers.contains(provider) {
+                providers.push(provider.clone());
+            }
+        }
+        providers
     }
 
     /// What `vestibule check` shows: every setting that matters, and where each secret came from, never what it is.

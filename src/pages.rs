@@ -9,6 +9,7 @@ mod form_targets;
 mod hand_over;
 mod kept_form;
 mod local_href;
+mod look;
 mod notice;
 mod password;
 mod post_on;
@@ -23,6 +24,7 @@ pub use form_targets::FormTargets;
 pub use hand_over::hand_over;
 pub use kept_form::{HANDLE_FIELD, KeptPage, kept_form_waits, send_kept_form};
 pub use local_href::{InvalidLocalHref, LocalHref};
+pub use look::Look;
 pub use notice::{Actions, Form, Notice, Retry, SiteLink, Ways, refusal, refusal_json};
 pub use password::{CLAIM_PASSWORD, Claim, ClaimSaid, MAIL_FIELD, NEXT_FIELD, PASSWORD_FIELD, claim_password};
 pub use post_on::post_on;
@@ -36,6 +38,7 @@ use askama::Template;
 use http::StatusCode;
 use http::header::CONTENT_SECURITY_POLICY;
 
+use crate::portal::settings::Support;
 use crate::reply::Reply;
 use texts::Texts;
 
@@ -61,6 +64,8 @@ pub struct Site<'a> {
     pub name: Option<&'a str>,
     /// The language of the texts.
     pub language: Language,
+    /// The portal's own look, where it has one.
+    pub look: Option<&'a Look>,
 }
 
 /// What the layout around every page needs.
@@ -70,6 +75,7 @@ struct Frame<'a> {
     texts: &'static Texts,
     stylesheet: &'static str,
     icon: &'static str,
+    look: Option<&'a Look>,
 }
 
 impl<'a> Frame<'a> {
@@ -77,11 +83,26 @@ impl<'a> Frame<'a> {
         let texts = site.language.texts();
         Self {
             title: title(texts),
-            site_name: site.name,
+            site_name: site.look.and_then(Look::name).or(site.name),
             texts,
             stylesheet: assets::stylesheet_path(),
             icon: assets::icon_path(),
+            look: site.look,
         }
+    }
+}
+
+impl Frame<'_> {
+    fn logo(&self) -> Option<String> {
+        self.look?.logo_path()
+    }
+
+    fn support(&self) -> Option<&Support> {
+        self.look?.support()
+    }
+
+    fn welcome(&self) -> Option<&str> {
+        self.look?.welcome()
     }
 }
 

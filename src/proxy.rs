@@ -15,6 +15,7 @@ pub mod coding;
 mod context;
 mod endpoints;
 pub mod entity_tag;
+pub mod groups;
 mod hand_over;
 pub mod header_hygiene;
 pub mod in_force;
@@ -63,6 +64,7 @@ use crate::sign_in::trial::Trials;
 use crate::telemetry::{Exchange, Metrics, Outcome};
 use admit::Verdict;
 use context::{Range, Repeat, RequestCtx, Stage};
+use groups::Groups;
 use in_force::InForce;
 use site::Site;
 use tunnel::Tunnels;
@@ -71,6 +73,10 @@ use tunnel::Tunnels;
 pub struct Gateway {
     /// Portals by host name.
     pub sites: HashMap<HostName, Arc<Site>>,
+    /// Portals by their other names, which lead to them.
+    pub aliases: HashMap<HostName, Arc<Site>>,
+    /// Portals that share sign-ins.
+    pub groups: Groups,
     /// The ways to sign in.
     pub sign_in: Arc<SignIn>,
     /// What identity providers learn of us.

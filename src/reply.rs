@@ -45,6 +45,13 @@ impl Reply {
         reply
     }
 
+    /// "It is there, for good": 301, which everybody knows, for reading; 308, which keeps method and body (RFC 9110 15.4.9),
+    /// for the rest. `location` as for [`Reply::see_other`].
+    pub fn moved(location: &str, reads: bool) -> Self {
+        let status = if reads { StatusCode::MOVED_PERMANENTLY } else { StatusCode::PERMANENT_REDIRECT };
+        Self { status, ..Self::see_other(location) }
+    }
+
     /// An HTML page.
     pub fn page(status: StatusCode, html: String) -> Self {
         Self::with_body(status, HeaderValue::from_static("text/html; charset=utf-8"), html.into())
@@ -82,9 +89,9 @@ impl Reply {
         Self { status, headers, body: Bytes::new() }
     }
 
-    /// A file that is part of the program and whose path changes with its content: the one thing that may be kept.
-    pub fn asset(content_type: HeaderValue, body: &'static [u8], etag: HeaderValue) -> Self {
-        Self::with_body(StatusCode::OK, content_type, Bytes::from_static(body))
+    /// A file of ours whose path changes with its content: the one thing that may be kept.
+    pub fn asset(content_type: HeaderValue, body: Bytes, etag: HeaderValue) -> Self {
+        Self::with_body(StatusCode::OK, content_type, body)
             .with_header(header::CACHE_CONTROL, IMMUTABLE)
             .with_header(header::ETAG, etag)
     }

@@ -9,6 +9,7 @@ pub mod cookie;
 pub mod customer_session;
 mod entry;
 pub mod envelope;
+mod family;
 mod keys;
 mod live;
 mod once;
@@ -26,10 +27,12 @@ mod kill_tests;
 pub use cookie::{KNOWN_BROWSER_COOKIE, POSTED_SIGN_IN_COOKIE, SESSION_COOKIE, SIGN_IN_COOKIE};
 pub use customer_session::{CustomerSession, UpstreamCookie};
 pub use entry::{Listing, Selector, SessionEntry};
+pub use family::Family;
 pub use keys::InvalidKeys;
 pub use live::LiveSession;
 pub use sessions::{
-    Change, Ended, EndedSession, FormHandle, Found, Kept, KeptForm, KnownBrowser, Lookup, NotKept, OpenError,
-    PartlyEnded, PersonMark, RecordError, RecordName, Records, Seen, SentBy, Sessions, TakenForm, Unchanged, Walked,
+    Change, Ended, EndedSession, FormHandle, Found, Kept, KeptForm, KnownBrowser, Lookup, NotHanded, NotKept,
+    OpenError, PartlyEnded, PersonMark, RecordError, RecordName, Records, Seen, SentBy, Sessions, TakenForm, Unchanged,
+    Walked,
 };
 pub use store::StoreError;

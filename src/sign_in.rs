@@ -8,6 +8,7 @@ mod bounded;
 pub mod browser;
 pub mod claims;
 mod coming_back;
+pub mod group_round;
 pub mod hint;
 pub mod identity;
 pub mod next_url;
@@ -177,6 +178,12 @@ impl SignIn {
     pub fn recall(&self, handle: &str, browser: Option<&str>, portal: &HostName) -> Option<NextUrl> {
         let browser = browser.and_then(BrowserKey::parse)?;
         self.pending.recall(handle, browser.hash(), portal, self.clock.now())
+    }
+
+    /// Counts an arrival by a round through the home of a group; false when that browser has had too many within a minute.
+    pub fn may_arrive(&self, browser: Option<&str>) -> bool {
+        let browser = browser.and_then(BrowserKey::parse);
+        browser.is_some_and(|browser| self.pending.may_complete(browser.hash(), self.clock.now()))
     }
 
     fn provider(&self, name: &ProviderName) -> Option<&Arc<Provider>> {

@@ -81,7 +81,8 @@ impl<'a> CustomerParts<'a> {
                     self.sessions.clone(),
                     self.clock.clone(),
                     observer,
-                );
+                )
+                .at_site(&site_of(portal));
                 Ok(of_portal(portal, sessions, directory))
             }
             CustomerSessionSettings::CloudSaml(settings) => {
@@ -144,7 +145,8 @@ impl<'a> CustomerParts<'a> {
         let CloudAccountsSettings { directory, concurrency, .. } = &settings.accounts;
         let directory = self.directory(portal, directory, accounts, *concurrency, Arc::clone(&observer));
         let (sessions, clock) = (self.sessions.clone(), self.clock.clone());
-        let sessions = CustomerSessions::brokered(directory.clone(), broker.clone(), sessions, clock, observer);
+        let sessions = CustomerSessions::brokered(directory.clone(), broker.clone(), sessions, clock, observer)
+            .at_site(&site_of(portal));
         Ok((of_portal(portal, sessions, directory), broker))
     }
 
@@ -164,7 +166,7 @@ impl<'a> CustomerParts<'a> {
             },
         );
         let directory = accounts.directory.clone().map_or_else(|| Arc::new(ByAddress) as _, |directory| directory as _);
-        let sessions = self.brokered(directory, Arc::new(broker), observer).publishing(keys);
+        let sessions = self.brokered(portal, directory, Arc::new(broker), observer).publishing(keys);
         let for_operators = accounts.directory.map(|directory| for_operators(portal, directory));
         Ok(OfPortal { sessions, identity_provider: None, walks: None, for_operators })
     }
@@ -178,18 +180,21 @@ impl<'a> CustomerParts<'a> {
             (Some(directory), OtherAccounts::HandOver) => Arc::new(LettingThrough(Arc::<Directory>::clone(directory))),
         };
         let call_timeout = settings.accounts.as_ref().map(|accounts| accounts.call_timeout);
-        let sessions = self.brokered(directory, Arc::new(HandOver::new(accounts.service, call_timeout)), observer);
+        let sessions =
+            self.brokered(portal, directory, Arc::new(HandOver::new(accounts.service, call_timeout)), observer);
         let for_operators = accounts.directory.map(|directory| for_operators(portal, directory));
         Ok(OfPortal { sessions, identity_provider: None, walks: None, for_operators })
     }
 
     fn brokered(
         &self,
+        portal: &PortalSettings,
         directory: Arc<dyn CustomerDirectory>,
         broker: Arc<dyn CustomerSessionBroker>,
         observer: Arc<dyn CustomerObserver>,
     ) -> CustomerSessions {
         CustomerSessions::brokered(directory, broker, self.sessions.clone(), self.clock.clone(), observer)
+            .at_site(&site_of(portal))
     }
 
     /// The directory of a kind of customer session that needs none to log in.
@@ -253,6 +258,19 @@ fn of_portal(portal: &PortalSettings, sessions: CustomerSessions, directory: Arc
 struct Accounts {
     directory: Option<Arc<Directory>>,
     service: Option<Arc<dyn ServiceAccount>>,
+}
+
+/// What customer sessions are for: the site, and how it is logged in to.
+fn site_of(portal: &PortalSettings) -> String {
+    let kind = match &portal.customer_session {
+        CustomerSessionSettings::None => "none",
+        CustomerSessionSettings::DataCenter(_) => "datacenter",
+        CustomerSessionSettings::CloudSaml(_) => "cloud_saml",
+        CustomerSessionSettings::CloudPassword(_) => "cloud_password",
+        CustomerSessionSettings::TrustedJwt(_) => "trusted_jwt",
+        CustomerSessionSettings::Redirect(_) => "redirect",
+    };
+    format!("{kind} {}", portal.upstream.url)
 }
 
 impl OfPortal {

@@ -107,6 +107,7 @@ impl Running {
         tls: Arc<TlsDoor>,
         serving: Serving,
     ) -> Self {
+        tell_uncovered(&config, &certificates);
         let mut metadata = MetadataCare::default();
         metadata.follow(serving.gateway.sign_in.providers(), &lasting.metrics);
         let doors = Doors::new(&config.listen, &tls);
@@ -233,6 +234,7 @@ impl Running {
         self.certificates.replace(read);
         self.lasting.hosts.set(config.served_hosts());
         metrics.certificates_end(&self.certificates.ends());
+        tell_uncovered(&config, &self.certificates);
         self.doors.replace(&config.listen, &tls);
         let before = self.in_force.now();
         self.in_force.replace(serving.gateway);
@@ -260,6 +262,14 @@ impl Reload for Running {
 
     fn standing(&self) -> InForceNow {
         (*self.standing.load_full()).clone()
+    }
+}
+
+/// Says which names no certificate has: visitors read a warning there, unless something in front ends TLS.
+pub(super) fn tell_uncovered(config: &Config, certificates: &Certificates) {
+    let names = config.portals.iter().flat_map(|portal| std::iter::once(&portal.host).chain(&portal.aliases));
+    for name in names.filter(|name| !certificates.cover(name.as_str())) {
+        tracing::warn!(host = %name, "no certificate of tls.certificates has this name");
     }
 }
 

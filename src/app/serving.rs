@@ -19,6 +19,7 @@ use crate::listener::settings::Demand;
 use crate::operator::Operator;
 use crate::portal::HostName;
 use crate::proxy::Gateway;
+use crate::proxy::groups::Groups;
 use crate::proxy::site::{Site, SiteParts};
 use crate::proxy::tunnel::Tunnels;
 use crate::random::Random;
@@ -82,13 +83,22 @@ impl Lasting {
             )?,
         };
         let (sites, customers) = self.sites(config, public_port, before)?;
-        let origins = sites.iter().map(|(host, site)| (host.clone(), site.settings.public_origin.clone())).collect();
+        let other_names = |site: &Arc<Site>| {
+            let site = Arc::clone(site);
+            site.settings.aliases.clone().into_iter().map(move |alias| (alias, Arc::clone(&site)))
+        };
+        let aliases: HashMap<HostName, Arc<Site>> = sites.values().flat_map(other_names).collect();
+        let groups = Groups::of(config.portals.iter().filter_map(|portal| sites.get(&portal.host)));
+        let names = sites.iter().chain(&aliases);
+        let origins = names.map(|(name, site)| (name.clone(), site.settings.public_origin.clone())).collect();
         let for_operators =
             config.portals.iter().filter_map(|portal| customers.get(&portal.host)?.for_operators.clone());
         let operator = Operator::new(for_operators.collect(), self.clock.clone());
         let test_sign_ins = TestSignIns::new(Arc::clone(&self.trials), tested_portals(portals.clone(), &sign_in));
         let gateway = Gateway {
             sites,
+            aliases,
+            groups,
             sign_in: Arc::new(sign_in),
             own_metadata: OwnMetadata::new(&config.providers, portals, self.random.clone()),
             trials: Arc::clone(&self.trials),
@@ -159,5 +169,6 @@ fn tested_portals(portals: Vec<SignInPortal>, sign_in: &SignIn) -> Vec<TestedPor
         origin,
         providers: providers.iter().filter_map(label).collect(),
     };
-    portals.into_iter().map(of).collect()
+    // Where a group has another home, nobody comes back from a provider.
+    portals.into_iter().filter(|portal| !portal.providers.is_empty()).map(of).collect()
 }

@@ -17,7 +17,8 @@ use super::raw::{DurationText, RateText, Raw, SizeText};
 use super::tree::{Place, is_invisible, quote};
 use super::{Config, TextDigest};
 use crate::condition::Condition;
-use crate::portal::settings::Rate;
+use crate::portal::settings::{PortalSettings, Rate};
+use crate::sign_in::settings::{Protocol, ProviderSettings};
 
 mod acme;
 mod listen;
@@ -34,6 +35,20 @@ pub(super) struct Check<'a> {
     pub(super) environment: &'a dyn Environment,
     /// The folder that relative paths start from.
     pub(super) base: &'a Path,
+}
+
+/// Each portal knows what its providers call themselves, as far as that is configured.
+fn know_issuers(mut portals: Vec<PortalSettings>, providers: &[ProviderSettings]) -> Vec<PortalSettings> {
+    for portal in &mut portals {
+        for provider in providers.iter().filter(|one| portal.sign_in.providers.contains(&one.name)) {
+            let issuer = match &provider.protocol {
+                Protocol::Oidc(oidc) => Some(oidc.issuer_text.clone()),
+                Protocol::Saml(saml) => saml.metadata.entity_id.clone(),
+            };
+            portal.admission.issuers.extend(issuer.map(|issuer| (provider.name.clone(), issuer)));
+        }
+    }
+    portals
 }
 
 impl Check<'_> {
@@ -58,6 +73,7 @@ impl Check<'_> {
         if let Some(portals) = &portals {
             self.portals_of_indexes(&root.key("identity_providers"), &raw.identity_providers, portals);
         }
+        let portals = portals.map(|portals| know_issuers(portals, providers.as_deref().unwrap_or_default()));
         let sound = self.report.is_empty();
         let (listen, tls, session) = (listen?, tls?, session?);
         let config = Config {

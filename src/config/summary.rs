@@ -150,6 +150,12 @@ fn oidc_lines(out: &mut String, oidc: &OidcSettings) -> fmt::Result {
 
 fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
     writeln!(out, "portal {}", portal.public_origin)?;
+    if !portal.aliases.is_empty() {
+        line(out, "led here", &list(&portal.aliases, "none"))?;
+    }
+    if let Some(group) = &portal.session_group {
+        line(out, "sessions", &format!("shared in the group {}", group.as_str()))?;
+    }
     line(out, "upstream", &portal.upstream.url)?;
     if let Some(ca) = &portal.upstream.ca {
         line(out, "verified by", &format!("{} ({} certificates)", ca.path, ca.certificates.len()))?;
@@ -213,6 +219,9 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
         let public =
             pair.public.as_ref().map_or(portal.public_origin.to_string(), |url| url.origin().ascii_serialization());
         line(out, "rewrites", &format!("{} to {public}", pair.upstream.origin().ascii_serialization()))?;
+    }
+    if let Some(name) = &portal.look.name {
+        line(out, "is called", name)?;
     }
     if !portal.rewrite.texts.is_empty() {
         line(out, "replaces", &format!("{} texts", portal.rewrite.texts.len()))?;

@@ -55,6 +55,8 @@ struct Brokered {
     clock: Clock,
     observer: Arc<dyn CustomerObserver>,
     claims: Option<Arc<dyn PasswordClaims>>,
+    /// The site, and how it is logged in to. Settings change while sessions last: what is of another goes nowhere here.
+    site: Option<Arc<str>>,
     attempts: AllAttempts,
     leavers: Cache<(String, String), ()>,
     known: Option<KnownCustomers>,
@@ -88,9 +90,30 @@ impl CustomerSessions {
         let attempts = AllAttempts::default();
         let leavers = Cache::builder().max_capacity(LEAVERS).time_to_live(LEAVING).build();
         let known = broker.trusts_the_directory_for().map(KnownCustomers::for_so_long);
-        let brokered =
-            Brokered { directory, broker, sessions, clock, observer, claims: None, attempts, leavers, known };
+        let brokered = Brokered {
+            directory,
+            broker,
+            sessions,
+            clock,
+            observer,
+            claims: None,
+            site: None,
+            attempts,
+            leavers,
+            known,
+        };
         Self { strategy: Strategy::Brokered(Arc::new(brokered)), keys: None }
+    }
+
+    /// The same, at that site: customer sessions of another are none here. Before clones are made.
+    #[must_use]
+    pub fn at_site(mut self, site: &str) -> Self {
+        if let Strategy::Brokered(brokered) = &mut self.strategy
+            && let Some(brokered) = Arc::get_mut(brokered)
+        {
+            brokered.site = Some(site.into());
+        }
+        self
     }
 
     /// The same, with the keys by which the upstream verifies what it is told.
@@ -116,7 +139,7 @@ impl CustomerSessions {
         now: Timestamp,
     ) -> Result<Option<Arc<CustomerSession>>, CustomerFailed> {
         let Strategy::Brokered(brokered) = &self.strategy else { return Ok(None) };
-        if let Some(held) = session.customer_session() {
+        if let Some(held) = brokered.held(session) {
             match Age::of(&held, now) {
                 Age::Over => {}
                 age => {
@@ -145,7 +168,7 @@ impl CustomerSessions {
         now: Timestamp,
     ) -> Result<Arc<CustomerSession>, CustomerFailed> {
         let Strategy::Brokered(brokered) = &self.strategy else { return Err(CustomerFailed::SessionEnded) };
-        if let Some(held) = session.customer_session()
+        if let Some(held) = brokered.held(session)
             && held.generation() > dead_generation
         {
             brokered.observer.note(&CustomerEvent::Reused);
@@ -162,7 +185,7 @@ impl CustomerSessions {
             Some(sign) => Verdict::Dead(sign),
             None => match used.absorb(answer.headers.get_all(SET_COOKIE), |name| brokered.broker.adopts(name), now) {
                 Some(renewed) => match brokered.broker.renewed(renewed, now) {
-                    Ok(renewed) => Verdict::Renewed(renewed),
+                    Ok(renewed) => Verdict::Renewed(renewed.of_site(used.site().cloned())),
                     Err(sign) => {
                         if sign == DeathSign::SomebodyElse {
                             let account = used.customer();

@@ -199,6 +199,11 @@ impl Certificates {
         Ok(if replaced { Look::Changed } else { Look::Unchanged })
     }
 
+    /// Whether a certificate has that name. For another, the first one answers, which no browser takes.
+    pub fn cover(&self, name: &str) -> bool {
+        self.served.load().by_name.of(name).is_some()
+    }
+
     /// Until when each is valid, by the first name in it.
     pub fn ends(&self) -> Vec<(String, Timestamp)> {
         let mut ends = self.served.load().by_name.ends.clone();

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 
 use crate::reply::Reply;
@@ -46,8 +47,7 @@ pub fn asset(path: &str, headers: &HeaderMap) -> Option<Reply> {
 
 impl Asset {
     fn new(prefix: &'static str, suffix: &'static str, content_type: &'static str, body: &'static [u8]) -> Self {
-        let digest = ring::digest::digest(&ring::digest::SHA256, body);
-        let hash: String = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let hash = hash(body);
         let path = format!("{ASSETS}{prefix}{hash}{suffix}");
         Self { prefix, suffix, content_type: HeaderValue::from_static(content_type), body, hash, path }
     }
@@ -56,16 +56,26 @@ impl Asset {
         let hash = name.strip_prefix(self.prefix)?.strip_suffix(self.suffix)?;
         let etag = HeaderValue::try_from(format!("\"{}\"", self.hash)).ok()?;
         if hash == self.hash {
-            let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|value| lists(value, &etag));
-            let reply = || Reply::asset(self.content_type.clone(), self.body, etag.clone());
-            return Some(if known { Reply::asset_unchanged(etag) } else { reply() });
+            let reply = || Reply::asset(self.content_type.clone(), Bytes::from_static(self.body), etag.clone());
+            return Some(if is_known(headers, &etag) { Reply::asset_unchanged(etag) } else { reply() });
         }
         let plausible = hash.len() == self.hash.len() && hash.bytes().all(|b| b.is_ascii_hexdigit());
         plausible.then(|| {
-            Reply::asset(self.content_type.clone(), self.body, etag)
+            Reply::asset(self.content_type.clone(), Bytes::from_static(self.body), etag)
                 .with_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
         })
     }
+}
+
+/// Sixteen hexadecimal digits that tell one content from another.
+pub(super) fn hash(body: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, body);
+    digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether the browser has what `etag` names.
+pub(super) fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
+    headers.get_all(header::IF_NONE_MATCH).iter().any(|value| lists(value, etag))
 }
 
 /// Whether `If-None-Match` names `etag`; weak comparison (RFC 9110 13.1.2).

@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_form_of_a_person_is_sent_by_itself_and_a_scripts_call_is_not() {
-        let site = Site { name: Some("support.acme.com"), language: Language::English };
+        let site = Site { name: Some("support.acme.com"), language: Language::English, look: None };
         let (at, evil) = (Timestamp::from_seconds(1_764_099_000), "/a?b=1&c=\"><script>alert(1)</script>");
         let mut page = KeptPage { address: evil, handle: "h", at, by_itself: true };
         for (by_itself, scripts) in [(true, 1), (false, 0)] {

@@ -241,7 +241,7 @@ mod tests {
             request_id: id,
             actions: Actions::default(),
         };
-        let page = refusal(&Site { name: None, language: super::super::Language::English }, &notice);
+        let page = refusal(&Site { name: None, language: super::super::Language::English, look: None }, &notice);
         assert_eq!(page.headers()["retry-after"], "61");
         let html = String::from_utf8(page.body().to_vec()).unwrap();
         let shown = "<time datetime=\"2025-11-25T19:32Z\">19:32 UTC, 25 November 2025</time>";

@@ -58,7 +58,7 @@ mod tests {
     use crate::pages::Language;
 
     fn page(destination: &str, fields: &[(&str, &str)]) -> (String, String) {
-        let site = Site { name: Some("support.acme.com"), language: Language::English };
+        let site = Site { name: Some("support.acme.com"), language: Language::English, look: None };
         let reply = post_on(&site, &Url::parse(destination).unwrap(), fields);
         let policy = reply.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
         assert_eq!(reply.headers()["cache-control"], "no-store");

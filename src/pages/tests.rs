@@ -35,7 +35,7 @@ const USUAL: Given<'_> = Given {
 /// Every page, made of what is `given`.
 fn all_pages(given: Given<'_>) -> Vec<(String, Reply)> {
     let Given { name, label, email, contact, token } = given;
-    let site = Site { name, language: Language::English };
+    let site = Site { name, language: Language::English, look: None };
     let idp = Url::parse("https://login.acme.test/authorize").unwrap();
     let targets = FormTargets::with([&idp]);
     let providers = ["acme-okta", "partner-adfs", "contractors"].map(|name| ProviderName::parse(name).unwrap());
@@ -186,7 +186,7 @@ fn the_provider_is_named_where_a_form_may_lead_there() {
 
 #[test]
 fn an_unknown_host_is_not_repeated() {
-    let site = Site { name: None, language: Language::English };
+    let site = Site { name: None, language: Language::English, look: None };
     let notice = Notice {
         status: StatusCode::MISDIRECTED_REQUEST,
         explanation: Explanation::UnknownHost,
@@ -204,7 +204,7 @@ fn an_unknown_host_is_not_repeated() {
 
 #[test]
 fn a_wrong_email_address_can_be_mended() {
-    let site = Site { name: Some("support.acme.com"), language: Language::English };
+    let site = Site { name: Some("support.acme.com"), language: Language::English, look: None };
     let reply = ask_email(&site, "t", "ana@acme", Some(EmailProblem::NotAnAddress), &FormTargets::ours());
     assert_eq!(reply.status(), 422);
     assert!(html(&reply).contains("value=\"ana@acme\""));
@@ -214,7 +214,7 @@ fn a_wrong_email_address_can_be_mended() {
 
 #[test]
 fn going_on_never_runs_a_script() {
-    let site = Site { name: None, language: Language::English };
+    let site = Site { name: None, language: Language::English, look: None };
     for destination in ["javascript:alert(1)", "data:text/html,x", "vbscript:x"] {
         let reply = go_on(&site, &Url::parse(destination).unwrap());
         assert!(html(&reply).contains("content=\"0;url=/\""), "{destination}");

@@ -26,6 +26,8 @@ impl Language {
 pub struct Texts {
     /// The language tag (BCP 47), for `lang`.
     pub lang: &'static str,
+    /// Before whom to ask, below every page.
+    pub support: &'static str,
     /// The page with the list of providers.
     pub choose: ChooseTexts,
     /// The page that asks for an e-mail address.

@@ -104,7 +104,7 @@ pub fn tried(site: &Site<'_>) -> Reply {
 
 /// The operator's pages speak English, and of no portal.
 fn operators(title: &'static str) -> Frame<'static> {
-    Frame { title, ..Frame::of(&Site { name: Some("Vestibule"), language: Language::English }, |_| "") }
+    Frame { title, ..Frame::of(&Site { name: Some("Vestibule"), language: Language::English, look: None }, |_| "") }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::sign_in::VerifiedIdentity;
 #[derive(Clone, Debug)]
 pub struct Admission {
     providers: BTreeMap<ProviderName, SpeaksFor>,
+    issuers: BTreeMap<ProviderName, String>,
     allow: EmailDomains,
     deny: EmailDomains,
     blocked: HashSet<EmailAddress>,
@@ -63,6 +64,7 @@ impl Admission {
     pub fn new(settings: &AdmissionSettings) -> Self {
         Self {
             providers: settings.providers.clone(),
+            issuers: settings.issuers.clone(),
             allow: EmailDomains::new(&settings.allow),
             deny: EmailDomains::new(&settings.deny),
             blocked: settings.blocked.iter().cloned().collect(),
@@ -86,7 +88,9 @@ impl Admission {
         }
         // Asked at the sign-in as well; but the file may have changed since.
         let speaks_for = self.providers.get(who.provider()).ok_or(NotAdmitted::Provider)?;
-        if !speaks_for.includes(email) {
+        // A provider can be given another address under the same name, while sessions of the one before live on.
+        let is_another = self.issuers.get(who.provider()).is_some_and(|issuer| issuer != who.issuer());
+        if is_another || !speaks_for.includes(email) {
             return Err(NotAdmitted::Provider);
         }
         if !(self.allow.is_empty() || self.allow.hold(email)) || self.deny.hold(email) {

@@ -3,6 +3,7 @@
 mod cloud;
 mod cloud_password;
 mod directory;
+mod look;
 mod redirect;
 mod rewrite;
 mod trusted_jwt;
@@ -18,6 +19,7 @@ pub use self::directory::{
     DirectorySettings, EachOf, InvalidOrganizationName, OnEmailChange, OnLeave, OrganizationName, OrganizationRule,
     ValueSource,
 };
+pub use self::look::{Accent, Colour, Logo, LookSettings, Support};
 pub use self::redirect::{Elsewhere, OtherAccounts, RedirectSettings};
 pub use self::rewrite::{OriginPair, REQUEST_FIELDS, RewriteSettings, TextRule};
 pub use self::trusted_jwt::{AccountsSettings, Product, TrustedJwtSettings};
@@ -32,6 +34,10 @@ use crate::secret::Secret;
 pub struct PortalSettings {
     /// The public name.
     pub host: HostName,
+    /// Names that lead to it.
+    pub aliases: Vec<HostName>,
+    /// The portals whose visitors sign in once for all of them.
+    pub session_group: Option<SessionGroup>,
     /// What the browser calls it.
     pub public_origin: PublicOrigin,
     /// Where requests go.
@@ -46,6 +52,8 @@ pub struct PortalSettings {
     pub rules: Vec<RuleSettings>,
     /// What is replaced in answers and requests.
     pub rewrite: RewriteSettings,
+    /// How our own pages look.
+    pub look: LookSettings,
     /// Sizes and times.
     pub limits: PortalLimits,
 }
@@ -55,6 +63,30 @@ impl PortalSettings {
     #[must_use]
     pub fn with_public_port(self, port: u16) -> Self {
         Self { public_origin: PublicOrigin::new(&self.host, port), ..self }
+    }
+}
+
+/// The name of a group of portals that share sign-ins.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionGroup(String);
+
+/// The text is no name of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a group's name is made of 1 to 64 lower-case letters, digits, \"-\" and \"_\"")]
+pub struct InvalidSessionGroup;
+
+impl SessionGroup {
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// When it is empty, too long, or has other characters.
+    pub fn parse(raw: &str) -> Result<Self, InvalidSessionGroup> {
+        ProviderName::parse(raw).map(|_| Self(raw.to_owned())).map_err(|_| InvalidSessionGroup)
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -111,6 +143,8 @@ pub struct AdmissionSettings {
     pub require: Option<Condition>,
     /// Who may speak for people here, and for whom.
     pub providers: BTreeMap<ProviderName, SpeaksFor>,
+    /// What each of them calls itself, where that is configured: a name of ours is not enough.
+    pub issuers: BTreeMap<ProviderName, String>,
     /// What a refused person reads about whom to ask; plain text.
     pub contact: Option<String>,
 }

@@ -65,7 +65,7 @@ impl Gateway {
         let request = self.read(http)?;
         forget_spelling(http);
         ctx.exchange.asks(request.method(), request.path());
-        let site = self.sites.get(request.host()).cloned().ok_or(Reason::UnknownHost)?;
+        let Some(site) = self.sites.get(request.host()).cloned() else { return self.lead_home(&request, ctx) };
         ctx.exchange.at_portal(&site.settings.host);
         ctx.site = Some(Arc::clone(&site));
         let certificate = client_certificate(http);
@@ -154,6 +154,15 @@ impl Gateway {
             }
         }
         Ok(Verdict::Forward(Box::new(forwarding)))
+    }
+
+    /// Another name of a portal leads to its own, by the same path, whatever is asked for and whoever asks.
+    fn lead_home(&self, request: &CanonicalRequest, ctx: &mut RequestCtx) -> Result<Verdict, Refusal> {
+        let site = self.aliases.get(request.host()).ok_or(Reason::UnknownHost)?;
+        ctx.exchange.at_portal(&site.settings.host);
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        let there = format!("{}{}", site.settings.public_origin, request.target());
+        Ok(Verdict::Reply(Outcome::Answered, Reply::moved(&there, reads)))
     }
 
     /// From where the visitor asks, and when.

@@ -5,6 +5,7 @@ mod back_channel_logout;
 mod call_back;
 mod kept_form;
 pub(in crate::proxy) mod cloud_walk;
+pub(in crate::proxy) mod group;
 pub(in crate::proxy) mod password;
 mod sign_out;
 mod single_logout;
@@ -30,7 +31,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
 use crate::saml::metadata::published;
 use crate::session::cookie::SignInKey;
-use crate::sign_in::{At, NextUrl, Ties, trial};
+use crate::sign_in::{At, NextUrl, Ties, group_round, trial};
 use crate::telemetry::Outcome;
 
 impl Gateway {
@@ -89,12 +90,21 @@ impl Gateway {
                 Ok(Verdict::Reply(Outcome::Answered, reply))
             }
             _ if get && path.starts_with(ASSETS) => {
-                let asset = pages::asset(path, &http.req_header().headers).ok_or(Reason::NoSuchEndpoint)?;
+                let headers = &http.req_header().headers;
+                let asset = site.look.asset(path, headers).or_else(|| pages::asset(path, headers));
+                let asset = asset.ok_or(Reason::NoSuchEndpoint)?;
                 Ok(Verdict::Reply(Outcome::Answered, asset))
             }
             "/.vestibule/cloud/metadata" if get => tell_identity_provider(site),
             _ if cloud_walk::is_on_the_way(path) && (post || *request.method() == Method::GET) => {
                 self.walk(http, request, site, visitor, ctx).await
+            }
+            // Not by HEAD: whoever only looks at a link uses nothing up.
+            group_round::AT_HOME if *request.method() == Method::GET => {
+                self.sign_in_for_group(request, site, visitor, ctx).await
+            }
+            group_round::BACK if *request.method() == Method::GET => {
+                self.arrive_from_home(request, site, visitor, ctx).await
             }
             published_keys::PATH if get => self.publish_keys(site),
             trial::OVER if get => Ok(Verdict::Reply(Outcome::Answered, pages::tried(&page_site(site)))),
@@ -136,7 +146,7 @@ fn at(site: &Site) -> At<'_> {
 }
 
 pub(super) fn page_site(site: &Site) -> pages::Site<'_> {
-    pages::Site { name: Some(site.settings.host.as_str()), language: Language::English }
+    pages::Site { name: Some(site.settings.host.as_str()), language: Language::English, look: Some(&site.look) }
 }
 
 fn browser_of(visitor: &Visitor) -> Option<&str> {

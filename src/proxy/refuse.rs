@@ -56,7 +56,7 @@ pub fn reply(refusal: &Refusal, ctx: &RequestCtx) -> Reply {
     let host = ctx.site.as_ref().map(|site| site.settings.host.as_str().to_owned());
     let contact = ctx.site.as_ref().and_then(|site| site.admission.contact());
     let contact = contact.filter(|_| reason.names_contact());
-    let site = pages::Site { name: host.as_deref(), language };
+    let site = pages::Site { name: host.as_deref(), language, look: ctx.site.as_ref().map(|site| &site.look) };
     let elsewhere = hand_over::elsewhere(reason, ctx);
     if let Some(Elsewhere { address, other_accounts: OtherAccounts::HandOver }) = &elsewhere {
         return pages::hand_over(&site, address);

@@ -11,6 +11,7 @@ use crate::customer::CustomerSessions;
 use crate::customer::cloud::BrowserWalks;
 use crate::customer::cloud::identity_provider::SiteIdentityProvider;
 use crate::limits::{Attempts, CreationLog, Creations};
+use crate::pages::Look;
 use crate::policy::{Admission, Rules};
 use crate::portal::settings::{CustomerSessionSettings, PortalSettings};
 use crate::portal::{HostName, JsmPaths};
@@ -36,6 +37,8 @@ pub struct Site {
     pub identity_provider: Option<Arc<SiteIdentityProvider>>,
     /// The ways to a customer session that browsers go, where they do.
     pub walks: Option<Arc<BrowserWalks>>,
+    /// How our own pages look.
+    pub look: Look,
     /// What is rewritten, both ways.
     pub rewriting: Rewriting,
 }
@@ -111,6 +114,7 @@ impl Site {
             customers,
             identity_provider,
             walks,
+            look: Look::new(&settings.look),
             rewriting,
             settings,
         })

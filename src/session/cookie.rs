@@ -24,6 +24,9 @@ pub const SIGN_IN_COOKIE: &str = "__Host-vestibule-sign-in";
 /// The cookie that binds sign-ins under way to the browser when the answer is posted by another site, as SAML has it.
 pub const POSTED_SIGN_IN_COOKIE: &str = "__Host-vestibule-posted-sign-in";
 
+/// The cookie that names a browser at the home of a group of portals: its sessions end together.
+pub const GROUP_COOKIE: &str = "__Host-vestibule-group";
+
 /// The cookie by which a browser is known in which somebody has signed in before.
 pub const KNOWN_BROWSER_COOKIE: &str = "__Host-vestibule-browser";
 
@@ -122,12 +125,19 @@ pub struct PresentedCookies {
     pub sign_in: Presented<SignInKey>,
     /// Its sister, for answers that another site posts.
     pub posted_sign_in: Presented<SignInKey>,
+    /// The one that names the browser among those of a group.
+    pub group: Presented<SignInKey>,
 }
 
 impl PresentedCookies {
     /// None at all.
     pub const fn none() -> Self {
-        Self { session: Presented::None, sign_in: Presented::None, posted_sign_in: Presented::None }
+        Self {
+            session: Presented::None,
+            sign_in: Presented::None,
+            posted_sign_in: Presented::None,
+            group: Presented::None,
+        }
     }
 
     /// Of all, the one that another site's post may bring, and no other.
@@ -147,6 +157,8 @@ impl PresentedCookies {
                 presented.sign_in.add(text().and_then(SignInKey::parse));
             } else if name == POSTED_SIGN_IN_COOKIE.as_bytes() {
                 presented.posted_sign_in.add(text().and_then(SignInKey::parse));
+            } else if name == GROUP_COOKIE.as_bytes() {
+                presented.group.add(text().and_then(SignInKey::parse));
             }
         }
         presented
@@ -219,6 +231,11 @@ pub fn set_sign_in(key: &SignInKey, max_age: Duration) -> HeaderValue {
 /// `Set-Cookie` that binds sign-ins whose answer is posted to the browser for `max_age`.
 pub fn set_posted_sign_in(key: &SignInKey, max_age: Duration) -> HeaderValue {
     with_attributes(POSTED_SIGN_IN_COOKIE, key.reveal(), POSTED_ATTRIBUTES, Some(max_age))
+}
+
+/// `Set-Cookie` that names the browser among those of a group for `max_age`.
+pub fn set_group(key: &SignInKey, max_age: Duration) -> HeaderValue {
+    set(GROUP_COOKIE, key.reveal(), Some(max_age))
 }
 
 /// `Set-Cookie` that takes the sign-in cookie from the browser.

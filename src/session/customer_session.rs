@@ -86,6 +86,8 @@ pub struct CustomerSession {
     assertion: Option<Arc<Assertion>>,
     /// The whole `Cookie` header, when no cookie is for a part of the site only.
     everywhere: Option<HeaderValue>,
+    /// The site that it is of.
+    site: Option<Arc<str>>,
 }
 
 impl CustomerSession {
@@ -100,7 +102,8 @@ impl CustomerSession {
         // Longer paths stand first (RFC 6265, 5.4).
         cookies.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
         let everywhere = ready(&cookies, None);
-        Self { generation, customer: customer.into(), cookies, opened, expires, assertion: None, everywhere }
+        let customer = customer.into();
+        Self { generation, customer, cookies, opened, expires, assertion: None, everywhere, site: None }
     }
 
     /// The same with a token beside the cookies. Its end is that of the customer session.
@@ -114,6 +117,17 @@ impl CustomerSession {
     #[must_use]
     pub fn of_generation(self, generation: u64) -> Self {
         Self { generation, ..self }
+    }
+
+    /// The same, of that site: it is sent to no other.
+    #[must_use]
+    pub fn of_site(self, site: Option<Arc<str>>) -> Self {
+        Self { site, ..self }
+    }
+
+    /// The site that it is of.
+    pub fn site(&self) -> Option<&Arc<str>> {
+        self.site.as_ref()
     }
 
     /// Counts the customer sessions of one session upwards: what is newer wins.
@@ -205,7 +219,7 @@ impl CustomerSession {
         let next = self.generation.saturating_add(1);
         changed.then(|| {
             let renewed = Self::new(next, self.customer.clone(), cookies, self.opened, self.expires);
-            renewed.with_assertion(self.assertion.clone())
+            renewed.with_assertion(self.assertion.clone()).of_site(self.site.clone())
         })
     }
 
@@ -226,6 +240,7 @@ impl CustomerSession {
                 .collect(),
             opened: self.opened,
             expires: if self.assertion.is_some() { Some(self.opened) } else { self.expires },
+            site: self.site.as_deref().map(Cow::Borrowed),
         }
     }
 
@@ -236,7 +251,8 @@ impl CustomerSession {
             value: Secret::generated(cookie.value.into_owned()),
             path: cookie.path.into_owned(),
         });
-        Self::new(text.generation, text.customer, cookies.collect(), text.opened, text.expires)
+        let site = text.site.map(Arc::from);
+        Self::new(text.generation, text.customer, cookies.collect(), text.opened, text.expires).of_site(site)
     }
 }
 
@@ -277,6 +293,8 @@ pub(super) struct CustomerSessionText<'a> {
     cookies: Vec<CookieText<'a>>,
     opened: Timestamp,
     expires: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    site: Option<Cow<'a, str>>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::family::Family;
 use crate::clock::Timestamp;
 use crate::email::EmailAddress;
 use crate::ids::{ProviderName, SessionHash};
@@ -31,6 +32,9 @@ pub struct SessionEntry {
     /// what a logout request names, whatever attribute names the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name_id: Option<String>,
+    /// The sessions of one browser at the portals of a group, where it is one of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<Family>,
     /// The portal that the session is for.
     pub portal: HostName,
     /// When the person signed in.
@@ -48,7 +52,8 @@ impl SessionEntry {
             self.provider_session.clone().map(|sid| Selector::ProviderSession { issuer: self.issuer.clone(), sid });
         let by_subject = Selector::Subject { issuer: self.issuer.clone(), subject: self.subject.clone() };
         let by_name_id = self.name_id.clone().map(|name_id| Selector::NameId { issuer: self.issuer.clone(), name_id });
-        std::iter::once(by_subject).chain(by_session).chain(by_name_id)
+        let by_family = self.family.clone().map(Selector::Family);
+        std::iter::once(by_subject).chain(by_session).chain(by_name_id).chain(by_family)
     }
 
     /// All sessions of the provider that it hangs on.
@@ -64,6 +69,7 @@ impl SessionEntry {
             }
             Selector::Subject { issuer, subject } => *issuer == self.issuer && *subject == self.subject,
             Selector::NameId { issuer, name_id } => *issuer == self.issuer && Some(name_id) == self.name_id.as_ref(),
+            Selector::Family(family) => Some(family) == self.family.as_ref(),
             Selector::Hash(hash) => *hash == self.hash,
         }
     }
@@ -93,6 +99,8 @@ pub enum Selector {
         /// The NameID with its format and qualifiers.
         name_id: String,
     },
+    /// All sessions of one family.
+    Family(Family),
     /// One session.
     Hash(SessionHash),
 }

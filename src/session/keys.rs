@@ -154,10 +154,12 @@ impl RingKey {
 
     /// The tag of what `selector` names; none for a hash, which needs no tag.
     pub fn tag(&self, selector: &Selector) -> Option<Tag> {
+        let none = String::new();
         let (kind, issuer, value) = match selector {
-            Selector::ProviderSession { issuer, sid } => (1_u8, issuer, sid),
-            Selector::Subject { issuer, subject } => (2, issuer, subject),
-            Selector::NameId { issuer, name_id } => (3, issuer, name_id),
+            Selector::ProviderSession { issuer, sid } => (1_u8, issuer, sid.as_str()),
+            Selector::Subject { issuer, subject } => (2, issuer, subject.as_str()),
+            Selector::NameId { issuer, name_id } => (3, issuer, name_id.as_str()),
+            Selector::Family(family) => (4, &none, family.as_str()),
             Selector::Hash(_) => return None,
         };
         let mut context = hmac::Context::with_key(&self.tag);

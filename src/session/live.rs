@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, Notify};
 
 use super::customer_session::CustomerSession;
 use super::entry::SessionEntry;
+use super::family::Family;
 use super::record::{Record, RecordParts};
 use super::sealed::{Kind, NotSealed, Sealed, SealingKey};
 use super::settings::SessionSettings;
@@ -51,6 +52,7 @@ pub struct LiveSession {
     portal: HostName,
     client: IpAddr,
     opened: Timestamp,
+    family: OnceLock<Family>,
     ends_at: Timestamp,
     lifetimes: Lifetimes,
     /// Seals the record again when the customer session changes; the session id itself is not kept.
@@ -87,7 +89,7 @@ impl LiveSession {
         lifetimes: Lifetimes,
         record_key: SealingKey,
     ) -> Self {
-        let Record { identity, hint, portal, client, opened, customer_session } = record;
+        let Record { identity, hint, portal, client, opened, family, customer_session } = record;
         Self {
             hash,
             ends_at: lifetimes.ends_at(opened, identity.not_after()),
@@ -96,6 +98,7 @@ impl LiveSession {
             portal,
             client,
             opened,
+            family: family.map_or_else(OnceLock::new, OnceLock::from),
             lifetimes,
             record_key,
             last_seen: AtomicI64::new(last_seen.millis()),
@@ -120,6 +123,7 @@ impl LiveSession {
             portal: portal.clone(),
             client: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
             opened,
+            family: None,
             customer_session: None,
         };
         let hour = Duration::from_secs(3600);
@@ -155,6 +159,16 @@ impl LiveSession {
     /// When the person signed in.
     pub fn opened(&self) -> Timestamp {
         self.opened
+    }
+
+    /// The sessions of one browser at the portals of a group, where it is one of them.
+    pub fn family(&self) -> Option<&Family> {
+        self.family.get()
+    }
+
+    /// It is one of them from now on; the first time counts.
+    pub(super) fn put_family(&self, family: Family) {
+        let _ = self.family.set(family);
     }
 
     /// When the session was last used.
@@ -286,6 +300,7 @@ impl LiveSession {
                 Some(SignOutHint::IdToken(_)) | None => Vec::new(),
             },
             name_id: self.hint.as_ref().and_then(SignOutHint::name_id),
+            family: self.family().cloned(),
             portal: self.portal.clone(),
             opened: self.opened,
             last_seen: self.last_seen(),
@@ -301,6 +316,7 @@ impl LiveSession {
             portal: &self.portal,
             client: self.client,
             opened: self.opened,
+            family: self.family(),
         };
         let plain = parts.plain(self.customer_session().as_deref())?;
         self.record_key.seal(Kind::Record, &self.hash, &plain, random)

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::customer_session::{CustomerSession, CustomerSessionText};
 use super::entry::SessionEntry;
+use super::family::Family;
 use super::sealed::NotSealed;
 use crate::clock::Timestamp;
 use crate::portal::host::HostName;
@@ -21,6 +22,7 @@ pub(super) struct Record {
     pub portal: HostName,
     pub client: IpAddr,
     pub opened: Timestamp,
+    pub family: Option<Family>,
     pub customer_session: Option<CustomerSession>,
 }
 
@@ -32,6 +34,8 @@ struct RecordText<'a> {
     portal: &'a HostName,
     client: IpAddr,
     opened: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    family: Option<&'a Family>,
     customer_session: Option<CustomerSessionText<'a>>,
 }
 
@@ -43,6 +47,8 @@ struct ReadRecord {
     portal: HostName,
     client: IpAddr,
     opened: Timestamp,
+    #[serde(default)]
+    family: Option<Family>,
     customer_session: Option<CustomerSessionText<'static>>,
 }
 
@@ -76,6 +82,7 @@ pub(super) struct RecordParts<'a> {
     pub portal: &'a HostName,
     pub client: IpAddr,
     pub opened: Timestamp,
+    pub family: Option<&'a Family>,
 }
 
 impl RecordParts<'_> {
@@ -87,6 +94,7 @@ impl RecordParts<'_> {
             portal: self.portal,
             client: self.client,
             opened: self.opened,
+            family: self.family,
             customer_session: customer_session.map(CustomerSession::text),
         })
     }
@@ -102,6 +110,7 @@ impl Record {
             portal: read.portal,
             client: read.client,
             opened: read.opened,
+            family: read.family,
             customer_session: read.customer_session.map(CustomerSession::from_text),
         })
     }

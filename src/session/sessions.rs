@@ -1,6 +1,7 @@
 //! Sessions: opened, found, ended. The hot path, [`Sessions::cached`], reads memory only.
 
 mod ending;
+mod handing;
 mod kept;
 mod known_browser;
 mod lookup;
@@ -13,6 +14,8 @@ use std::sync::Arc;
 use moka::sync::Cache;
 
 pub use self::ending::{Ended, EndedSession, PartlyEnded};
+pub use self::handing::NotHanded;
+use self::handing::{Codes, Kin};
 pub use self::kept::{FormHandle, KeptForm, NotKept, SentBy, TakenForm};
 pub use self::known_browser::{KnownBrowser, PersonMark};
 pub use self::records::{Change, Found, RecordError, RecordName, Records, Seen, Unchanged, Walked};
@@ -44,6 +47,7 @@ struct Inner {
     store: Arc<dyn SessionStore>,
     cache: Cache<SessionHash, Arc<LiveSession>>,
     registry: Registry,
+    codes: Codes,
     logouts: RecentLogouts,
     lifetimes: Lifetimes,
     clock: Clock,
@@ -140,9 +144,8 @@ impl Sessions {
         random: Random,
     ) -> Self {
         let (cache, lifetimes) = (Cache::new(settings.cache_entries), Lifetimes::of(settings));
-        let registry = Registry::default();
-        let logouts = RecentLogouts::default();
-        Self { inner: Arc::new(Inner { keys, store, cache, registry, logouts, lifetimes, clock, random }) }
+        let (registry, codes, logouts) = (Registry::default(), Codes::default(), RecentLogouts::default());
+        Self { inner: Arc::new(Inner { keys, store, cache, registry, codes, logouts, lifetimes, clock, random }) }
     }
 
     /// Opens a session under a new id; it is lasting when this returns. The id goes into the cookie and nowhere else.
@@ -171,13 +174,25 @@ impl Sessions {
         client: IpAddr,
         begun: Timestamp,
     ) -> Result<(SessionId, Arc<LiveSession>), OpenError> {
+        self.open_akin(identity, hint, portal, client, (begun, Kin::default())).await
+    }
+
+    async fn open_akin(
+        &self,
+        identity: VerifiedIdentity,
+        hint: Option<SignOutHint>,
+        portal: HostName,
+        client: IpAddr,
+        (begun, kin): (Timestamp, Kin),
+    ) -> Result<(SessionId, Arc<LiveSession>), OpenError> {
         let inner = &*self.inner;
-        let opened = inner.clock.now();
+        let now = inner.clock.now();
+        let (opened, family) = (kin.opened.unwrap_or(now), kin.family);
         let id = SessionId::generate(&inner.random)?;
         let (hash, record_key) = (id.hash(), inner.keys.first().record_key(&id));
-        let record = Record { identity, hint, portal, client, opened, customer_session: None };
-        let live = Arc::new(LiveSession::new(hash, record, opened, inner.lifetimes, record_key));
-        if live.is_over(opened) {
+        let record = Record { identity, hint, portal, client, opened, family, customer_session: None };
+        let live = Arc::new(LiveSession::new(hash, record, now, inner.lifetimes, record_key));
+        if live.is_over(now) {
             return Err(OpenError::Over);
         }
         // Known as arriving before it is written: a sign-out that finds it in the store must reach it here too.

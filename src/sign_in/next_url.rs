@@ -52,6 +52,11 @@ impl NextUrl {
         Self(super::trial::OVER.into())
     }
 
+    /// Back to the home of a group, in the middle of a round.
+    pub(in crate::sign_in) fn of_round(target: &str) -> Self {
+        Self(target.into())
+    }
+
     /// The page about a kept form: `path` is [`KEPT_FORMS`] and a handle, and nothing else.
     pub fn kept_form(path: &str) -> Option<Self> {
         path.strip_prefix(KEPT_FORMS).is_some_and(is_token).then(|| Self(path.into()))

@@ -33,6 +33,7 @@ mod hsts;
 mod kept_forms;
 mod http2;
 mod kill;
+mod portals;
 mod process;
 mod proxy_protocol;
 mod public_clients;

@@ -10,7 +10,9 @@ use crate::config::raw::{RawChoose, RawPortal, RawSignIn};
 use crate::config::tree::{Place, quote};
 use crate::ids::ProviderName;
 use crate::listener::settings::ListenSettings;
-use crate::portal::settings::{CertificateAuthorities, Choose, PortalSettings, SignInSettings, UpstreamSettings};
+use crate::portal::settings::{
+    CertificateAuthorities, Choose, PortalSettings, SessionGroup, SignInSettings, UpstreamSettings,
+};
 use crate::portal::{HostName, PublicOrigin};
 
 mod admission;
@@ -19,6 +21,7 @@ mod cloud_password;
 mod customer;
 mod directory;
 mod limits;
+mod look;
 mod rewrite;
 mod rules;
 
@@ -47,7 +50,9 @@ impl Check<'_> {
                 first.insert(host, index);
             }
         }
-        let portals = raw.iter().zip(&hosts).enumerate().map(|(index, (raw, host))| {
+        let aliases = self.aliases(place, raw, &first);
+        let all_raw = raw;
+        let portals = raw.iter().zip(&hosts).zip(&aliases).enumerate().map(|(index, ((raw, host), aliases))| {
             let place = place.index(index);
             let upstream = self.upstream(&place, raw, &hosts, listen);
             let sign_in = self.sign_in(&place.key("sign_in"), &raw.sign_in, claimed);
@@ -56,20 +61,73 @@ impl Check<'_> {
             let rules = self.rules(&place.key("rules"), raw.rules.as_deref().unwrap_or_default());
             let rewrite = self.rewrite(&place.key("rewrite"), raw, host.as_ref(), port);
             let limits = self.portal_limits(&place.key("limits"), raw);
+            let look = self.look(&place.key("look"), raw.look.as_ref());
+            let session_group = self.session_group(&place.key("session_group"), raw, all_raw);
             let host = host.clone()?;
             Some(PortalSettings {
                 public_origin: PublicOrigin::new(&host, port),
                 host,
+                aliases: aliases.clone()?,
+                session_group: session_group?,
                 upstream: upstream?,
                 sign_in: sign_in?,
                 admission: admission?,
                 customer_session: customer_session?,
                 rules: rules?,
                 rewrite: rewrite?,
+                look: look?,
                 limits: limits?,
             })
         });
         all(portals.collect())
+    }
+
+    /// The group whose sign-ins a portal shares. Alone in it, it shares with nobody.
+    fn session_group(&mut self, place: &Place<'_>, raw: &RawPortal, all: &[RawPortal]) -> Option<Option<SessionGroup>> {
+        let Some(text) = &raw.session_group else { return Some(None) };
+        let group = match SessionGroup::parse(text) {
+            Ok(group) => group,
+            Err(error) => {
+                self.fault(place, format!("{}: {error}", quote(text)), "such as acme");
+                return None;
+            }
+        };
+        if all.iter().filter(|one| one.session_group.as_ref() == Some(text)).count() < 2 {
+            self.fault(
+                place,
+                format!("no other portal is in the group {text}"),
+                "name it at another portal, or remove it",
+            );
+            return None;
+        }
+        Some(Some(group))
+    }
+
+    /// The other names of each portal. `hosts` are those that portals have already.
+    fn aliases(
+        &mut self,
+        place: &Place<'_>,
+        raw: &[RawPortal],
+        hosts: &BTreeMap<&HostName, usize>,
+    ) -> Vec<Option<Vec<HostName>>> {
+        let mut known: BTreeMap<HostName, usize> = BTreeMap::new();
+        let of_portal = raw.iter().enumerate().map(|(index, raw)| {
+            let place = place.index(index).key("aliases");
+            let each = raw.aliases.iter().flatten().enumerate().map(|(number, text)| {
+                let place = place.index(number);
+                let alias = self.host(&place, text)?;
+                let other = hosts.get(&alias).map(|portal| ("host", portal));
+                if let Some((what, portal)) = other.or(known.get(&alias).map(|portal| ("alias", portal))) {
+                    let what = format!("{alias} is the {what} of portals[{portal}] already");
+                    self.fault(&place, what, "a name belongs to one portal");
+                    return None;
+                }
+                known.insert(alias.clone(), index);
+                Some(alias)
+            });
+            all(each.collect())
+        });
+        of_portal.collect()
     }
 
     pub(super) fn host(&mut self, place: &Place<'_>, text: &str) -> Option<HostName> {

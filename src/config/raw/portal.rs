@@ -12,6 +12,13 @@ pub(in crate::config) struct RawPortal {
     /// The public name, without scheme and port.
     #[schemars(example = "support.acme.com")]
     pub host: String,
+    /// More names of the portal. Each leads to `host`, and nobody is served there.
+    #[schemars(extend("default" = []), example = serde_json::json!(["help.acme.com"]))]
+    pub aliases: Option<Vec<String>>,
+    /// A name that portals share whose visitors sign in once for all of them, at the first one in the file. Without it, each portal
+    /// has sessions of its own.
+    #[schemars(example = &"acme")]
+    pub session_group: Option<String>,
     /// The site behind it: scheme, host, port and, for Data Center, the context path. Plain http is for loopback only.
     #[schemars(example = "https://jira.acme.internal")]
     pub upstream: String,
@@ -31,8 +38,48 @@ pub(in crate::config) struct RawPortal {
     pub rules: Option<Vec<RawRule>>,
     /// Which addresses and texts are replaced on the way, besides the portal's own address.
     pub rewrite: Option<RawRewrite>,
+    /// How the gateway's own pages look at this portal.
+    pub look: Option<RawLook>,
     /// Sizes and times of this portal.
     pub limits: Option<RawPortalLimits>,
+}
+
+/// How the gateway's own pages look.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawLook {
+    /// What the portal is called. Without it, its host.
+    #[schemars(example = &"Acme Support")]
+    pub name: Option<String>,
+    /// File with a picture that stands before the name: SVG, PNG, JPEG or WebP, at most 256 KiB.
+    #[schemars(example = &"look/acme.svg")]
+    pub logo: Option<String>,
+    /// The colour of buttons and links on light ground. It has to be dark enough to be read there.
+    #[schemars(example = &"#1d5a8c")]
+    pub accent: Option<String>,
+    /// The same on dark ground. Without it, `accent`, made as light as is needed.
+    #[schemars(example = &"#8fc1ec")]
+    pub accent_dark: Option<String>,
+    /// What people read above the ways to sign in: plain text.
+    #[schemars(example = &"Welcome to the support desk of Acme.")]
+    pub welcome: Option<String>,
+    /// Whom people may ask: stands below every page.
+    pub support: Option<RawSupport>,
+}
+
+/// Whom people may ask.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawSupport {
+    /// An address to write to.
+    #[schemars(example = &"help@acme.com")]
+    pub email: Option<String>,
+    /// A number to call.
+    #[schemars(example = &"+1 555 0100")]
+    pub phone: Option<String>,
+    /// The https address of a page.
+    #[schemars(example = &"https://www.acme.com/help")]
+    pub page: Option<String>,
 }
 
 /// Who may sign in.

@@ -33,13 +33,15 @@ impl CustomerSessions {
     /// The generation of a customer session that still serves, and of whose life 80 % are over: for who opens the next one by
     /// another way than [`CustomerSessions::ensure`].
     pub fn growing_old(&self, session: &LiveSession, now: Timestamp) -> Option<u64> {
-        let held = session.customer_session()?;
+        let Strategy::Brokered(brokered) = &self.strategy else { return None };
+        let held = brokered.held(session)?;
         (Age::of(&held, now) == Age::Old).then(|| held.generation())
     }
 
     /// Whether there is a customer session that serves, as far as is known.
     pub fn serves(&self, session: &LiveSession, now: Timestamp) -> bool {
-        session.customer_session().is_some_and(|held| Age::of(&held, now) != Age::Over)
+        let Strategy::Brokered(brokered) = &self.strategy else { return false };
+        brokered.held(session).is_some_and(|held| Age::of(&held, now) != Age::Over)
     }
 
     /// Another way than [`CustomerSessions::ensure`] has led to no new customer session, and the old one goes on.

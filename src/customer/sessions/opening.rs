@@ -77,7 +77,7 @@ impl Brokered {
         if session.is_ended() {
             return Err(CustomerFailed::SessionEnded);
         }
-        let held = session.customer_session();
+        let held = self.held(session);
         if let Some(held) = &held
             && self.serves(session, held, want, now).await
         {
@@ -196,8 +196,9 @@ impl Brokered {
     pub(super) async fn kept(
         &self,
         session: &Arc<LiveSession>,
-        mut opened: CustomerSession,
+        opened: CustomerSession,
     ) -> Result<Arc<CustomerSession>, CustomerFailed> {
+        let mut opened = opened.of_site(self.site.clone());
         for _ in 0..RENUMBERED {
             match self.sessions.keep_customer_session(session, opened.clone()).await {
                 Ok(Kept::Kept) => return Ok(Arc::new(opened)),
@@ -215,7 +216,16 @@ impl Brokered {
         Err(CustomerFailed::SessionEnded)
     }
 
+    /// The customer session that is held, when it is of this site.
+    pub(super) fn held(&self, session: &LiveSession) -> Option<Arc<CustomerSession>> {
+        session.customer_session().filter(|held| held.site() == self.site.as_ref())
+    }
+
+    /// One of another site ends there by its own time: it is not shown to this one.
     pub(super) async fn end(&self, customer_session: &CustomerSession) {
+        if customer_session.site() != self.site.as_ref() {
+            return;
+        }
         let ended = self.broker.end(customer_session, deadline(PARTING)).await;
         if let Err(error) = &ended {
             tracing::warn!(account = customer_session.customer(), %error, "a customer session may stay open upstream");

@@ -389,3 +389,30 @@ async fn an_upstream_that_rests_is_told_with_its_time() {
     let other = CustomerFailed::Broker(BrokerFailed::Upstream(UpstreamFailed::TimedOut));
     assert!(other.pause() < failure.pause());
 }
+
+#[tokio::test]
+async fn a_customer_session_is_shown_to_its_own_site_alone() {
+    let (one, two) = (Gateway::start().await, Gateway::start().await);
+    // The same portal, before and after its upstream was changed: the visitor's session lives on.
+    let at = |gateway: &Gateway, site: &str| {
+        let jira = data_center(&gateway.site, settings());
+        let noted = Arc::<Noted>::clone(&gateway.noted);
+        CustomerSessions::brokered(jira.directory, jira.center, one.sessions.clone(), one.clock.clone(), noted)
+            .at_site(site)
+    };
+    let (before, after) = (at(&one, "datacenter https://one"), at(&two, "datacenter https://two"));
+    let ana = one.visitor("ana").await;
+    let old = before.ensure(&ana, START).await.unwrap().unwrap();
+    assert_eq!(before.ensure(&ana, START).await.unwrap().unwrap().generation(), old.generation(), "held");
+    assert!(before.serves(&ana, START) && !after.serves(&ana, START));
+    let new = after.ensure(&ana, START).await.unwrap().unwrap();
+    assert!(new.generation() > old.generation());
+    assert_eq!((new.site().map(|site| &**site), two.site.calls(LOGIN)), (Some("datacenter https://two"), 1));
+    // It is not ended there either, nor does a late answer of the old site bring it back.
+    let calls = two.site.all_calls().len();
+    after.end(&old).await;
+    assert_eq!(two.site.all_calls().len(), calls);
+    before.keep(&ana, (*old).clone().of_generation(new.generation() + 5)).await;
+    let again = after.ensure(&ana, START).await.unwrap().unwrap();
+    assert_eq!((again.site().map(|site| &**site), two.site.calls(LOGIN)), (Some("datacenter https://two"), 2));
+}

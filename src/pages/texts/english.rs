@@ -7,6 +7,7 @@ use super::{
 
 pub(super) static TEXTS: Texts = Texts {
     lang: "en",
+    support: "Do you need help?",
     choose: ChooseTexts { title: "Sign in", lead: "Where do you have your account?", providers: "Ways to sign in" },
     email: EmailTexts {
         title: "Sign in",

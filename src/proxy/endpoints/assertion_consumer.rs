@@ -39,7 +39,7 @@ impl Gateway {
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
         let ours = self.sign_in.service_provider(provider).ok_or(Reason::NoSuchEndpoint)?;
-        if !site.settings.sign_in.providers.contains(provider) {
+        if !self.groups.signs_in(site, provider) {
             return Err(Reason::NoSuchEndpoint.into());
         }
         // Each octet may come escaped as three.

@@ -38,7 +38,7 @@ impl Gateway {
         site: &Arc<Site>,
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
-        if !site.settings.sign_in.providers.contains(provider) || !self.sign_in.is_oidc(provider) {
+        if !self.groups.signs_in(site, provider) || !self.sign_in.is_oidc(provider) {
             return Err(Reason::NoSuchEndpoint.into());
         }
         let token = match self.token(http, request).await? {

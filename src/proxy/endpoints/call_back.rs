@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use url::Url;
 
-use super::start::How;
+use super::start::{How, go_to};
 use super::{at, browser_of, start_of};
 use crate::clock::{Stopwatch, Timestamp};
 use crate::ids::ProviderName;
@@ -20,6 +21,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
 use crate::secret::Secret;
 use crate::session::{LiveSession, OpenError, cookie};
+use crate::sign_in::group_round::GroupRound;
 use crate::sign_in::{Callback, NextUrl, SignOutHint, VerifiedIdentity, trial};
 use crate::telemetry::{Outcome, Step};
 
@@ -48,7 +50,7 @@ impl Gateway {
         visitor: &Visitor,
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
-        if !site.settings.sign_in.providers.contains(provider) {
+        if !self.groups.signs_in(site, provider) {
             return Err(Reason::NoSuchEndpoint.into());
         }
         let watch = Stopwatch::start();
@@ -74,14 +76,14 @@ impl Gateway {
         match outcome {
             // Tabs that expired together sign in together: the first one opens the session for all.
             Callback::SignedIn { identity, next, .. } if self.was_faster(visitor, &identity) => {
-                Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(next.as_str())))
+                Ok(Verdict::Reply(Outcome::Answered, on_to(&next, how, site)))
             }
             Callback::SignedIn { identity, hint, next, begun, before, known } => {
                 // Nobody asked for it, so that nobody said where to: the start page.
                 let next = if how.by_form && next == NextUrl::root() { start_of(site) } else { next };
                 let before = before.filter(|before| visitor.session.as_ref().is_none_or(|now| now.hash() != before));
                 let arrived = Arrived { identity, hint, next, begun, known };
-                let verdict = self.signed_in(arrived, site, visitor, ctx).await?;
+                let verdict = self.signed_in(arrived, how, site, visitor, ctx).await?;
                 if let Some(before) = before {
                     self.end_unseen(before, site).await;
                 }
@@ -126,13 +128,18 @@ impl Gateway {
     async fn signed_in(
         &self,
         arrived: Arrived,
+        how: How<'_>,
         site: &Arc<Site>,
         visitor: &Visitor,
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
         let Arrived { identity, hint, next, begun, known } = arrived;
         let provider = identity.provider().clone();
-        if let Err(reason) = site.admission.admit(&identity, &self.circumstances(ctx)) {
+        // Another portal of the group judges for itself whether they may be a customer there, as this one does at each request.
+        let for_another = self.signs_in_for(site, &next).settings.host != site.settings.host;
+        if let Err(reason) = site.admission.admit(&identity, &self.circumstances(ctx))
+            && !for_another
+        {
             if site.admission.has_ended(reason) {
                 site.customers.leave(&identity);
             }
@@ -155,7 +162,7 @@ impl Gateway {
         if let Some(before) = &visitor.session {
             self.end(before, site).await;
         }
-        let reply = Reply::see_other(next.as_str()).with_cookie(cookie::set_session(&id));
+        let reply = on_to(&next, how, site).with_cookie(cookie::set_session(&id));
         let reply = match self.know_browser(&session, known.as_ref(), site, visitor) {
             Some(cookie) => reply.with_cookie(cookie),
             None => reply,
@@ -165,7 +172,7 @@ impl Gateway {
 
     /// The cookie by which the browser is known from now on. One that was known before stays the same; posted answers come
     /// without its cookie, so that the sign-in has remembered it.
-    fn know_browser(
+    pub(super) fn know_browser(
         &self,
         session: &LiveSession,
         known: Option<&Secret>,
@@ -178,4 +185,12 @@ impl Gateway {
         // Without it nothing of theirs is kept, which is what happens without it anyway.
         self.sessions.know(session.identity(), host, before, now).ok().map(|value| cookie::set_known_browser(&value))
     }
+}
+
+/// On to where the visitor wanted to go. A round through the home of a group goes on to another site, which browsers hold against
+/// the policy of the page whose form was posted: a page in between ends that form's navigation.
+fn on_to(next: &NextUrl, how: How<'_>, site: &Site) -> Reply {
+    let there = GroupRound::of(next).filter(|_| how.by_form);
+    let there = there.and_then(|_| Url::parse(&format!("{}{next}", site.settings.public_origin)).ok());
+    there.map_or_else(|| Reply::see_other(next.as_str()), |there| go_to(&there, true, site))
 }

@@ -41,16 +41,22 @@ impl Gateway {
     ) -> Result<Verdict, Refusal> {
         let mut at_provider = None;
         if let Some(session) = &visitor.session {
-            let return_to = format!("{}/.vestibule/signed-out", site.settings.public_origin);
+            // The provider knows the portal where people sign in.
+            let signs_in = self.groups.home_of(site).unwrap_or(site);
+            let return_to = format!("{}/.vestibule/signed-out", signs_in.settings.public_origin);
             let posted = visitor.cookies.posted_sign_in.one().map(SignInKey::reveal);
             let (identity, hint) = (session.identity(), session.sign_out_hint());
-            at_provider = self.sign_in.leave(at(site), identity, hint, &return_to, posted).await;
-            if !self.end(session, site).await {
+            at_provider = self.sign_in.leave(at(signs_in), identity, hint, &return_to, posted).await;
+            if !self.end(session, site).await || !self.end_family(session).await {
                 return Err(Reason::SessionStore { label: "session_store_unavailable" }.into());
             }
         }
         // Somebody who was refused wants to be somebody else: the provider has to ask who they are.
         if form.field("then") == Some("sign-in") {
+            if let (Some(home), None) = (self.groups.home_of(site), &at_provider) {
+                let how = How { again: true, ..How::FORM };
+                return self.ask_home(home, site, visitor, start_of(site), how).map(clear_session);
+            }
             let providers = &site.settings.sign_in.providers;
             if let ([provider], None) = (providers.as_slice(), &at_provider) {
                 let how = How { again: true, ..How::FORM };
@@ -71,6 +77,12 @@ impl Gateway {
             None => Reply::see_other("/.vestibule/signed-out"),
         };
         Ok(clear_session(Verdict::Reply(Outcome::Answered, reply)))
+    }
+
+    /// Ends the sessions of the same browser at the other portals of the group. `false` when the store did not take it.
+    async fn end_family(&self, session: &LiveSession) -> bool {
+        let Some(family) = session.family().cloned() else { return true };
+        self.end_selected(&[Selector::Family(family)], |_| true).await.wholly
     }
 
     /// Ends a session that this request did not bring, here and upstream.

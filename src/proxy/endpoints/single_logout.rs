@@ -66,7 +66,7 @@ impl Gateway {
         visitor: &Visitor,
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
-        let used_here = site.settings.sign_in.providers.contains(provider);
+        let used_here = self.groups.signs_in(site, provider);
         if !used_here || self.sign_in.service_provider(provider).is_none() {
             return Err(Reason::NoSuchEndpoint.into());
         }
@@ -161,8 +161,10 @@ impl Gateway {
             .map(|name_id| Selector::NameId { issuer: named.issuer.clone(), name_id: name_id.clone() })
             .collect();
         let named = named.clone();
+        // Whoever signed in at the home of a group is known to the provider as somebody of the home.
+        let portals = named.portal.as_ref().map(|portal| self.groups.hosts_at(portal));
         self.end_selected(&selectors, move |entry| {
-            let here = named.portal.as_ref().is_none_or(|portal| *portal == entry.portal);
+            let here = portals.as_ref().is_none_or(|portals| portals.contains(&entry.portal));
             here && (named.session_indexes.is_empty()
                 || entry.provider_sessions().any(|index| named.session_indexes.iter().any(|one| one == index)))
         })

@@ -36,7 +36,11 @@ impl Gateway {
         next: NextUrl,
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
-        let sign_in = &site.settings.sign_in;
+        if let Some(home) = self.groups.home_of(site) {
+            return self.ask_home(home, site, visitor, next, How::LINK);
+        }
+        let portal = self.signs_in_for(site, &next);
+        let sign_in = &portal.settings.sign_in;
         if let (Choose::Single, Some(provider)) = (sign_in.choose, sign_in.providers.first()) {
             return self.start(site, provider, next, visitor, How::LINK, ctx).await;
         }
@@ -45,8 +49,10 @@ impl Gateway {
             .remember(at(site), next, browser_of(visitor))
             .map_err(|error| start_refusal(&error, Again::ByThisAddress))?;
         let page = match sign_in.choose {
-            Choose::ByEmail => pages::ask_email(&page_site(site), &remembered.handle, "", None, &FormTargets::ours()),
-            Choose::List | Choose::Single => self.provider_list(site, &remembered.handle),
+            Choose::ByEmail => {
+                pages::ask_email(&page_site(&portal), &remembered.handle, "", None, &FormTargets::ours())
+            }
+            Choose::List | Choose::Single => self.provider_list(&portal, &remembered.handle),
         };
         let page = with_browser_key(page, remembered.browser_key_to_set.as_deref());
         Ok(Verdict::Reply(Outcome::SentToSignIn, page))
@@ -77,15 +83,19 @@ impl Gateway {
         let browser = browser_of(visitor);
         let Some(next) = self.sign_in.recall(transaction, browser, &site.settings.host) else {
             // The page stood open for too long, or was sent by another site: ask again, from the start.
+            if self.groups.home_of(site).is_some() {
+                return Ok(Verdict::Reply(Outcome::SentToSignIn, Reply::see_other(pages::SIGN_IN)));
+            }
             return self.begin_sign_in(site, visitor, start_of(site), ctx).await;
         };
-        let among = &site.settings.sign_in.providers;
+        let portal = self.signs_in_for(site, &next);
+        let among = &portal.settings.sign_in.providers;
         if let Some(raw) = form.field(EMAIL_FIELD) {
             let email = EmailAddress::parse(raw.trim());
             let problem = if email.is_ok() { EmailProblem::NoProvider } else { EmailProblem::NotAnAddress };
             let found = email.ok().and_then(|email| Some((self.sign_in.provider_for_email(&email, among)?, email)));
             let Some((provider, email)) = found else {
-                let page = pages::ask_email(&page_site(site), transaction, raw, Some(problem), &FormTargets::ours());
+                let page = pages::ask_email(&page_site(&portal), transaction, raw, Some(problem), &FormTargets::ours());
                 return Ok(Verdict::Reply(Outcome::SentToSignIn, page));
             };
             let how = How { hint: Some(&email), ..How::FORM };
@@ -94,7 +104,7 @@ impl Gateway {
         let chosen = form.field(PROVIDER_FIELD).and_then(|name| ProviderName::parse(name).ok());
         match chosen.filter(|name| among.contains(name)) {
             Some(provider) => self.start(site, &provider, next, visitor, How::FORM, ctx).await,
-            None => Ok(Verdict::Reply(Outcome::SentToSignIn, self.provider_list(site, transaction))),
+            None => Ok(Verdict::Reply(Outcome::SentToSignIn, self.provider_list(&portal, transaction))),
         }
     }
 
@@ -179,7 +189,7 @@ pub(super) fn with_tie(reply: Reply, cookie: Option<&TieCookie>) -> Reply {
     }
 }
 
-fn with_browser_key(reply: Reply, key: Option<&str>) -> Reply {
+pub(super) fn with_browser_key(reply: Reply, key: Option<&str>) -> Reply {
     match key.and_then(SignInKey::parse) {
         Some(key) => reply.with_cookie(cookie::set_sign_in(&key, SIGN_IN_LASTS)),
         None => reply,

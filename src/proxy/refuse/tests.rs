@@ -9,11 +9,12 @@ use crate::email::{EmailAddress, EmailDomain};
 use crate::limits::Limit;
 use crate::policy::NotAdmitted;
 use crate::portal::Malformed;
+use crate::proxy::endpoints::group::ROUND_UNKNOWN;
 use crate::random::NoRandomness;
 use crate::refusal::Passwords;
 use crate::saml::mapping::NoSubject;
 use crate::saml::rejected::SamlRejected;
-use crate::session::{InvalidKeys, OpenError, StoreError};
+use crate::session::{InvalidKeys, NotHanded, OpenError, StoreError};
 use crate::sign_in::oidc::rejected::{ErrorCode, IdTokenRejected, ProviderFault, UserInfoRejected};
 use crate::sign_in::once::NotRemembered;
 use crate::sign_in::saml::SamlStartFailed;
@@ -138,7 +139,14 @@ fn of_sign_in() -> Vec<Refusal> {
         .map(|rejected| sign_in_refusal(&rejected.into()))
         .chain(at_the_start)
         .chain(by_saml())
+        .chain(by_groups())
         .collect()
+}
+
+fn by_groups() -> Vec<Refusal> {
+    let not_handed = |label| crate::proxy::endpoints::group::not_handed(label, String::new());
+    let codes = [NotHanded::Unknown, NotHanded::ForAnother, NotHanded::Over].map(NotHanded::label);
+    codes.into_iter().chain([ROUND_UNKNOWN]).map(not_handed).collect()
 }
 
 fn by_saml() -> Vec<Refusal> {
@@ -345,6 +353,7 @@ fn no_label_is_forgotten_here() {
         include_str!("../../sign_in/saml/logout/rejected.rs"),
         include_str!("../../session/store.rs"),
         include_str!("../../session/sessions.rs"),
+        include_str!("../../session/sessions/handing.rs"),
         include_str!("../../customer/failure.rs"),
         include_str!("../../customer/failure/broker.rs"),
         include_str!("../../customer/failure/directory.rs"),
@@ -352,6 +361,7 @@ fn no_label_is_forgotten_here() {
         include_str!("../endpoints.rs"),
         include_str!("../endpoints/back_channel_logout.rs"),
         include_str!("../endpoints/call_back.rs"),
+        include_str!("../endpoints/group.rs"),
         include_str!("../endpoints/sign_out.rs"),
         include_str!("../endpoints/start.rs"),
     ] {

@@ -87,6 +87,26 @@ async fn pages_of_the_demo_and_of_bad_days() {
         }
         app.drain().await;
     }
+    // A look of the portal's own.
+    let logo = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 140 40'><rect width='40' height='40' rx='8' fill='#7a1f5c'/>\
+                <text x='50' y='29' font-family='sans-serif' font-size='26' font-weight='700'>acme</text></svg>";
+    std::fs::write(folder.path().join("acme.svg"), logo).unwrap();
+    let look = "  - host: localhost\n    look:\n      name: \"Acme customer support\"\n      logo: acme.svg\n      \
+                accent: \"#7a1f5c\"\n      welcome: \"Welcome. Everybody who has a contract with us can sign in here.\"\n      \
+                support: { email: help@acme.example, phone: \"+1 555 0100\", page: \"https://www.acme.example/help\" }\n";
+    let text = world.config.replacen("  - host: localhost\n", look, 1);
+    let text = text.replace("providers: [acme]", "providers: [acme], choose: list");
+    let app = beside(&world, &text, folder.path(), "own-look").await;
+    let origin = format!("https://localhost:{}", app.https_address().port());
+    browser.visitor("own-look").await;
+    assert_eq!(browser.open(&format!("{origin}/servicedesk/customer/portals")).await, 200);
+    browser.sees(Thing::Text("Acme customer support")).await;
+    browser.picture("own-look-sign-in", &ALL_LOOKS).await;
+    assert_eq!(browser.open(&format!("{origin}/.vestibule/nothing")).await, 404);
+    browser.picture("own-look-not-found", &ALL_LOOKS).await;
+    quiet(&mut browser, &[404]).await;
+    app.drain().await;
+
     let upstream = world.jsm.base_url();
     let app = beside(&world, &world.config.replace(&upstream, "https://127.0.0.1:1"), folder.path(), "dead").await;
     let origin = format!("https://localhost:{}", app.https_address().port());

@@ -147,6 +147,21 @@ async fn a_provider_that_goes_takes_its_sessions_along_until_it_returns() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_issuer_under_the_same_name_is_another_provider() {
+    let recorder = Recorder::start(Answer::default()).await;
+    let gateway = TestGateway::start(Options::plain(recorder.address)).await;
+    let client = gateway.client();
+    gateway.sign_in(&client, "ana").await;
+    let issuer = gateway.provider.issuer();
+    gateway.changed(instead(&issuer, "http://localhost:9")).await;
+    let answer = client.get(format!("{}/private", gateway.origin())).send().await.unwrap();
+    let (code, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+    assert!(code == 403 && text.contains("not_admitted_provider"), "{code} {text}");
+    gateway.changed(instead("http://localhost:9", &issuer)).await;
+    assert_eq!(status(&client, &gateway, "/private").await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_under_way_goes_on_and_begins_again_where_its_provider_is_another() {
     let recorder = Recorder::start(Answer::default()).await;
     let gateway = TestGateway::start(Options::plain(recorder.address)).await;

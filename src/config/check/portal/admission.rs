@@ -60,6 +60,7 @@ impl Check<'_> {
             blocked_accounts: blocked_accounts?,
             require: require?,
             providers,
+            issuers: BTreeMap::new(),
             contact,
         })
     }
