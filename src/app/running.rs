@@ -267,6 +267,10 @@ impl Reload for Running {
 
 /// Says which names no certificate has: visitors read a warning there, unless something in front ends TLS.
 pub(super) fn tell_uncovered(config: &Config, certificates: &Certificates) {
+    // What is ordered is told of by whoever orders it.
+    if config.tls.acme.is_some() {
+        return;
+    }
     let names = config.portals.iter().flat_map(|portal| std::iter::once(&portal.host).chain(&portal.aliases));
     for name in names.filter(|name| !certificates.cover(name.as_str())) {
         tracing::warn!(host = %name, "no certificate of tls.certificates has this name");
