@@ -1,12 +1,13 @@
 //! Customer sessions at Cloud by the site's own single sign-on: healing, signing out, and what the browser sees of it.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::{Client, Response};
 use vestibule::clock::Clock;
 use vestibule::demo::jsm_cloud::{Fault, FaultKind, JsmCloud};
 use vestibule::demo::openid_provider::{Person, Settings};
-use vestibule::demo::world::{CLOUD_HOST, ProviderChoice, World, WorldSettings};
+use vestibule::demo::world::{CLIENT_ID, CLOUD_HOST, PROVIDER, ProviderChoice, World, WorldSettings};
 use vestibule::random::Random;
 
 use crate::harness::{location, navigate, set_cookies};
@@ -283,4 +284,30 @@ async fn what_is_offered_to_people_with_an_atlassian_account_is_a_setting() {
     assert_eq!(told.status(), 403);
     assert!(told.text().await.unwrap().contains("\"error\":\"atlassian_account\""));
     assert_eq!(stage.jsm().customers_created("mia@acme.example"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_told_by_the_provider_ends_the_session_at_cloud_too_and_no_other() {
+    let stage = stage().await;
+    let provider = stage.world.provider.as_ref().unwrap();
+    let seen = Arc::new(Mutex::new(serde_json::Value::Null));
+    let keep = Arc::clone(&seen);
+    provider.alter_next_id_token(move |parts| *keep.lock().unwrap() = parts.claims.clone().into());
+    let (one, other, ben) = (stage.sign_in("ana").await, stage.sign_in("ana").await, stage.sign_in("ben").await);
+    for browser in [&one, &other, &ben] {
+        assert_eq!(stage.open(browser, PORTAL).await.status(), 200);
+    }
+    assert_eq!((stage.jsm().sessions_of(ANA), stage.jsm().sessions_of(BEN)), (2, 1));
+    let now = Clock::System.now().seconds();
+    let claims = serde_json::json!({
+        "iss": provider.issuer(), "aud": CLIENT_ID, "iat": now, "exp": now + 60, "jti": "1", "sid": seen.lock().unwrap()["sid"],
+        "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
+    });
+    let token = provider.sign_logout_token(&claims).unwrap();
+    let address = format!("{}/.vestibule/oidc/{PROVIDER}/back-channel-logout", stage.world.cloud_origin());
+    let told = stage.browser().post(address).form(&[("logout_token", token)]).send().await.unwrap();
+    assert_eq!(told.status(), 200);
+    assert_eq!((stage.jsm().sessions_of(ANA), stage.jsm().sessions_of(BEN)), (1, 1));
+    assert_eq!(stage.open(&one, PORTAL).await.status(), 303);
+    assert_eq!(stage.open(&other, PORTAL).await.status(), 200);
 }

@@ -23,6 +23,7 @@ mod cloud_walks;
 mod companies;
 mod crash_injection;
 mod crowd;
+mod customers_command;
 mod documents;
 mod drain;
 mod edge;
