@@ -128,7 +128,7 @@ impl CustomerSessions {
                 }
             }
         }
-        brokered.obtain(session, Want::Any, now).await.map(Some)
+        Box::pin(brokered.obtain(session, Want::Any, now)).await.map(Some)
     }
 
     /// A customer session in place of the one of generation `dead_generation`, which an answer showed to be dead. When
