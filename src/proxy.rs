@@ -18,6 +18,7 @@ pub mod entity_tag;
 mod hand_over;
 mod header_hygiene;
 pub mod in_force;
+mod in_page;
 mod kept;
 mod native_page;
 mod published_keys;

@@ -7,6 +7,7 @@ use http::{Method, Version};
 use pingora::proxy::Session;
 
 use super::context::{Forwarding, RequestCtx, Stage};
+use super::endpoints::Tab;
 use super::same_origin::is_same_origin;
 use super::site::Site;
 use super::{Gateway, endpoints, hand_over, kept};
@@ -61,7 +62,7 @@ impl Gateway {
     pub(super) async fn admit(&self, http: &mut Session, ctx: &mut RequestCtx) -> Result<Verdict, Refusal> {
         ctx.wants = pages::wants_page(&http.req_header().headers, &http.req_header().method);
         let request = self.read(http)?;
-        ctx.exchange.asks(request.method(), request.path());
+        ctx.exchange.asks(request.method(), kept::without_handle(request.path()));
         let site = self.sites.get(request.host()).cloned().ok_or(Reason::UnknownHost)?;
         ctx.exchange.at_portal(&site.settings.host);
         ctx.site = Some(Arc::clone(&site));
@@ -129,7 +130,10 @@ impl Gateway {
         site.upstream.make_ready().await.map_err(|_| Reason::UpstreamUnreachable)?;
         // Last, so that nothing is counted that does not go on.
         let counted = self.count_request(&request, &permit, &site).await?;
-        let mut forwarding = Forwarding { counted, ..Forwarding::new(permit, request, customer_session) };
+        let in_page = site.settings.sign_in.in_page && ctx.wants == Wants::Page;
+        let person_mark =
+            permit.session().filter(|_| in_page).map(|session| self.sessions.page_mark(session.identity()));
+        let mut forwarding = Forwarding { counted, person_mark, ..Forwarding::new(permit, request, customer_session) };
         if let Some(kept) = kept {
             match self.take_kept(*kept, &site).await {
                 Ok(again) => forwarding.sent_again = Some(Box::new(again)),
@@ -239,6 +243,10 @@ impl Gateway {
 
     /// The browser, if somebody has signed in there before.
     fn know(&self, visitor: &mut Visitor, headers: &HeaderMap, site: &Site) {
+        // Nobody looks at what a browser loads ahead of time: no tab waits for it.
+        if headers.contains_key("sec-purpose") {
+            return;
+        }
         let Some(cookie) = cookie::known_browser(headers) else { return };
         visitor.known = self.sessions.known_browser(&cookie, &site.settings.host, self.clock.now());
         visitor.known_cookie = visitor.known.is_some().then_some(cookie);
@@ -305,7 +313,7 @@ impl Gateway {
         }
         self.count_attempt(site, ctx)?;
         let next = NextUrl::parse(&request.target()).unwrap_or_else(|_| NextUrl::root());
-        self.begin_sign_in(site, visitor, next, ctx).await
+        self.begin_sign_in(site, visitor, next, Tab::Waits, ctx).await
     }
 }
 

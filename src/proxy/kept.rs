@@ -69,6 +69,12 @@ pub fn address_of(target: &str, handle: &FormHandle) -> String {
     format!("{target}{joint}{MARK}{}", handle.reveal())
 }
 
+/// The path as the log may have it: handles are nobody's business.
+pub fn without_handle(path: &str) -> &str {
+    let named = path.strip_prefix(KEPT_FORMS).and_then(FormHandle::parse);
+    if named.is_some() { KEPT_FORMS } else { path }
+}
+
 /// The handle and the address without the mark, when a request has one.
 pub fn marked(request: &CanonicalRequest) -> Option<(FormHandle, String)> {
     let query = request.query()?;
@@ -354,6 +360,15 @@ mod tests {
             format!("/create?{MARK}{}B", &token[1..]),
         ] {
             assert!(marked(&request(&Method::POST, &other)).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_log_has_no_handles() {
+        let handle = FormHandle::parse(&"A".repeat(43)).unwrap();
+        assert_eq!(without_handle(&page_of(&handle)), "/.vestibule/kept/");
+        for path in ["/.vestibule/kept/drop", "/private", "/"] {
+            assert_eq!(without_handle(path), path);
         }
     }
 

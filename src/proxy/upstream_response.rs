@@ -11,7 +11,7 @@ use super::Gateway;
 use super::answer::{HSTS, REQUEST_ID};
 use super::context::{Forwarding, Range, Repeat, RequestCtx, Stage};
 use super::site::Site;
-use super::{answer_plan, response_fields, set_cookie};
+use super::{answer_plan, in_page, response_fields, set_cookie};
 use crate::clock::Stopwatch;
 use crate::customer::{AnswerHead, Verdict};
 use crate::policy::Visitor;
@@ -133,7 +133,17 @@ pub fn prepare(visitor: &RequestHeader, response: &mut ResponseHeader, ctx: &mut
     }
     ctx.exchange.ends(Outcome::Forwarded, response.status);
     keep_pages_private(forwarding, response)?;
-    forwarding.body = answer_plan::decide(visitor, response, &site.rewriting)?;
+    forwarding.body = match answer_plan::decide(visitor, response, &site.rewriting)? {
+        Some(body) => {
+            let person = forwarding.person_mark.as_deref();
+            let insert = in_page::for_document(visitor, response, site, person)?;
+            Some(match insert {
+                Some(insert) => body.inserting(insert),
+                None => body,
+            })
+        }
+        None => None,
+    };
     response.insert_header(REQUEST_ID, request_id.to_string())?;
     response.insert_header(header::STRICT_TRANSPORT_SECURITY, HSTS)?;
     Ok(())

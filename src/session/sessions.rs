@@ -5,6 +5,7 @@ mod kept;
 mod known_browser;
 mod lookup;
 mod records;
+mod shared;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,6 +17,7 @@ pub use self::ending::{Ended, EndedSession, PartlyEnded};
 pub use self::kept::{FormHandle, KeptForm, NotKept, SentBy, TakenForm};
 pub use self::known_browser::{KnownBrowser, PersonMark};
 pub use self::records::{Change, Found, RecordError, RecordName, Records, Walked};
+use self::shared::JustOpened;
 use super::customer_session::CustomerSession;
 use super::entry::Listing;
 use super::keys::KeyRing;
@@ -43,6 +45,7 @@ struct Inner {
     store: Arc<dyn SessionStore>,
     cache: Cache<SessionHash, Arc<LiveSession>>,
     registry: Registry,
+    just_opened: JustOpened,
     lifetimes: Lifetimes,
     clock: Clock,
     random: Random,
@@ -138,8 +141,8 @@ impl Sessions {
         random: Random,
     ) -> Self {
         let (cache, lifetimes) = (Cache::new(settings.cache_entries), Lifetimes::of(settings));
-        let registry = Registry::default();
-        Self { inner: Arc::new(Inner { keys, store, cache, registry, lifetimes, clock, random }) }
+        let (registry, just_opened) = (Registry::default(), shared::just_opened());
+        Self { inner: Arc::new(Inner { keys, store, cache, registry, just_opened, lifetimes, clock, random }) }
     }
 
     /// Opens a session under a new id; it is lasting when this returns. The id goes into the cookie and nowhere else.

@@ -30,6 +30,7 @@ mod healing;
 mod kept_forms;
 mod http2;
 mod kill;
+mod one_sign_in;
 mod process;
 mod proxy_protocol;
 mod public_clients;

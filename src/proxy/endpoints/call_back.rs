@@ -7,9 +7,9 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::start::How;
-use super::{at, browser_of, start_of};
+use super::{at, browser_of, start_of, ties_of};
 use crate::clock::Stopwatch;
-use crate::ids::ProviderName;
+use crate::ids::{ProviderName, SessionHash};
 use crate::portal::CanonicalRequest;
 use crate::proxy::Gateway;
 use crate::proxy::admit::{Verdict, Visitor};
@@ -19,6 +19,7 @@ use crate::proxy::site::Site;
 use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
 use crate::secret::Secret;
+use crate::session::cookie::SignInKey;
 use crate::session::{LiveSession, cookie};
 use crate::sign_in::{Callback, NextUrl, SignOutHint, VerifiedIdentity, trial};
 use crate::telemetry::{Outcome, Step};
@@ -32,8 +33,15 @@ struct Arrived {
     hint: SignOutHint,
     /// Where they wanted to go.
     next: NextUrl,
+    /// The session that they had when the sign-in began, which the new one takes the place of.
+    before: Option<SessionHash>,
     /// The cookie by which their browser was known when the sign-in began.
     known: Option<Secret>,
+}
+
+/// What only this browser has, of the cookies that tie sign-ins to it.
+fn browser_secret(visitor: &Visitor) -> Option<SessionHash> {
+    visitor.cookies.sign_in.one().or(visitor.cookies.posted_sign_in.one()).map(SignInKey::hash)
 }
 
 impl Gateway {
@@ -66,6 +74,9 @@ impl Gateway {
         visitor: &Visitor,
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
+        if let Some(browser) = &visitor.known {
+            self.sign_in.is_back(browser.hash());
+        }
         if !matches!(outcome, Callback::SignedIn { .. }) {
             self.count_attempt(site, ctx)?;
         }
@@ -77,12 +88,7 @@ impl Gateway {
             Callback::SignedIn { identity, hint, next, before, known } => {
                 // Nobody asked for it, so that nobody said where to: the start page.
                 let next = if how.by_form && next == NextUrl::root() { start_of(site) } else { next };
-                let before = before.filter(|before| visitor.session.as_ref().is_none_or(|now| now.hash() != before));
-                let verdict = self.signed_in(Arrived { identity, hint, next, known }, site, visitor, ctx).await?;
-                if let Some(before) = before {
-                    self.end_unseen(before, site).await;
-                }
-                Ok(verdict)
+                self.signed_in(Arrived { identity, hint, next, before, known }, site, visitor, ctx).await
             }
             Callback::Tried { trial, report } => Ok(self.end_trial(trial, report, site, ctx)),
             Callback::TooOld { next } => {
@@ -96,6 +102,10 @@ impl Gateway {
             Callback::Stale { next, restarts } => {
                 let next = if next == NextUrl::root() { start_of(site) } else { next };
                 self.start(site, provider, next, visitor, How { restarts, ..how }, ctx).await
+            }
+            Callback::NoCookie => {
+                self.metrics.sign_in_ended(provider.as_str(), "cookies_missing");
+                Err(Reason::CookiesMissing.into())
             }
             Callback::LoopBroken => {
                 self.metrics.sign_in_ended(provider.as_str(), "sign_in_loop");
@@ -127,7 +137,7 @@ impl Gateway {
         visitor: &Visitor,
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
-        let Arrived { identity, hint, next, known } = arrived;
+        let Arrived { identity, hint, next, before, known } = arrived;
         let provider = identity.provider().clone();
         if let Err(reason) = site.admission.admit(&identity, &self.circumstances(ctx)) {
             if site.admission.has_ended(reason) {
@@ -138,18 +148,30 @@ impl Gateway {
         }
         let client = ctx.exchange.client().unwrap_or(IpAddr::from([0, 0, 0, 0]));
         let watch = Stopwatch::start();
-        let opened = self.sessions.open(identity, Some(hint), site.settings.host.clone(), client).await;
+        let (host, hint) = (site.settings.host.clone(), Some(hint));
+        let opened = match browser_secret(visitor) {
+            Some(browser) => self.sessions.open_together(browser, before, identity, hint, host, client).await,
+            // The provider began, in a browser that has never been here: nothing could be shared.
+            None => self.sessions.open(identity, hint, host, client).await.map(|(id, session)| (id, session, false)),
+        };
         ctx.exchange.took(Step::Store, watch.elapsed());
         self.metrics.session_store_is_up(opened.is_ok());
-        let (id, session) = opened.map_err(|error| {
+        let (id, session, shared) = opened.map_err(|error| {
             self.metrics.sign_in_ended(provider.as_str(), error.label());
             Refusal::with_detail(Reason::SessionStore { label: error.label() }, error.to_string())
         })?;
         ctx.exchange.of_session(*session.hash(), &provider);
         self.metrics.sign_in_ended(provider.as_str(), "signed_in");
-        self.metrics.sessions_changed("opened", 1);
-        if let Some(before) = &visitor.session {
+        self.sign_in.ended_well(ties_of(visitor));
+        if !shared {
+            self.metrics.sessions_changed("opened", 1);
+        }
+        if let Some(before) = visitor.session.as_ref().filter(|before| before.hash() != session.hash()) {
             self.end(before, site).await;
+        }
+        let seen = visitor.session.as_ref().map(|seen| *seen.hash());
+        if let Some(before) = before.filter(|before| Some(*before) != seen && before != session.hash()) {
+            self.end_unseen(before, site).await;
         }
         let reply = Reply::see_other(next.as_str()).with_cookie(cookie::set_session(&id));
         let reply = match self.know_browser(&session, known.as_ref(), site, visitor) {

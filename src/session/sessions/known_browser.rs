@@ -110,6 +110,12 @@ impl Sessions {
         Ok(Secret::generated(URL_SAFE_NO_PAD.encode(sealed.as_bytes())))
     }
 
+    /// A person, as pages of the portal may tell them from another: opaque, and of this gateway's keys.
+    pub fn page_mark(&self, identity: &VerifiedIdentity) -> String {
+        let tag = self.inner.keys.first().group_tag(&[b"page", PersonMark::of(identity).as_bytes()]);
+        URL_SAFE_NO_PAD.encode(tag.as_bytes().get(..16).unwrap_or_default())
+    }
+
     /// The browser that presents this cookie at `portal`: none when we did not seal it, or too long ago.
     pub fn known_browser(&self, cookie: &Secret, portal: &HostName, now: Timestamp) -> Option<KnownBrowser> {
         let inner = &*self.inner;
