@@ -77,8 +77,11 @@ fn browsers(ties: Ties<'_>) -> impl Iterator<Item = BrowserHash> {
 impl SignIn {
     /// Notes that a sign-in begins in that browser. False when three in a minute ended well and came to nothing.
     pub fn may_begin(&self, ties: Ties<'_>) -> bool {
-        let now = self.clock.now();
-        browsers(ties).fold(true, |may, browser| self.rounds.begins(browser, now) && may)
+        let (now, mut may) = (self.clock.now(), true);
+        for browser in browsers(ties) {
+            may &= self.rounds.begins(browser, now); // each is noted
+        }
+        may
     }
 
     /// Notes that a session was opened in that browser.
