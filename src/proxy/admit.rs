@@ -87,6 +87,7 @@ impl Gateway {
             None => (request, None),
             Some(marked) => match self.open_kept(http, &request, marked, &site, &visitor).await? {
                 kept::Asked::Sends(request, kept) => (request, Some(kept)),
+                kept::Asked::Plain(request) => (request, None),
                 kept::Asked::Reply(reply) => return Ok(Verdict::Reply(Outcome::Answered, reply)),
             },
         };

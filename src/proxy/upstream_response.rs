@@ -52,10 +52,11 @@ impl Gateway {
         }
         let Visitor::SignedIn(session) = forwarding.permit.visitor() else { return Ok(()) };
         let Some(used) = forwarding.customer_session.clone() else { return Ok(()) };
+        let asked = forwarding.sent_again.as_ref().map_or(http.req_header(), |again| &again.head);
         let answer = AnswerHead {
             status: response.status,
             headers: &response.headers,
-            request_wanted_json: wants_json(&http.req_header().headers),
+            request_wanted_json: wants_json(&asked.headers),
         };
         let sign = match site.customers.judge(&used, &answer, self.clock.now()) {
             Verdict::Alive => return Ok(()),

@@ -113,7 +113,14 @@ async fn a_form_that_was_kept_is_there_after_a_sign_in_by_saml() {
     let page = navigate(&client, &format!("{}{waits}", gateway.origin())).await.text().await.unwrap();
     assert!(page.contains("Sending what you wrote"), "{page}");
     let again = format!("{}/private/create?.vestibule-kept={handle}", gateway.origin());
-    let sent = client.post(again).header("origin", gateway.origin()).form(&[("send", "now")]).send().await.unwrap();
+    let sent = client
+        .post(again)
+        .header("origin", gateway.origin())
+        .header("content-type", "text/plain")
+        .body("send=now")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(sent.status(), 200);
     assert_eq!(recorder.requests().iter().filter(|request| request.body == b"summary=kept").count(), 1);
 }

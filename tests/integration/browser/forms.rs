@@ -179,7 +179,7 @@ async fn a_script_in_the_page_lets_people_sign_in_again_and_repeats_the_call() {
     browser.sees(Thing::Heading("Please sign in again")).await;
     browser.click(Thing::Button("Sign in")).await;
     browser.turn_to(1).await;
-    browser.click(Thing::Text("Ben")).await;
+    browser.click(Thing::Text("ben@acme.com")).await;
     browser.has_tabs(1).await;
     browser.turn_to(0).await;
     browser.sees(Thing::Text("You have signed in as somebody else.")).await;
