@@ -164,7 +164,8 @@ impl Gateway {
         let form = KeptForm {
             portal: site.settings.host.clone(),
             person: browser.person(),
-            sent_by,
+            // Nothing tells whose page it was: who is asked can say.
+            sent_by: if sent_by == SentBy::Person && browser.is_shared() { SentBy::OneOfSeveral } else { sent_by },
             at: self.clock.now(),
             method: request.method().as_str().to_owned(),
             target: request.target(),

@@ -248,6 +248,12 @@ async fn another_person_is_told_that_it_was_dropped() {
     }
     assert!(walk.written().is_empty());
     assert_eq!(walk.counted("of_another"), 2);
+    // In a browser of several people nothing is sent by itself: the page that it came from may have been another one's.
+    let waits = location(&browser.sends("/private/create", FORM, "a=b").await);
+    walk.signs_in(&browser, &waits, "ana").await;
+    let page = browser.page(&waits).await;
+    assert_eq!(title(&page), "Send what was waiting?");
+    assert_eq!(browser.confirms(&address(&page)).await.status(), 201);
 }
 
 #[tokio::test]
