@@ -37,6 +37,13 @@ bench-compare: ## Measure Vestibule beside nginx, Apache and bare Pingora (BENCH
 	@$(CARGO) build --locked --features bench --bin bench_world
 	@python3 benches/compare/compare.py --binaries $(BENCH_PROGRAMS)/release --world $(BENCH_PROGRAMS)/debug/bench_world $(BENCH)
 
+bench-scale: ## Measure how the cost grows with sessions, connections, portals and rules (BENCH="--help" tells the options)
+	@scripts/install-packages bench
+	@echo "== building optimised programs (a first build takes about 20 minutes on 2 cores)"
+	@$(CARGO) build --locked --release --features bench --bin vestibule --bin bench_sessions
+	@$(CARGO) build --locked --features bench --bin bench_world
+	@python3 benches/scale/scale.py --binaries $(BENCH_PROGRAMS)/release --world $(BENCH_PROGRAMS)/debug/bench_world $(BENCH)
+
 deny: ## Licences, bans and advisories of all dependencies (needs cargo-deny)
 	@cargo deny check
 
@@ -45,4 +52,4 @@ system-packages:
 
 DEBUG_BINARY = $(or $(CARGO_TARGET_DIR),target)/debug/vestibule
 
-.PHONY: bench-compare help demo demo-check test check build release certificates deny system-packages
+.PHONY: bench-compare bench-scale help demo demo-check test check build release certificates deny system-packages

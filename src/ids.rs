@@ -12,7 +12,7 @@ use crate::random::{NoRandomness, Random};
 
 /// Names one exchange in answers, pages and logs: 128 random bits, shown as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RequestId([u8; 16]);
+pub struct RequestId(Hexadecimal<32>);
 
 impl RequestId {
     /// A new id.
@@ -20,24 +20,51 @@ impl RequestId {
     /// # Errors
     /// When the system has no randomness to give.
     pub fn generate(random: &Random) -> Result<Self, NoRandomness> {
-        Ok(Self(random.name_bytes()?))
+        Ok(Self(Hexadecimal::of(&random.name_bytes::<16>()?)))
     }
 
     /// The id that stands for "none could be made".
     pub const fn none() -> Self {
-        Self([0; 16])
+        Self(Hexadecimal([b'0'; 32]))
+    }
+
+    /// As it is shown.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
     }
 }
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// So many hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Hexadecimal<const DIGITS: usize>([u8; DIGITS]);
+
+impl<const DIGITS: usize> Hexadecimal<DIGITS> {
+    /// Of the first of these octets; zeros where there are too few.
+    fn of(octets: &[u8]) -> Self {
+        const DIGIT: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [b'0'; DIGITS];
+        for (place, digit) in text.iter_mut().enumerate() {
+            let octet = octets.get(place >> 1).copied().unwrap_or_default();
+            let nibble = if place & 1 == 0 { octet >> 4 } else { octet & 0xf };
+            *digit = DIGIT.get(usize::from(nibble)).copied().unwrap_or(b'0');
+        }
+        Self(text)
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
@@ -105,10 +132,7 @@ impl SessionHash {
 /// The first 16 hexadecimal digits: enough to tell sessions apart in a log.
 impl fmt::Display for SessionHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.0.iter().take(8) {
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
+        f.write_str(Hexadecimal::<16>::of(&self.0).as_str())
     }
 }
 
@@ -178,6 +202,13 @@ mod tests {
         }
         // The last character carries 4 bits of the id and 2 bits that must be zero.
         assert!(SessionId::parse(&format!("{}B", "A".repeat(42))).is_none());
+    }
+
+    #[test]
+    fn ids_are_shown_as_hexadecimal_digits() {
+        let octets: [u8; 16] = std::array::from_fn(|place| u8::try_from(place * 17).unwrap());
+        assert_eq!(Hexadecimal::<32>::of(&octets).as_str(), "00112233445566778899aabbccddeeff");
+        assert_eq!(SessionHash([0x0f; 32]).to_string(), "0f".repeat(8));
     }
 
     #[test]

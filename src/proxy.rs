@@ -16,7 +16,7 @@ mod context;
 mod endpoints;
 pub mod entity_tag;
 mod hand_over;
-mod header_hygiene;
+pub mod header_hygiene;
 pub mod in_force;
 mod in_page;
 mod kept;
@@ -133,7 +133,7 @@ impl ProxyHttp for InForce {
         let reply = match gateway.admit(http, ctx).await {
             Ok(Verdict::Forward(forwarding)) if forwarding.request.is_websocket() => {
                 ctx.stage = Stage::Forwarding(forwarding);
-                gateway.tunnel(http, ctx, self).await?;
+                Box::pin(gateway.tunnel(http, ctx, self)).await?;
                 return Ok(true);
             }
             Ok(Verdict::Forward(forwarding)) => {
@@ -147,7 +147,7 @@ impl ProxyHttp for InForce {
             }
             Err(refusal) => gateway.refuse(&refusal, ctx),
         };
-        answer::send(http, reply, ctx.exchange.request_id()).await?;
+        Box::pin(answer::send(http, reply, ctx.exchange.request_id())).await?;
         Ok(true)
     }
 

@@ -12,6 +12,7 @@ pub mod envelope;
 mod keys;
 mod live;
 mod once;
+mod recent_logouts;
 mod record;
 mod registry;
 mod sealed;

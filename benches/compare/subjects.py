@@ -1,8 +1,9 @@
 """The subjects: the same backend, each with one core and one worker thread."""
 
-import http.cookiejar
+import html
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -43,10 +44,12 @@ class Subject:
 
 class Vestibule(Subject):
     guards = True
-    signs_in_by = ("oidc",)
+    signs_in_by = ("oidc", "saml")
 
-    def sign_in(self, world, _protocol):
-        """From the page that was asked for to the provider and back; leaves the session's cookie in `headers`."""
+    def sign_in(self, world, protocol):
+        """From the page that was asked for to the provider and back; gives the session's cookies."""
+        if protocol == "saml":
+            return sign_in_by_saml(self, "saml.localhost")
         cookies = {}
         answer = ask(self.address(False), "/small", cookies, "localhost")
         provider = urllib.parse.urlsplit(answer.location)
@@ -78,12 +81,47 @@ class ApacheOpenidc(Subject):
         return cookies
 
 
+class ApacheMellon(Subject):
+    guards = True
+    by_tls = False  # its session is of the plain address, and the provider knows that one alone
+    signs_in_by = ("saml",)
+
+    def sign_in(self, world, _protocol):
+        return sign_in_by_saml(self, self.address(False))
+
+
+def sign_in_by_saml(subject, host):
+    """From the page that was asked for to the provider, back with its form, and on to the page."""
+    cookies, target, at = {}, "/small", subject.address(False)
+    for _ in range(3):
+        answer = ask(at, target, cookies, host)
+        provider = urllib.parse.urlsplit(answer.location)
+        target = f"{provider.path}?{provider.query}"
+        if provider.netloc not in (host, at):
+            break
+    at_provider = ask(provider.netloc, target, {}, provider.netloc)
+    action = html.unescape(re.search(r'action="([^"]+)"', at_provider.body).group(1))
+    fields = {
+        re.search(r'name="([^"]+)"', tag).group(1): html.unescape(re.search(r'value="([^"]*)"', tag).group(1))
+        for tag in re.findall(r"<input [^>]*>", at_provider.body)
+        if 'name="' in tag and 'value="' in tag
+    }
+    answer = ask(at, urllib.parse.urlsplit(action).path, cookies, host, urllib.parse.urlencode(fields))
+    for _ in range(3):
+        if not answer.location:
+            break
+        answer = ask(at, urllib.parse.urlsplit(answer.location).path, cookies, host)
+    if answer.status != 200 or len(answer.body) != 120:
+        raise RuntimeError(f"{subject.name}: the sign-in ended in {answer.status}")
+    return cookies
+
+
 class Answer:
-    def __init__(self, status, location):
-        self.status, self.location = status, location
+    def __init__(self, status, location, body):
+        self.status, self.location, self.body = status, location, body
 
 
-def ask(address, target, cookies, host):
+def ask(address, target, cookies, host, form=None):
     """One request as a browser's navigation, without TLS; keeps the cookies that it gets."""
     name, port = address.split(":")
     connection = HTTPConnection(name, int(port), timeout=30)
@@ -91,9 +129,11 @@ def ask(address, target, cookies, host):
     fields["User-Agent"] = "Mozilla/5.0"
     if cookies:
         fields["Cookie"] = "; ".join(f"{key}={value}" for key, value in cookies.items())
-    connection.request("GET", target, headers=fields)
+    if form is not None:
+        fields |= {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "cross-site"}
+    connection.request("GET" if form is None else "POST", target, body=form, headers=fields)
     answer = connection.getresponse()
-    answer.read()
+    body = answer.read().decode("utf-8", "replace")
     connection.close()
     for line in answer.headers.get_all("Set-Cookie") or []:
         key, value = line.split(";", 1)[0].split("=", 1)
@@ -101,7 +141,7 @@ def ask(address, target, cookies, host):
             cookies[key] = value
         else:
             cookies.pop(key, None)
-    return Answer(answer.status, answer.headers.get("Location") or "")
+    return Answer(answer.status, answer.headers.get("Location") or "", body)
 
 
 def cookie_header(cookies):
@@ -129,7 +169,7 @@ class World:
         self.store = self.folder / "sessions.redb"
         print(f"== filling the store with {self.options.sessions:,} sessions", flush=True)
         self.outside = start(
-            [self.options.world, self.store, self.options.sessions, self.seal, f"http://{self.backend}"],
+            [self.options.world, self.store, self.options.sessions, self.seal, f"http://{self.backend}", self.folder],
             OTHER_CORE,
             self.logs,
             stdin=subprocess.PIPE,
@@ -160,8 +200,9 @@ class World:
         wait_for_port(port, process)
         return process
 
-    def register(self, client, redirect_uri):
-        self.outside.stdin.write(f"{client} {redirect_uri}\n")
+    def register(self, protocol, name, address):
+        """Tells a provider of a relying party: where its answers go."""
+        self.outside.stdin.write(f"{protocol} {name} {address}\n")
         self.outside.stdin.flush()
         self.outside.stdout.readline()
 
@@ -268,7 +309,23 @@ identity_providers:
       client_id: vestibule
       client_secret: secret
     label: Acme
+    email_domains: [acme.example]
+  globex:
+    saml:
+      metadata: "{world.told['saml']}"
+      signing_key: {{ file: "{world.folder}/saml-peers.key" }}
+      certificate: {{ file: "{world.folder}/saml-peers.pem" }}
+    label: Globex
+    email_domains: [globex.com]
 portals:
+  - host: saml.localhost
+    upstream: "http://{world.backend}"
+    sign_in: {{ providers: [globex] }}
+    customer_session:
+      datacenter: {{ max_age: 4h }}
+    directory:
+      site_token: {{ token: "{world.told['jsm_token']}" }}
+      create_customers: true
   - host: localhost
     upstream: "http://{world.backend}"
     sign_in: {{ providers: [acme] }}
@@ -287,7 +344,9 @@ portals:
       - {{ path: "/secure/admin/**", access: deny }}
 """
     )
-    world.register("vestibule", f"https://localhost:{tls}/.vestibule/oidc/acme/callback")
+    world.register("oidc", "vestibule", f"https://localhost:{tls}/.vestibule/oidc/acme/callback")
+    at_saml = f"https://saml.localhost:{tls}/.vestibule/saml/globex"
+    world.register("saml", f"{at_saml}/metadata", f"{at_saml}/acs")
     log = open(world.folder / "vestibule-access.log", "w")
     process = start(
         [world.program("vestibule"), "run", "--config", config],
@@ -346,11 +405,31 @@ def apache_openidc(world):
         "<Location />\nAuthType openid-connect\nRequire valid-user\n</Location>\n"
         f"ProxyPass /oidc !\nProxyPass / http://{world.backend}/ keepalive=On\n"
     )
-    world.register("apache", f"http://127.0.0.1:{plain}/oidc/callback")
+    world.register("oidc", "apache", f"http://127.0.0.1:{plain}/oidc/callback")
     process = apache(world, "apache_openidc", ["auth_openidc"], lines, plain, tls)
     subject = ApacheOpenidc("apache_openidc", process, plain, tls)
     subject.host = f"127.0.0.1:{plain}"
     subject.headers = (cookie_header(subject.sign_in(world, "oidc")),)
+    return subject
+
+
+def apache_mellon(world):
+    plain, tls = free_port(), free_port()
+    metadata = world.folder / "saml-provider.xml"
+    metadata.write_bytes(urllib.request.urlopen(world.told["saml"], timeout=30).read())
+    at = f"http://127.0.0.1:{plain}/mellon"
+    lines = (
+        "<Location />\nAuthType Mellon\nMellonEnable auth\nRequire valid-user\nMellonSecureCookie Off\n"
+        f"MellonEndpointPath /mellon\nMellonSPentityId {at}/metadata\n"
+        f"MellonSPPrivateKeyFile {world.folder}/saml-peers.key\nMellonSPCertFile {world.folder}/saml-peers.pem\n"
+        f"MellonIdPMetadataFile {metadata}\nMellonSessionLength 86400\n</Location>\n"
+        f"ProxyPass /mellon !\nProxyPass / http://{world.backend}/ keepalive=On\n"
+    )
+    world.register("saml", f"{at}/metadata", f"{at}/postResponse")
+    process = apache(world, "apache_mellon", ["auth_mellon"], lines, plain, tls)
+    subject = ApacheMellon("apache_mellon", process, plain, tls)
+    subject.host = f"127.0.0.1:{plain}"
+    subject.headers = (cookie_header(subject.sign_in(world, "saml")),)
     return subject
 
 
@@ -359,5 +438,6 @@ SUBJECTS = {
     "bare_pingora": bare_pingora,
     "nginx": nginx,
     "apache_openidc": apache_openidc,
+    "apache_mellon": apache_mellon,
     "vestibule": vestibule,
 }

@@ -79,6 +79,19 @@ impl<'a> AnswerHead<'a> {
         self.sets(XSRF_COOKIE).any(|value| value.trim_end_matches('"').ends_with("_lout"))
     }
 
+    /// What both products have in common; what a product tells besides comes first.
+    pub(super) fn common_sign(&self) -> Option<DeathSign> {
+        if self.sets_logged_out_token() {
+            return Some(DeathSign::LoggedOutToken);
+        }
+        match self.status {
+            StatusCode::UNAUTHORIZED => Some(DeathSign::Unauthorized),
+            StatusCode::FORBIDDEN => Some(DeathSign::Forbidden),
+            status if status.is_success() && self.request_wanted_json && self.is_html() => Some(DeathSign::HtmlForJson),
+            _ => None,
+        }
+    }
+
     /// Whether its body is a page.
     pub fn is_html(&self) -> bool {
         let media_type = self.text(&CONTENT_TYPE).split(';').next().unwrap_or_default().trim();

@@ -55,7 +55,11 @@ impl MediaPattern {
 
     /// Whether bodies of that content type, parameters and all, are meant.
     pub fn matches(&self, content_type: &str) -> bool {
-        let essence = essence(content_type);
+        self.matches_essence(essence(content_type))
+    }
+
+    /// The same of a content type without parameters.
+    pub fn matches_essence(&self, essence: &str) -> bool {
         if self.0.starts_with('+') {
             let from = essence.len().checked_sub(self.0.len());
             return from.and_then(|from| essence.get(from..)).is_some_and(|end| end.eq_ignore_ascii_case(&self.0));
@@ -66,7 +70,8 @@ impl MediaPattern {
 
 /// `type/subtype`, without parameters.
 pub fn essence(content_type: &str) -> &str {
-    content_type.split(';').next().unwrap_or_default().trim()
+    let end = memchr::memchr(b';', content_type.as_bytes()).unwrap_or(content_type.len());
+    content_type.get(..end).unwrap_or_default().trim()
 }
 
 /// Whether the characters of ASCII stand as single bytes in such a body. In UTF-16 and its like they do not, and nothing

@@ -7,6 +7,9 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq)]
 pub struct PathPattern {
     text: String,
+    /// The path up to the first segment that is not literal, without the slash at either end.
+    start: String,
+    /// The segments from there on.
     segments: Vec<Segment>,
     open: bool,
 }
@@ -15,6 +18,15 @@ pub struct PathPattern {
 enum Segment {
     Literal(String),
     Any,
+}
+
+impl Segment {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Literal(text) => text,
+            Self::Any => "*",
+        }
+    }
 }
 
 /// The text is not a path pattern.
@@ -61,14 +73,25 @@ impl PathPattern {
                 text => Segment::Literal(text.to_owned()),
             });
         }
-        Ok(Self { text: raw.to_owned(), segments, open })
+        let literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
+        let after = segments.split_off(segments.iter().take_while(|segment| literal(segment)).count());
+        let start = segments.iter().map(Segment::as_str).collect::<Vec<_>>().join("/");
+        Ok(Self { text: raw.to_owned(), start, segments: after, open })
     }
 
     /// Whether the decoded, dot-free `path` (starting with `/`) matches.
     pub fn matches(&self, path: &str) -> bool {
         let path = path.strip_prefix('/').unwrap_or(path);
         let path = path.strip_suffix('/').unwrap_or(path);
-        let mut found = path.split('/').filter(|_| !path.is_empty());
+        // Most patterns are none of this path's: one comparison says so.
+        let Some(rest) = path.strip_prefix(self.start.as_str()) else { return false };
+        let rest = match rest.strip_prefix('/') {
+            _ if rest.is_empty() => None,
+            _ if self.start.is_empty() => Some(rest),
+            Some(rest) => Some(rest),
+            None => return false,
+        };
+        let mut found = rest.into_iter().flat_map(|rest| rest.split('/'));
         for segment in &self.segments {
             let Some(piece) = found.next() else { return false };
             match segment {
@@ -104,6 +127,16 @@ mod tests {
             ("/kb/**", "/kb/", true),
             ("/kb/**", "/kb/view/7", true),
             ("/kb/**", "/kbx", false),
+            ("/kb/**", "/kb//", true),
+            ("/kb", "/kb//", false),
+            ("/kb/*", "/kb//", false),
+            ("/kb/*", "/kb/", false),
+            ("/kb/*/x", "/kb/7/x/", true),
+            ("/kb/view", "/kb/viewer", false),
+            ("/kb/view", "/kb/view", true),
+            ("/*/view", "/kb/view", true),
+            ("/*", "/", false),
+            ("/*", "/kb", true),
             ("/kb/**", "/", false),
             ("/kb", "/kb/", true),
             ("/kb", "/kb/view", false),

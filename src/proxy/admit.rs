@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use http::header::{self, HeaderMap};
 use http::{Method, Version};
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use super::context::{Forwarding, RequestCtx, Stage};
 use super::endpoints::Tab;
 use super::same_origin::is_same_origin;
 use super::site::Site;
-use super::{Gateway, endpoints, hand_over, kept};
+use super::{Gateway, endpoints, hand_over, kept, upstream_request};
 use crate::clock::Stopwatch;
 use crate::limits::Counted;
 use crate::listener::head_guard;
@@ -58,10 +59,12 @@ impl Visitor {
 }
 
 impl Gateway {
-    /// The steps from the head of a request to a verdict.
+    /// The steps from the head of a request to a verdict. Ways that few requests take are boxed: all others would carry room
+    /// for them.
     pub(super) async fn admit(&self, http: &mut Session, ctx: &mut RequestCtx) -> Result<Verdict, Refusal> {
         ctx.wants = pages::wants_page(&http.req_header().headers, &http.req_header().method);
         let request = self.read(http)?;
+        forget_spelling(http);
         ctx.exchange.asks(request.method(), kept::without_handle(request.path()));
         let site = self.sites.get(request.host()).cloned().ok_or(Reason::UnknownHost)?;
         ctx.exchange.at_portal(&site.settings.host);
@@ -77,7 +80,7 @@ impl Gateway {
             if !endpoints::takes_foreign_posts(&request) {
                 self.know(&mut visitor, &http.req_header().headers, &site);
             }
-            return self.serve_own(http, &request, &site, &visitor, ctx).await;
+            return Box::pin(self.serve_own(http, &request, &site, &visitor, ctx)).await;
         }
         let marked = kept::marked(&request);
         if visitor.session.is_none() || marked.is_some() {
@@ -85,7 +88,7 @@ impl Gateway {
         }
         let (request, kept) = match marked {
             None => (request, None),
-            Some(marked) => match self.open_kept(http, &request, marked, &site, &visitor).await? {
+            Some(marked) => match Box::pin(self.open_kept(http, &request, marked, &site, &visitor)).await? {
                 kept::Asked::Sends(request, kept) => (request, Some(kept)),
                 kept::Asked::Plain(request) => (request, None),
                 kept::Asked::Reply(reply) => return Ok(Verdict::Reply(Outcome::Answered, reply)),
@@ -107,11 +110,13 @@ impl Gateway {
                 }
                 return Err(Reason::NotAdmitted(reason).into());
             }
-            Decision::Page(page) => return self.answer_for_jsm(page, &request, &site, &visitor, ctx).await,
-            Decision::SignIn => return self.send_to_sign_in(http, &request, &site, &visitor, ctx).await,
+            Decision::Page(page) => {
+                return Box::pin(self.answer_for_jsm(page, &request, &site, &visitor, ctx)).await;
+            }
+            Decision::SignIn => return Box::pin(self.send_to_sign_in(http, &request, &site, &visitor, ctx)).await,
         };
         if let Some(address) = site.hands_over_to().filter(|_| !permit.is_for_everybody()) {
-            return self.hand_over(address, &permit, &request, &site, ctx).await;
+            return Box::pin(self.hand_over(address, &permit, &request, &site, ctx)).await;
         }
         if site.walks.is_some() && ctx.wants == Wants::Page && *request.method() == Method::GET {
             ctx.walk_to = Some(request.target());
@@ -136,7 +141,7 @@ impl Gateway {
             permit.session().filter(|_| in_page).map(|session| self.sessions.page_mark(session.identity()));
         let mut forwarding = Forwarding { counted, person_mark, ..Forwarding::new(permit, request, customer_session) };
         if let Some(kept) = kept {
-            match self.take_kept(*kept, &site).await {
+            match Box::pin(self.take_kept(*kept, &site)).await {
                 Ok(again) => forwarding.sent_again = Some(Box::new(again)),
                 Err(refusal) => {
                     ctx.stage = Stage::Forwarding(Box::new(forwarding));
@@ -168,7 +173,7 @@ impl Gateway {
             return Ok(None);
         }
         let now = self.clock.now();
-        let counted = creations.count(session.identity(), now).await;
+        let counted = Box::pin(creations.count(session.identity(), now)).await;
         counted.map(Some).map_err(|failed| super::refuse::not_counted(&failed, now))
     }
 
@@ -227,7 +232,7 @@ impl Gateway {
                 Lookup::Refused => None,
                 Lookup::NotCached => {
                     let watch = Stopwatch::start();
-                    let found = self.sessions.find(id, &site.settings.host, now).await;
+                    let found = Box::pin(self.sessions.find(id, &site.settings.host, now)).await;
                     ctx.exchange.took(Step::Store, watch.elapsed());
                     self.metrics.session_store_is_up(found.is_ok());
                     found.map_err(|error| {
@@ -315,6 +320,17 @@ impl Gateway {
         self.count_attempt(site, ctx)?;
         let next = NextUrl::parse(&request.target()).unwrap_or_else(|_| NextUrl::root());
         self.begin_sign_in(site, visitor, next, Tab::Waits, ctx).await
+    }
+}
+
+/// Names of fields mean the same in any case (RFC 9110, section 5.1). Pingora keeps how they were spelled in a second map, so
+/// that every copy and every change of the head costs double; nobody here needs to know. The target was read before: of some
+/// forms the head keeps no more than the path without that map.
+fn forget_spelling(http: &mut Session) {
+    if http.req_header().has_case() {
+        let head = http.req_header_mut();
+        let parts = http::request::Parts::from(std::mem::replace(head, upstream_request::nothing()));
+        *head = RequestHeader::from(parts);
     }
 }
 

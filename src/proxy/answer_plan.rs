@@ -4,9 +4,9 @@
 //! operator wants, in a coding or in characters that are not known, or when the upstream forbids to change them.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, StatusCode};
-use pingora::Result;
+use http::{Method, StatusCode, response};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::{ErrorType, OrErr, Result};
 
 use super::answer_body::AnswerBody;
 use super::coding::{Accepted, Coding};
@@ -41,11 +41,11 @@ pub fn is_useless_part(response: &ResponseHeader, rewriting: &Rewriting) -> bool
 /// When a value of ours is no header value, which cannot happen.
 pub fn decide(
     visitor: &RequestHeader,
-    response: &mut ResponseHeader,
+    response: &mut response::Parts,
     rewriting: &Rewriting,
 ) -> Result<Option<AnswerBody>> {
     if response.status == StatusCode::NOT_MODIFIED {
-        return tag_as_known(visitor, response, rewriting).map(|()| None);
+        return tag_as_known(visitor, &mut response.headers, rewriting).map(|()| None);
     }
     let content_type = text(&response.headers, &header::CONTENT_TYPE).unwrap_or_default();
     let Some(rewriter) = rewriting.of_body(content_type) else { return Ok(None) };
@@ -66,62 +66,64 @@ pub fn decide(
         None => AnswerBody::plain(rewriter),
         Some(from) => AnswerBody::coded(rewriter, from, codings.to),
     };
-    change_head(response, codings, rewriting)?;
+    change_head(&mut response.headers, codings, rewriting)?;
     if visitor.method == Method::HEAD {
         return Ok(None);
     }
     // Where the length is not known, HTTP/1.1 needs chunks; Pingora takes this header away again for HTTP/2.
-    response.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+    response.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     Ok(Some(body))
 }
 
 /// The head of a rewritten body: its length is not known any more, its tag is weak and ours, its digests are gone, and no
 /// parts of it are served.
-fn change_head(response: &mut ResponseHeader, codings: Codings, rewriting: &Rewriting) -> Result<()> {
-    response.remove_header(&header::CONTENT_LENGTH);
+fn change_head(headers: &mut HeaderMap, codings: Codings, rewriting: &Rewriting) -> Result<()> {
+    headers.remove(header::CONTENT_LENGTH);
     for name in &DIGESTS {
-        response.remove_header(name);
+        headers.remove(name);
     }
-    response.insert_header(header::ACCEPT_RANGES, HeaderValue::from_static("none"))?;
-    if let Some(tag) = text(&response.headers, &header::ETAG).map(str::to_owned) {
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
+    if let Some(tag) = text(headers, &header::ETAG).map(str::to_owned) {
         match rewriting.mark.put(&tag) {
-            Some(ours) => response.insert_header(header::ETAG, ours)?,
-            None => drop(response.remove_header(&header::ETAG)),
+            Some(ours) => drop(headers.insert(header::ETAG, tag_value(&ours)?)),
+            None => drop(headers.remove(header::ETAG)),
         }
     }
     if codings.from != codings.to {
         match codings.to {
-            Some(to) => response.insert_header(header::CONTENT_ENCODING, HeaderValue::from_static(to.name()))?,
-            None => drop(response.remove_header(&header::CONTENT_ENCODING)),
+            Some(to) => drop(headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(to.name()))),
+            None => drop(headers.remove(header::CONTENT_ENCODING)),
         }
     }
-    vary(response)
+    vary(headers);
+    Ok(())
+}
+
+fn tag_value(tag: &str) -> Result<HeaderValue> {
+    HeaderValue::from_str(tag).or_err(ErrorType::InvalidHTTPHeader, "an entity tag of ours")
 }
 
 /// A 304 speaks of the body that the visitor has: with the tag that the visitor knows it by.
-fn tag_as_known(visitor: &RequestHeader, response: &mut ResponseHeader, rewriting: &Rewriting) -> Result<()> {
-    let known = text(&response.headers, &header::ETAG).and_then(|tag| {
+fn tag_as_known(visitor: &RequestHeader, headers: &mut HeaderMap, rewriting: &Rewriting) -> Result<()> {
+    let known = text(headers, &header::ETAG).and_then(|tag| {
         let lists = visitor.headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
         lists.into_iter().find_map(|list| rewriting.mark.known_as(tag, list))
     });
-    match known {
-        Some(ours) => {
-            response.insert_header(header::ETAG, ours)?;
-            vary(response)
-        }
-        None => Ok(()),
+    if let Some(ours) = known {
+        headers.insert(header::ETAG, tag_value(&ours)?);
+        vary(headers);
     }
+    Ok(())
 }
 
 /// What a cache keeps depends on which codings were taken.
-fn vary(response: &mut ResponseHeader) -> Result<()> {
-    let said = response.headers.get_all(header::VARY).iter().filter_map(|value| value.to_str().ok()).any(|value| {
+fn vary(headers: &mut HeaderMap) {
+    let said = headers.get_all(header::VARY).iter().filter_map(|value| value.to_str().ok()).any(|value| {
         value.split(',').any(|name| matches!(name.trim(), "*") || name.trim().eq_ignore_ascii_case("accept-encoding"))
     });
     if !said {
-        response.append_header(header::VARY, HeaderValue::from_static("Accept-Encoding"))?;
+        headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     }
-    Ok(())
 }
 
 /// The coding that the body comes in, and the one that it goes in: the same if the visitor takes it. `None`: it comes in

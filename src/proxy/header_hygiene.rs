@@ -6,69 +6,76 @@
 
 /// Whether the visitor's field of that (lower-case) name stays behind.
 pub fn stays_behind(name: &str) -> bool {
-    if name.contains('_') {
+    if name.as_bytes().contains(&b'_') {
         return true;
     }
-    let exact = matches!(
-        name,
-        "host"
-            | "cookie"
-            | "authorization"
-            | "forwarded"
-            | "via"
-            | "expect"
-            | "te"
-            | "trailer"
-            | "keep-alive"
-            | "http2-settings"
-            | "accept-encoding"
-            | "origin"
-            | "referer"
-            | "true-client-ip"
-            | "cf-connecting-ip"
-            | "cf-access-jwt-assertion"
-            | "fastly-client-ip"
-            | "client-ip"
-            | "x-client-ip"
-            | "x-cluster-client-ip"
-            | "x-real-ip"
-            | "x-original-url"
-            | "x-original-uri"
-            | "x-original-host"
-            | "x-rewrite-url"
-            | "x-host"
-            | "x-scheme"
-            | "x-http-method"
-            | "x-http-method-override"
-            | "x-method-override"
-            | "x-request-id"
-            | "x-ausername"
-            | "x-user"
-            | "x-username"
-            | "x-email"
-            | "x-groups"
-            | "remote-user"
-            | "remote-groups"
-            | "remote-email"
-            | "remote-name"
-            | "ssl-client-cert"
-            | "ssl-client-verify"
-    );
-    exact
-        || [
-            "x-forwarded",
-            "x-remote",
-            "x-auth",
-            "x-vestibule",
-            "x-seraph",
-            "x-webauth",
-            "x-ssl",
-            "x-client-cert",
-            "proxy-",
-            "x-atlassian-mau",
-        ]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
+    match name.strip_prefix("x-") {
+        Some(rest) => {
+            matches!(
+                rest,
+                "client-ip"
+                    | "cluster-client-ip"
+                    | "real-ip"
+                    | "original-url"
+                    | "original-uri"
+                    | "original-host"
+                    | "rewrite-url"
+                    | "host"
+                    | "scheme"
+                    | "http-method"
+                    | "http-method-override"
+                    | "method-override"
+                    | "request-id"
+                    | "ausername"
+                    | "user"
+                    | "username"
+                    | "email"
+                    | "groups"
+            ) || [
+                "forwarded",
+                "remote",
+                "auth",
+                "vestibule",
+                "seraph",
+                "webauth",
+                "ssl",
+                "client-cert",
+                "atlassian-mau",
+            ]
+            .iter()
+            .any(|prefix| rest.starts_with(prefix))
+        }
+        None => {
+            name.starts_with("proxy-")
+                || matches!(
+                    name,
+                    "host"
+                        | "cookie"
+                        | "authorization"
+                        | "forwarded"
+                        | "via"
+                        | "expect"
+                        | "te"
+                        | "trailer"
+                        | "keep-alive"
+                        | "http2-settings"
+                        | "accept-encoding"
+                        | "origin"
+                        | "referer"
+                        | "true-client-ip"
+                        | "cf-connecting-ip"
+                        | "cf-access-jwt-assertion"
+                        | "fastly-client-ip"
+                        | "client-ip"
+                        | "remote-user"
+                        | "remote-groups"
+                        | "remote-email"
+                        | "remote-name"
+                        | "ssl-client-cert"
+                        | "ssl-client-verify"
+                )
+        }
+    }
 }
 
 #[cfg(test)]

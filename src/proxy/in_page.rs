@@ -5,9 +5,9 @@ mod insert;
 mod policy;
 
 use bytes::Bytes;
-use http::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
-use pingora::Result;
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::header::{CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue};
+use pingora::http::RequestHeader;
+use pingora::{ErrorType, OrErr as _, Result};
 
 pub use self::insert::Insert;
 use self::policy::{OurScript, allowing};
@@ -24,11 +24,11 @@ const REPORT_ONLY: HeaderName = HeaderName::from_static("content-security-policy
 /// When a value of ours is no header value, which cannot happen.
 pub fn for_document(
     visitor: &RequestHeader,
-    response: &mut ResponseHeader,
+    headers: &mut HeaderMap,
     site: &Site,
     person: Option<&str>,
 ) -> Result<Option<Insert>> {
-    let content_type = response.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let html = content_type.is_some_and(|kind| media_type::essence(kind).eq_ignore_ascii_case("text/html"));
     // What a script asks for is a part of a document that has it already.
     let document = pages::wants_page(&visitor.headers, &visitor.method) == Wants::Page;
@@ -40,18 +40,19 @@ pub fn for_document(
     let ours = OurScript { address: &address, digest: &script.source };
     let mut by_digest = false;
     for name in [CONTENT_SECURITY_POLICY, REPORT_ONLY] {
-        let told: Vec<HeaderValue> = response.headers.get_all(&name).iter().cloned().collect();
+        let told: Vec<HeaderValue> = headers.get_all(&name).iter().cloned().collect();
         let changed: Vec<Option<String>> = told.iter().map(|value| allowing(value.to_str().ok()?, &ours)).collect();
         if changed.iter().all(Option::is_none) {
             continue;
         }
         by_digest |= changed.iter().flatten().any(|policy| policy.contains(&script.source));
-        response.remove_header(&name);
+        headers.remove(&name);
         for (value, changed) in told.into_iter().zip(changed) {
-            match changed {
-                Some(changed) => response.append_header(name.clone(), changed)?,
-                None => response.append_header(name.clone(), value)?,
+            let value = match changed {
+                Some(changed) => HeaderValue::try_from(changed).or_err(ErrorType::InvalidHTTPHeader, "a policy")?,
+                None => value,
             };
+            headers.append(name.clone(), value);
         }
     }
     let tag = pages::in_page_tag(Language::English, person.unwrap_or_default(), by_digest);

@@ -17,6 +17,7 @@ use crate::pages::{
 use crate::portal::settings::{Elsewhere, OtherAccounts};
 use crate::refusal::{Again, Blame, Later, Offer, Reason, Refusal};
 use crate::reply::Reply;
+use crate::session::OpenError;
 use crate::sign_in::oidc::rejected::ProviderFault;
 use crate::sign_in::saml::{LogoutRejected, SamlSignInRejected};
 use crate::sign_in::{LogoutTokenRejected, OidcRejected, SignInRejected};
@@ -188,6 +189,17 @@ pub fn sign_in_refusal(rejected: &SignInRejected) -> Refusal {
         SignInRejected::Saml(rejected) => (saml_blame(rejected), Again::FromTheStart),
     };
     Refusal::with_detail(Reason::SignIn { label: rejected.reason(), blame, again }, rejected.to_string())
+}
+
+/// Why nobody is signed in, though the provider says who they are.
+pub fn not_opened(error: &OpenError) -> Refusal {
+    let label = error.label();
+    let reason = match error {
+        // Whoever begins once more is asked once more, or refused by the provider.
+        OpenError::EndedMeanwhile => Reason::SignIn { label, blame: Blame::Visitor, again: Again::FromTheStart },
+        OpenError::NoRandomness(_) | OpenError::Over | OpenError::Store(_) => Reason::SessionStore { label },
+    };
+    Refusal::with_detail(reason, error.to_string())
 }
 
 /// Why a logout message changed nothing.

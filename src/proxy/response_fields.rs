@@ -1,14 +1,13 @@
 //! The upstream's own address in the header fields of an answer: it becomes the public one, wherever a browser acts on it.
 
-use http::header::{self, HeaderName, HeaderValue};
-use pingora::Result;
-use pingora::http::ResponseHeader;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::rewriting::Rewriting;
 use super::source_list;
 
 /// Fields that hold addresses among other things.
-const WITH_ADDRESSES: [HeaderName; 14] = [
+static WITH_ADDRESSES: [HeaderName; 15] = [
+    header::LOCATION,
     header::CONTENT_LOCATION,
     header::LINK,
     header::REFRESH,
@@ -26,14 +25,15 @@ const WITH_ADDRESSES: [HeaderName; 14] = [
 ];
 
 /// Rewrites the fields of an answer. Fields that become no header value stay behind.
-///
-/// # Errors
-/// When a field cannot be set, which cannot happen.
-pub fn rewrite(response: &mut ResponseHeader, rewriting: &Rewriting) -> Result<()> {
-    replace(response, &header::LOCATION, |value| location(value, rewriting))?;
-    for name in &WITH_ADDRESSES {
-        let policy = matches!(*name, header::CONTENT_SECURITY_POLICY | header::CONTENT_SECURITY_POLICY_REPORT_ONLY);
-        replace(response, name, |value| {
+pub fn rewrite(headers: &mut HeaderMap, rewriting: &Rewriting) {
+    // Most answers have none of these: one look at what is there tells.
+    let there: Vec<HeaderName> = headers.keys().filter(|name| WITH_ADDRESSES.contains(name)).cloned().collect();
+    for name in there {
+        let policy = matches!(name, header::CONTENT_SECURITY_POLICY | header::CONTENT_SECURITY_POLICY_REPORT_ONLY);
+        replace(headers, &name, |value| {
+            if name == header::LOCATION {
+                return location(value, rewriting);
+            }
             let text = rewriting.to_public.text(value);
             if !policy {
                 return text.map(|text| text.to_vec());
@@ -42,9 +42,8 @@ pub fn rewrite(response: &mut ResponseHeader, rewriting: &Rewriting) -> Result<(
             let hosts =
                 std::str::from_utf8(now).ok().and_then(|policy| source_list::rewrite(policy, &rewriting.origins));
             hosts.map(String::into_bytes).or(text.map(|text| text.to_vec()))
-        })?;
+        });
     }
-    Ok(())
 }
 
 /// Within an address of somebody else, ours and the upstream's are theirs to know: a provider may compare what comes back
@@ -67,21 +66,20 @@ fn is_local(address: &[u8]) -> bool {
 }
 
 /// Puts new values in place of those that change.
-fn replace(response: &mut ResponseHeader, name: &HeaderName, change: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Result<()> {
-    let values: Vec<HeaderValue> = response.headers.get_all(name).iter().cloned().collect();
+fn replace(headers: &mut HeaderMap, name: &HeaderName, change: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+    let values: Vec<HeaderValue> = headers.get_all(name).iter().cloned().collect();
     let changed: Vec<Option<Vec<u8>>> = values.iter().map(|value| change(value.as_bytes())).collect();
     if changed.iter().all(Option::is_none) {
-        return Ok(());
+        return;
     }
-    response.remove_header(name);
+    headers.remove(name);
     for (value, changed) in values.into_iter().zip(changed) {
         // `HeaderValue` takes no line break: no value becomes two fields.
         let value = changed.map_or(Ok(value), |changed| HeaderValue::from_bytes(&changed));
         if let Ok(value) = value {
-            response.append_header(name.clone(), value)?;
+            headers.append(name.clone(), value);
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -86,7 +86,8 @@ impl Rewriting {
 
     /// What rewrites bodies of that content type; `None` when they pass as they are.
     pub fn of_body(&self, content_type: &str) -> Option<&Arc<Rewriter>> {
-        let (_, rewriter) = self.bodies.iter().find(|(pattern, _)| pattern.matches(content_type))?;
+        let essence = media_type::essence(content_type);
+        let (_, rewriter) = self.bodies.iter().find(|(pattern, _)| pattern.matches_essence(essence))?;
         media_type::is_ascii_compatible(content_type).then_some(rewriter)
     }
 }

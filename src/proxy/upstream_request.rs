@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Version;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Request, Version, request};
 use pingora::http::RequestHeader;
 use pingora::{ErrorType, OrErr, Result};
 
@@ -42,28 +42,29 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
     forwarding.waiting = crate::clock::Stopwatch::start();
     forwarding.received = 0;
     let websocket = forwarding.request.is_websocket();
-    drop_fields(request, websocket);
+    let mut head = request::Parts::from(std::mem::replace(request, nothing()));
+    let headers = &mut head.headers;
+    drop_fields(headers, websocket);
     if let Some(name) = site.customers.identity_header() {
-        request.remove_header(name);
+        headers.remove(name);
     }
-    request.set_raw_path(target(&forwarding.request, &site.rewriting).as_bytes())?;
-    request.insert_header(header::HOST, site.upstream.authority().clone())?;
+    headers.insert(header::HOST, site.upstream.authority().clone());
     let customer_session = forwarding.customer_session.as_deref();
     let is_theirs = |name: &str| site.customers.keeps_back(name, customer_session);
     if let Some(cookies) = cookies(visitor, forwarding.request.path(), customer_session, is_theirs) {
-        request.insert_header(header::COOKIE, cookies)?;
+        headers.insert(header::COOKIE, cookies);
     }
     if let Some((name, value)) = customer_session.and_then(CustomerSession::assertion_header) {
-        request.insert_header(name.clone(), value.clone())?;
+        headers.insert(name.clone(), value.clone());
     }
-    rewrite_source(visitor, request, site)?;
+    rewrite_source(visitor, headers, site)?;
     forwarding.request_body = None;
     if let Some(notation) = notation_of_body(visitor, &site.rewriting).filter(|_| !websocket) {
         // The rewritten body's length is known at its end only.
-        request.remove_header(&header::CONTENT_LENGTH);
-        if request.version != Version::HTTP_2 {
-            request.set_version(Version::HTTP_11);
-            request.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+        headers.remove(header::CONTENT_LENGTH);
+        if head.version != Version::HTTP_2 {
+            head.version = Version::HTTP_11;
+            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         let names = site.rewriting.request_fields.clone();
         let to_upstream = Arc::clone(&site.rewriting.to_upstream);
@@ -72,17 +73,28 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
     if forwarding.repeat != Repeat::No || forwarding.sent_again.is_some() {
         // The form's XSRF token belongs to the customer session that died, or to the one before the sign-in. That the request comes from the portal's own
         // page was checked at the door (`same_origin`), which is all that the token would show.
-        request.insert_header(XSRF_CHECK, HeaderValue::from_static("no-check"))?;
+        headers.insert(XSRF_CHECK, HeaderValue::from_static("no-check"));
     }
-    restore_conditions(request, &site.rewriting, forwarding.range)?;
+    restore_conditions(headers, &site.rewriting, forwarding.range)?;
     let accepted = if websocket { Accepted::default() } else { Accepted::read(&visitor.headers) };
-    request.insert_header(header::ACCEPT_ENCODING, accepted.to_upstream())?;
-    if let Some(client) = ctx.exchange.client() {
-        request.insert_header(FORWARDED_FOR, client.to_string())?;
+    headers.insert(header::ACCEPT_ENCODING, value(accepted.to_upstream().as_bytes())?);
+    if let Some(client) = ctx.exchange.client_text() {
+        headers.insert(FORWARDED_FOR, value(client.as_bytes())?);
     }
-    request.insert_header(FORWARDED_PROTO, HeaderValue::from_static("https"))?;
-    request.insert_header(REQUEST_ID, ctx.exchange.request_id().to_string())?;
-    Ok(())
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("https"));
+    headers.insert(REQUEST_ID, value(ctx.exchange.request_id().as_str().as_bytes())?);
+    *request = RequestHeader::from(head);
+    request.set_raw_path(target(&forwarding.request, &site.rewriting).as_bytes())
+}
+
+/// Stands where a head was taken out. A head that is taken out and put back loses the second map in which Pingora keeps
+/// how each name was spelled: names mean the same in any case (RFC 9110, section 5.1), and every change costs double with it.
+pub fn nothing() -> RequestHeader {
+    RequestHeader::from(Request::new(()).into_parts().0)
+}
+
+fn value(bytes: &[u8]) -> Result<HeaderValue> {
+    HeaderValue::from_bytes(bytes).or_err(ErrorType::InvalidHTTPHeader, "a value of ours")
 }
 
 /// The kept head in place of the visitor's own, of which Pingora has made `request`.
@@ -121,28 +133,25 @@ fn notation_of_body(visitor: &RequestHeader, rewriting: &Rewriting) -> Option<No
 
 /// Tags of ours become the upstream's own again. Of what is sent rewritten no part is asked for, nor are several parts of
 /// anything at once: whether a part of a part is rewritten could not be told.
-fn restore_conditions(request: &mut RequestHeader, rewriting: &Rewriting, range: Range) -> Result<()> {
+fn restore_conditions(headers: &mut HeaderMap, rewriting: &Rewriting, range: Range) -> Result<()> {
     for name in [header::IF_NONE_MATCH, header::IF_MATCH] {
-        let values: Vec<HeaderValue> = request.headers.get_all(&name).iter().cloned().collect();
+        let values: Vec<HeaderValue> = headers.get_all(&name).iter().cloned().collect();
         let taken = |value: &HeaderValue| value.to_str().ok().and_then(|list| rewriting.mark.take_all(list));
         let restored: Vec<Option<String>> = values.iter().map(taken).collect();
         if restored.iter().all(Option::is_none) {
             continue;
         }
-        request.remove_header(&name);
-        for (value, restored) in values.into_iter().zip(restored) {
-            match restored {
-                Some(restored) => request.append_header(name.clone(), restored)?,
-                None => request.append_header(name.clone(), value)?,
-            };
+        headers.remove(&name);
+        for (sent, restored) in values.into_iter().zip(restored) {
+            headers.append(name.clone(), restored.map_or(Ok(sent), |restored| value(restored.as_bytes()))?);
         }
     }
-    let text = |name| request.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let of_ours = text(header::IF_RANGE).is_some_and(|tag| rewriting.mark.take(tag).is_some());
     let several = text(header::RANGE).is_some_and(|range| range.contains(','));
     if of_ours || several || range != Range::AsAsked {
-        request.remove_header(&header::RANGE);
-        request.remove_header(&header::IF_RANGE);
+        headers.remove(header::RANGE);
+        headers.remove(header::IF_RANGE);
     }
     Ok(())
 }
@@ -164,18 +173,18 @@ pub fn rewrite_body(body: &mut Option<Bytes>, end: bool, ctx: &mut RequestCtx) {
 }
 
 /// A WebSocket handshake keeps what makes it one.
-fn drop_fields(request: &mut RequestHeader, websocket: bool) {
-    let dropped: Vec<HeaderName> = request
-        .headers
+fn drop_fields(headers: &mut HeaderMap, websocket: bool) {
+    let dropped: Vec<HeaderName> = headers
         .keys()
         .filter(|name| {
             let upgrade = matches!(**name, header::CONNECTION | header::UPGRADE);
-            stays_behind(name.as_str()) || (upgrade && !websocket)
+            let ours_in_its_place = matches!(**name, header::HOST | header::ACCEPT_ENCODING);
+            !ours_in_its_place && (stays_behind(name.as_str()) || (upgrade && !websocket))
         })
         .cloned()
         .collect();
     for name in dropped {
-        request.remove_header(&name);
+        headers.remove(name);
     }
 }
 
@@ -207,13 +216,11 @@ fn cookies(
 }
 
 /// `Origin` and `Referer` tell the upstream its own address, as its XSRF checks want; foreign ones are not passed on.
-fn rewrite_source(visitor: &RequestHeader, request: &mut RequestHeader, site: &Site) -> Result<()> {
+fn rewrite_source(visitor: &RequestHeader, headers: &mut HeaderMap, site: &Site) -> Result<()> {
     for name in [header::ORIGIN, header::REFERER] {
-        let value = visitor.headers.get(&name).map(HeaderValue::as_bytes);
-        if let Some(rewritten) = value.and_then(|value| site.rewriting.to_upstream.address(value)) {
-            let value =
-                HeaderValue::from_bytes(&rewritten).or_err(ErrorType::InvalidHTTPHeader, "a rewritten address")?;
-            request.insert_header(name, value)?;
+        let source = visitor.headers.get(&name).map(HeaderValue::as_bytes);
+        if let Some(rewritten) = source.and_then(|source| site.rewriting.to_upstream.address(source)) {
+            headers.insert(name, value(&rewritten)?);
         }
     }
     Ok(())

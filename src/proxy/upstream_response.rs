@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Response, StatusCode, response};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
-use pingora::{Error, ErrorType, Result};
+use pingora::{Error, ErrorType, OrErr, Result};
 
 use super::Gateway;
 use super::answer::{HSTS, REQUEST_ID};
@@ -20,7 +20,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::telemetry::{Outcome, Step};
 
 /// Fields of an answer that are not the upstream's to set here (security cases C13 and C26), or that tell too much.
-const KEPT_BACK: [HeaderName; 9] = [
+static KEPT_BACK: [HeaderName; 9] = [
     HeaderName::from_static("alt-svc"),
     HeaderName::from_static("clear-site-data"),
     HeaderName::from_static("public-key-pins"),
@@ -61,7 +61,7 @@ impl Gateway {
         let sign = match site.customers.judge(&used, &answer, self.clock.now()) {
             Verdict::Alive => return Ok(()),
             Verdict::Renewed(renewed) => {
-                site.customers.keep(session, renewed).await;
+                Box::pin(site.customers.keep(session, renewed)).await;
                 return Ok(());
             }
             // A fresh session met the same answer: then it is what the upstream means to say.
@@ -69,7 +69,7 @@ impl Gateway {
             Verdict::Dead(sign) => sign,
         };
         let watch = Stopwatch::start();
-        let reopened = site.customers.reopen(session, used.generation(), sign, self.clock.now()).await;
+        let reopened = Box::pin(site.customers.reopen(session, used.generation(), sign, self.clock.now())).await;
         ctx.exchange.took(Step::CustomerSession, watch.elapsed());
         let host = site.settings.host.as_str();
         match reopened {
@@ -112,7 +112,7 @@ impl Gateway {
     pub(super) async fn take_back_count(&self, ctx: &mut RequestCtx) {
         let Some(counted) = ctx.forwarding().and_then(|forwarding| forwarding.counted.take()) else { return };
         let Some(creations) = ctx.site.as_ref().and_then(|site| site.creations.as_ref()) else { return };
-        if let Err(error) = creations.take_back(&counted).await {
+        if let Err(error) = Box::pin(creations.take_back(&counted)).await {
             tracing::warn!(%error, "a request that was not made counts all the same, after a restart");
         }
     }
@@ -124,59 +124,68 @@ pub fn prepare(visitor: &RequestHeader, response: &mut ResponseHeader, ctx: &mut
     let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else {
         return Err(Error::new(ErrorType::HTTPStatus(500)));
     };
+    let phrase = response.get_reason_phrase().filter(|phrase| Some(*phrase) != response.status.canonical_reason());
+    let phrase = phrase.map(str::to_owned);
+    let mut head = response::Parts::from(std::mem::replace(response, nothing()));
     for name in &KEPT_BACK {
-        response.remove_header(name);
+        head.headers.remove(name);
     }
-    keep_cookies_back(site, forwarding, response)?;
-    response_fields::rewrite(response, &site.rewriting)?;
-    if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(());
+    keep_cookies_back(site, forwarding, &mut head.headers);
+    response_fields::rewrite(&mut head.headers, &site.rewriting);
+    if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
+        ctx.exchange.ends(Outcome::Forwarded, head.status);
+        keep_pages_private(forwarding, &mut head.headers);
+        forwarding.body = match answer_plan::decide(visitor, &mut head, &site.rewriting)? {
+            Some(body) => {
+                let person = forwarding.person_mark.as_deref();
+                Some(match in_page::for_document(visitor, &mut head.headers, site, person)? {
+                    Some(insert) => body.inserting(insert),
+                    None => body,
+                })
+            }
+            None => None,
+        };
+        let request_id = HeaderValue::from_str(request_id.as_str());
+        head.headers.insert(REQUEST_ID, request_id.or_err(ErrorType::InvalidHTTPHeader, "a value of ours")?);
+        head.headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
-    ctx.exchange.ends(Outcome::Forwarded, response.status);
-    keep_pages_private(forwarding, response)?;
-    forwarding.body = match answer_plan::decide(visitor, response, &site.rewriting)? {
-        Some(body) => {
-            let person = forwarding.person_mark.as_deref();
-            let insert = in_page::for_document(visitor, response, site, person)?;
-            Some(match insert {
-                Some(insert) => body.inserting(insert),
-                None => body,
-            })
-        }
-        None => None,
-    };
-    response.insert_header(REQUEST_ID, request_id.to_string())?;
-    response.insert_header(header::STRICT_TRANSPORT_SECURITY, HSTS)?;
+    *response = ResponseHeader::from(head);
+    if phrase.is_some() {
+        response.set_reason_phrase(phrase.as_deref())?;
+    }
     Ok(())
 }
 
+/// Stands where a head was taken out: see `upstream_request::nothing`.
+fn nothing() -> ResponseHeader {
+    ResponseHeader::from(Response::new(()).into_parts().0)
+}
+
 /// Cookies of the customer session stay here; others go on, for this host alone (security case C13).
-fn keep_cookies_back(site: &Site, forwarding: &Forwarding, response: &mut ResponseHeader) -> Result<()> {
-    let set: Vec<HeaderValue> = response.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
+fn keep_cookies_back(site: &Site, forwarding: &Forwarding, headers: &mut HeaderMap) {
+    let set: Vec<HeaderValue> = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
     if set.is_empty() {
-        return Ok(());
+        return;
     }
-    response.remove_header(&header::SET_COOKIE);
+    headers.remove(header::SET_COOKIE);
     let used = forwarding.customer_session.as_deref();
     let passes =
         |value: &&HeaderValue| set_cookie::name(value).is_some_and(|name| !site.customers.keeps_back(name, used));
     for value in set.iter().filter(passes).filter_map(set_cookie::for_this_host) {
-        response.append_header(header::SET_COOKIE, value)?;
+        headers.append(header::SET_COOKIE, value);
     }
-    Ok(())
 }
 
 /// HTML of a signed-in visitor is kept by nobody (security case E6).
-fn keep_pages_private(forwarding: &Forwarding, response: &mut ResponseHeader) -> Result<()> {
-    let content_type = text(&response.headers, &header::CONTENT_TYPE).unwrap_or_default();
+fn keep_pages_private(forwarding: &Forwarding, headers: &mut HeaderMap) {
+    let content_type = text(headers, &header::CONTENT_TYPE).unwrap_or_default();
     let html = media_type::essence(content_type).eq_ignore_ascii_case("text/html");
     if html && forwarding.permit.session().is_some() {
         // What the upstream says about changing the page stays said: rewriting asks for it afterwards.
-        let fixed = answer_plan::no_transform(&response.headers);
+        let fixed = answer_plan::no_transform(headers);
         let value = if fixed { "private, no-store, no-transform" } else { "private, no-store" };
-        response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static(value))?;
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(value));
     }
-    Ok(())
 }
 
 /// A part of something that is only ever sent rewritten is no use: the request is sent again, for the whole (RFC 9110, section

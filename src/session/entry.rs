@@ -70,7 +70,7 @@ impl SessionEntry {
 }
 
 /// Which sessions to end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Selector {
     /// Those that hang on one session at the provider (OpenID Connect Back-Channel Logout `sid`, SAML SessionIndex).
     ProviderSession {

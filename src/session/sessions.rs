@@ -22,6 +22,7 @@ use super::customer_session::CustomerSession;
 use super::entry::Listing;
 use super::keys::KeyRing;
 use super::live::{Lifetimes, LiveSession};
+use super::recent_logouts::RecentLogouts;
 use super::record::Record;
 use super::registry::{Registry, Whereabouts};
 use super::sealed::NotSealed;
@@ -46,6 +47,7 @@ struct Inner {
     cache: Cache<SessionHash, Arc<LiveSession>>,
     registry: Registry,
     just_opened: JustOpened,
+    logouts: RecentLogouts,
     lifetimes: Lifetimes,
     clock: Clock,
     random: Random,
@@ -142,7 +144,8 @@ impl Sessions {
     ) -> Self {
         let (cache, lifetimes) = (Cache::new(settings.cache_entries), Lifetimes::of(settings));
         let (registry, just_opened) = (Registry::default(), shared::just_opened());
-        Self { inner: Arc::new(Inner { keys, store, cache, registry, just_opened, lifetimes, clock, random }) }
+        let logouts = RecentLogouts::default();
+        Self { inner: Arc::new(Inner { keys, store, cache, registry, just_opened, logouts, lifetimes, clock, random }) }
     }
 
     /// Opens a session under a new id; it is lasting when this returns. The id goes into the cookie and nowhere else.
@@ -155,6 +158,21 @@ impl Sessions {
         hint: Option<SignOutHint>,
         portal: HostName,
         client: IpAddr,
+    ) -> Result<(SessionId, Arc<LiveSession>), OpenError> {
+        self.open_begun(identity, hint, portal, client, self.inner.clock.now()).await
+    }
+
+    /// The same, for a sign-in that began at `begun`: what its provider has ended since then is not opened.
+    ///
+    /// # Errors
+    /// As for [`Sessions::open`].
+    pub async fn open_begun(
+        &self,
+        identity: VerifiedIdentity,
+        hint: Option<SignOutHint>,
+        portal: HostName,
+        client: IpAddr,
+        begun: Timestamp,
     ) -> Result<(SessionId, Arc<LiveSession>), OpenError> {
         let inner = &*self.inner;
         let opened = inner.clock.now();
@@ -172,6 +190,11 @@ impl Sessions {
         let stored = StoredSession { record: live.sealed_record(&inner.random)?, index: inner.index_of(&live)? };
         inner.store.save(&hash, stored).await?;
         if !arriving.admit(&live) {
+            return Err(OpenError::EndedMeanwhile);
+        }
+        // Last: a logout that is told from now on finds the session.
+        if inner.logouts.mean(&live.entry(), begun) {
+            self.end(&live).await?;
             return Err(OpenError::EndedMeanwhile);
         }
         inner.cache.insert(hash, Arc::clone(&live));

@@ -117,7 +117,8 @@ impl SignIn {
         if browser.is_some_and(|browser| !self.pending.may_complete(browser, self.clock.now())) {
             return Callback::LoopBroken;
         }
-        Callback::SignedIn { identity, hint, next: pending.next, before: pending.session, known: pending.known }
+        let Pending { next, begun, session, known, .. } = pending;
+        Callback::SignedIn { identity, hint, next, begun, before: session, known }
     }
 
     /// Nobody knows it: begin again, unless that was done in a row already, or too often by this browser's tabs.
@@ -138,7 +139,11 @@ impl SignIn {
 /// counts. Where its RelayState would like to go does not matter.
 async fn consume_unsolicited(ours: &ServiceProvider, at: At<'_>, posted: PostedResponse) -> Callback {
     match ours.consume(at, &posted, Answers::Nothing).await {
-        Ok((identity, hint)) => Callback::SignedIn { identity, hint, next: NextUrl::root(), before: None, known: None },
+        Ok((identity, hint)) => {
+            // Nobody knows when it began; at the latest when the person proved who they are.
+            let begun = identity.authenticated_at();
+            Callback::SignedIn { identity, hint, next: NextUrl::root(), begun, before: None, known: None }
+        }
         Err(rejected) => refused(rejected, NextUrl::root()),
     }
 }

@@ -13,6 +13,7 @@ use super::oidc::rejected::ProviderFault;
 use super::rejected::SignInRejected;
 use super::saml::SamlStartFailed;
 use super::trial::{Report, TrialId};
+use crate::clock::Timestamp;
 use crate::ids::{ProviderName, SessionHash};
 use crate::portal::{HostName, PublicOrigin};
 use crate::random::NoRandomness;
@@ -65,6 +66,8 @@ pub enum Callback {
         hint: SignOutHint,
         /// Where they wanted to go.
         next: NextUrl,
+        /// When the sign-in began: what the provider has ended since then is not opened.
+        begun: Timestamp,
         /// The session that they had when the sign-in began: it ends.
         before: Option<SessionHash>,
         /// The cookie by which the browser was known then: answers that are posted come without it.

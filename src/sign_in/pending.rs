@@ -57,6 +57,8 @@ pub(super) struct Pending {
     /// The cookie by which the browser is known.
     pub(super) known: Option<Secret>,
     pub(super) next: NextUrl,
+    /// When it began.
+    pub(super) begun: Timestamp,
     /// The test sign-in that it is; none for a visitor's own.
     pub(super) trial: Option<TrialId>,
     pub(super) asked: Asked,
@@ -325,6 +327,7 @@ mod tests {
             session: None,
             known: None,
             next: next.clone(),
+            begun: at(0),
             trial: None,
             asked: Asked::Oidc { nonce: "nonce".into(), pkce_verifier: Secret::generated("verifier") },
         }

@@ -123,8 +123,9 @@ impl SignIn {
             For::Trial(trial) => (NextUrl::after_trial(), Some(trial)),
         };
         let (browser, session, known) = (key.hash(), ties.session, ties.known.cloned());
-        let pending = Pending { provider, asked_of, portal, browser, session, known, next, trial, asked };
-        self.pending.hold(&state, pending, came, self.clock.now());
+        let begun = self.clock.now();
+        let pending = Pending { provider, asked_of, portal, browser, session, known, next, begun, trial, asked };
+        self.pending.hold(&state, pending, came, begun);
         Ok(Started { departure, cookie })
     }
 }

@@ -1,4 +1,4 @@
-//! One access record and one set of counts for each exchange, on every way out: the record is written on drop.
+//! One access record and one set of counts for each exchange, on every way out: both are written on drop.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 use super::Metrics;
+use super::access::{self, Line};
 use crate::clock::Stopwatch;
 use crate::ids::{ProviderName, RequestId, SessionHash};
 use crate::portal::HostName;
@@ -67,7 +68,7 @@ pub struct Exchange {
     metrics: Metrics,
     began: Stopwatch,
     request_id: RequestId,
-    client: Option<IpAddr>,
+    client: Option<(IpAddr, String)>,
     portal: Option<HostName>,
     method: Option<Method>,
     path: Option<String>,
@@ -113,12 +114,17 @@ impl Exchange {
 
     /// The visitor's address.
     pub fn from_client(&mut self, client: Option<IpAddr>) {
-        self.client = client;
+        self.client = client.map(|client| (client, client.to_string()));
     }
 
     /// The visitor's address, when it is known.
     pub fn client(&self) -> Option<IpAddr> {
-        self.client
+        self.client.as_ref().map(|(client, _)| *client)
+    }
+
+    /// The same as text.
+    pub fn client_text(&self) -> Option<&str> {
+        self.client.as_ref().map(|(_, text)| text.as_str())
     }
 
     /// What was asked for. `path` has no query: callbacks carry codes there.
@@ -177,29 +183,32 @@ impl Drop for Exchange {
         if let Some(reason) = self.reason {
             self.metrics.refused(portal, reason);
         }
-        let millis =
-            |step: Step| self.steps.get(step as usize).copied().flatten().map(|time| time.as_secs_f64() * 1000.0);
-        tracing::info!(
-            target: "access",
-            request_id = %self.request_id,
-            client = self.client.map(tracing::field::display),
-            portal,
-            method = self.method.as_ref().map(tracing::field::display),
-            path = self.path,
-            status = self.status.map(|status| status.as_u16()),
-            outcome,
-            reason = self.reason,
-            detail = self.detail,
-            session = self.session.map(tracing::field::display),
-            provider = self.provider.as_ref().map(tracing::field::display),
-            ms = took.as_secs_f64() * 1000.0,
-            sign_in_ms = millis(Step::SignIn),
-            store_ms = millis(Step::Store),
-            customer_session_ms = millis(Step::CustomerSession),
-            upstream_ms = millis(Step::Upstream),
-            received = self.received,
-            sent = self.sent,
-        );
+        access::write(|line| self.record(line, portal, outcome, took));
+    }
+}
+
+impl Exchange {
+    fn record(&self, line: &mut Line, portal: &str, outcome: &str, took: Duration) {
+        let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+        let step = |step: Step| self.steps.get(step as usize).copied().flatten().map(millis);
+        line.shown("request_id", Some(self.request_id.as_str()));
+        line.shown("client", self.client_text());
+        line.text("portal", Some(portal));
+        line.text("method", self.method.as_ref().map(Method::as_str));
+        line.text("path", self.path.as_deref());
+        line.number("status", self.status.map(|status| u64::from(status.as_u16())));
+        line.text("outcome", Some(outcome));
+        line.text("reason", self.reason);
+        line.text("detail", self.detail.as_deref());
+        line.shown("session", self.session);
+        line.text("provider", self.provider.as_ref().map(ProviderName::as_str));
+        line.time("ms", Some(millis(took)));
+        line.time("sign_in_ms", step(Step::SignIn));
+        line.time("store_ms", step(Step::Store));
+        line.time("customer_session_ms", step(Step::CustomerSession));
+        line.time("upstream_ms", step(Step::Upstream));
+        line.number("received", Some(self.received));
+        line.number("sent", Some(self.sent));
     }
 }
 
@@ -232,8 +241,8 @@ mod tests {
         const DOCUMENT: &str = include_str!("../../docs/metrics.md");
         let code = include_str!("exchange.rs").split("#[cfg(test)]").next().unwrap();
         let labels = regex::Regex::new(r#"=> "([a-z_]+)","#).unwrap();
-        let field = regex::Regex::new(r"(?m)^            ([a-z_]+)(?: = [^\n]*)?,$").unwrap();
-        let record = code.split("target: \"access\",").nth(1).unwrap();
+        let field = regex::Regex::new(r#"line\.[a-z]+\("([a-z_]+)","#).unwrap();
+        let record = code.split("fn record").nth(1).unwrap();
         let fields: Vec<&str> = field.captures_iter(record).map(|found| found.extract::<1>().1[0]).collect();
         assert_eq!((fields.first(), fields.last(), fields.len()), (Some(&"request_id"), Some(&"sent"), 18));
         for word in labels.captures_iter(code).map(|found| found.extract::<1>().1[0]).chain(fields) {

@@ -18,7 +18,7 @@ const QUIET: [&str; 8] = ["pingora", "pingora_http", "h2", "hyper", "hyper_util"
 const SILENT: [&str; 2] = ["pingora_core", "pingora_proxy"];
 
 pub use self::sink::Flushed;
-use self::sink::Sink;
+pub(super) use self::sink::Sink;
 
 /// The sink of this process, for the counters of [`report_to`].
 static SINK: OnceLock<Sink> = OnceLock::new();
@@ -29,6 +29,9 @@ static SINK: OnceLock<Sink> = OnceLock::new();
 pub fn start(settings: &LogSettings) -> Flushed {
     let (sink, flushed) = Sink::start(std::io::stdout());
     let _ = SINK.set(sink.clone());
+    if settings.level >= tracing::Level::INFO {
+        super::access::start(sink.clone(), settings.format);
+    }
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
         LogFormat::Json => tracing_subscriber::fmt::layer()
             .json()

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use vestibule::clock::Clock;
 
-use crate::harness::{Options, TestGateway, navigate};
+use crate::harness::{Options, TestGateway, location, navigate, set_cookies};
 use crate::recorder::{Answer, Recorder};
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -31,6 +31,20 @@ impl Stage {
         let claims = seen.lock().unwrap().clone();
         let text = |name: &str| claims[name].as_str().unwrap().to_owned();
         (client, text("sub"), text("sid"))
+    }
+
+    /// Has the provider sign somebody in; gives the address that takes them back to the gateway.
+    async fn approved(&self, client: &reqwest::Client, person: &str) -> String {
+        let stopped = navigate(client, &format!("{}/private", self.gateway.origin())).await;
+        let approved = client.get(format!("{}&login_hint={person}", location(&stopped))).send().await.unwrap();
+        location(&approved)
+    }
+
+    /// The next ID token is of a session at the provider that is called so.
+    fn under_way(&self) {
+        self.gateway.provider.alter_next_id_token(|parts| {
+            parts.claims.insert("sid".into(), "under way".into());
+        });
     }
 
     async fn is_signed_in(&self, client: &reqwest::Client) -> bool {
@@ -153,4 +167,42 @@ async fn b54_b59_it_is_posted_in_one_way_and_no_cookie_counts() {
     assert!(stage.is_signed_in(&ana).await);
     assert_eq!(stage.post(&token).await, 200, "none of that has used it up");
     assert!(!stage.is_signed_in(&ana).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b57_a_logout_that_comes_before_its_callback_keeps_the_session_from_being_opened() {
+    let stage = start().await;
+    let (first, sub, _) = stage.sign_in("ana").await;
+    for (row, names) in [
+        ("by session", json!({"jti": "1", "sid": "under way"})),
+        ("by person and session", json!({"jti": "2", "sid": "under way", "sub": sub})),
+        ("by person", json!({"jti": "3", "sub": sub})),
+    ] {
+        let (ana, ben) = (stage.gateway.client(), stage.gateway.client());
+        let (of_ana, of_ben) = (stage.approved(&ana, "ana").await, stage.approved(&ben, "ben").await);
+        assert_eq!(stage.post(&stage.token(&names)).await, 200, "{row}");
+        stage.under_way();
+        let refused = navigate(&ana, &of_ana).await;
+        assert_eq!(refused.status(), 403, "{row}");
+        assert!(set_cookies(&refused).iter().all(|cookie| !cookie.starts_with("__Host-vestibule=")), "{row}");
+        assert!(refused.text().await.unwrap().contains("You are not signed in"), "{row}");
+        assert!(!stage.is_signed_in(&ana).await, "{row}");
+        assert_eq!(navigate(&ben, &of_ben).await.status(), 303, "{row}: somebody else is not meant");
+        // Once more, from the start: then it is another sign-in, even of the same session at the provider.
+        let of_ana = stage.approved(&ana, "ana").await;
+        stage.under_way();
+        assert_eq!(navigate(&ana, &of_ana).await.status(), 303, "{row}");
+        assert!(stage.is_signed_in(&ana).await, "{row}");
+    }
+    let counted = "vestibule_sign_ins_total{provider=\"acme\",result=\"session_ended_meanwhile\"} 3";
+    assert!(stage.gateway.metrics().contains(counted), "{}", stage.gateway.metrics());
+    assert!(!stage.is_signed_in(&first).await, "and the sessions that were there have ended as ever");
+    // Another session of hers, or one of the same name elsewhere, is none of this.
+    for names in [json!({"jti": "4", "sid": "another"}), json!({"jti": "5", "sid": "under way", "sub": "somebody"})] {
+        let ana = stage.gateway.client();
+        let of_ana = stage.approved(&ana, "ana").await;
+        assert_eq!(stage.post(&stage.token(&names)).await, 200);
+        stage.under_way();
+        assert_eq!(navigate(&ana, &of_ana).await.status(), 303, "{names}");
+    }
 }

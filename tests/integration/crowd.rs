@@ -131,7 +131,8 @@ impl Crowd {
             let pair = line.to_str().unwrap().split(';').next().unwrap();
             let (name, value) = pair.split_once('=').unwrap();
             // The token for forms is the page's to read; what opens a session stays with the gateway.
-            let known = ["__Host-vestibule", "__Host-vestibule-sign-in", "atlassian.xsrf.token"];
+            let known =
+                ["__Host-vestibule", "__Host-vestibule-sign-in", "__Host-vestibule-browser", "atlassian.xsrf.token"];
             assert!(known.contains(&name), "the customer session reaches a browser: {name}");
             if !value.is_empty() {
                 let owner = *self.owners.lock().unwrap().entry(value.to_owned()).or_insert(person);

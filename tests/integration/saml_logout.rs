@@ -6,7 +6,7 @@ mod world;
 use vestibule::demo::saml_provider::LogoutConduct;
 
 use self::world::World;
-use crate::harness::navigate;
+use crate::harness::{navigate, set_cookies};
 
 const SAFE_TO_CLOSE: &str = "It is safe to close this page.";
 const NOT_CONFIRMED: &str = "did not confirm it";
@@ -162,4 +162,31 @@ async fn an_open_websocket_closes_when_the_provider_signs_out() {
     let answered = world.send(&world.gateway.client(), &world.request(&[])).await;
     assert!(world.answered_with_success(&answered));
     raw.rest().await; // ends only when the gateway closes it
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b57_a_saml_logout_that_comes_before_its_assertion_keeps_the_session_from_being_opened() {
+    let world = World::start("").await;
+    let (gina, provider) = (world.gateway.client(), world.gateway.client());
+    // Her provider has signed her in, and before her browser has brought that here it signs her out again.
+    let answer = world.answer_for(&gina).await;
+    let told = world.send(&provider, &world.request(&[])).await;
+    assert!(world.answered_with_success(&told));
+    assert!(world.counted("provider", "nobody_was_signed_in"), "{}", world.gateway.metrics());
+    let refused = world.post(&gina, &answer).await;
+    assert_eq!(refused.status(), 403);
+    assert!(set_cookies(&refused).iter().all(|cookie| !cookie.starts_with("__Host-vestibule=")));
+    assert!(refused.text().await.unwrap().contains("You are not signed in"));
+    assert!(!world.is_signed_in(&gina).await);
+    let counted = "vestibule_sign_ins_total{provider=\"globex\",result=\"session_ended_meanwhile\"} 1";
+    assert!(world.gateway.metrics().contains(counted), "{}", world.gateway.metrics());
+    // Once more, from the start: then it is another sign-in.
+    world.sign_in(&gina).await;
+    assert!(world.is_signed_in(&gina).await);
+    // A logout of another of her sessions does not touch one that is under way.
+    let other = world.gateway.client();
+    let answer = world.answer_for(&other).await;
+    world.send(&provider, &world.request(&["_another".to_owned()])).await;
+    assert_eq!(world.post(&other, &answer).await.status(), 303);
+    assert!(world.is_signed_in(&other).await && world.is_signed_in(&gina).await);
 }

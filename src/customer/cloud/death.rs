@@ -1,7 +1,5 @@
 //! How Cloud shows that a session died. Pure.
 
-use http::StatusCode;
-
 use super::firewall;
 use crate::customer::death::path_of;
 use crate::customer::{AnswerHead, DeathSign};
@@ -19,15 +17,7 @@ pub(super) fn sign(answer: &AnswerHead<'_>) -> Option<DeathSign> {
     if answer.location().is_some_and(leads_to_login) {
         return Some(DeathSign::RedirectToLogin);
     }
-    if answer.sets_logged_out_token() {
-        return Some(DeathSign::LoggedOutToken);
-    }
-    match answer.status {
-        StatusCode::UNAUTHORIZED => Some(DeathSign::Unauthorized),
-        StatusCode::FORBIDDEN => Some(DeathSign::Forbidden),
-        status if status.is_success() && answer.request_wanted_json && answer.is_html() => Some(DeathSign::HtmlForJson),
-        _ => None,
-    }
+    answer.common_sign()
 }
 
 fn leads_to_login(location: &str) -> bool {
@@ -37,7 +27,7 @@ fn leads_to_login(location: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue};
+    use http::{HeaderMap, HeaderValue, StatusCode};
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! How Data Center shows that a session died. Pure.
 
-use http::{HeaderName, StatusCode};
+use http::HeaderName;
 
 use crate::customer::death::path_of;
 use crate::customer::{AnswerHead, DeathSign};
@@ -20,15 +20,7 @@ pub(in crate::customer) fn sign(answer: &AnswerHead<'_>) -> Option<DeathSign> {
     if !user.is_empty() && !user.eq_ignore_ascii_case("anonymous") {
         return None;
     }
-    if answer.sets_logged_out_token() {
-        return Some(DeathSign::LoggedOutToken);
-    }
-    match answer.status {
-        StatusCode::UNAUTHORIZED => Some(DeathSign::Unauthorized),
-        StatusCode::FORBIDDEN => Some(DeathSign::Forbidden),
-        status if status.is_success() && answer.request_wanted_json && answer.is_html() => Some(DeathSign::HtmlForJson),
-        _ => None,
-    }
+    answer.common_sign()
 }
 
 fn redirects_to_login(answer: &AnswerHead<'_>) -> bool {
@@ -38,7 +30,7 @@ fn redirects_to_login(answer: &AnswerHead<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue};
+    use http::{HeaderMap, HeaderValue, StatusCode};
 
     use super::*;
 

@@ -15,22 +15,21 @@ pub struct Accepted {
 impl Accepted {
     /// Reads the visitor's fields. Who says nothing gets nothing encoded.
     pub fn read(headers: &HeaderMap) -> Self {
-        let entries: Vec<(&str, bool)> = headers
-            .get_all(ACCEPT_ENCODING)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map(|entry| {
-                let (name, parameters) = entry.split_once(';').unwrap_or((entry, ""));
-                (name.trim(), !is_refused(parameters))
-            })
-            .collect();
-        let any = entries.iter().find(|(name, _)| *name == "*").is_some_and(|(_, taken)| *taken);
-        let takes = Coding::ALL.map(|coding| {
-            let named = entries.iter().find(|(name, _)| Coding::named(name) == Some(coding));
-            named.map_or(any, |(_, taken)| *taken)
-        });
-        Self { takes }
+        let (mut named, mut any) = ([None; Coding::ALL.len()], None);
+        let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+        for entry in values.flat_map(|value| value.split(',')) {
+            let (name, parameters) = entry.split_once(';').unwrap_or((entry, ""));
+            // The first word about a coding counts.
+            let said = match name.trim() {
+                "*" => Some(&mut any),
+                name => Coding::named(name).and_then(|coding| named.get_mut(coding as usize)),
+            };
+            if let Some(said @ None) = said {
+                *said = Some(!is_refused(parameters));
+            }
+        }
+        let any = any.unwrap_or(false);
+        Self { takes: named.map(|taken| taken.unwrap_or(any)) }
     }
 
     /// Those that are taken.

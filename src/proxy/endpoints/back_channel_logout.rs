@@ -78,8 +78,9 @@ impl Gateway {
             (None, Some(subject)) => Selector::Subject { issuer: issuer.clone(), subject: subject.clone() },
             (None, None) => return Err(Reason::Internal.into()),
         };
-        let meant = |entry: &SessionEntry| {
-            entry.provider == *provider && subject.as_ref().is_none_or(|subject| *subject == entry.subject)
+        let (of, subject) = (provider.clone(), subject.clone());
+        let meant = move |entry: &SessionEntry| {
+            entry.provider == of && subject.as_ref().is_none_or(|subject| *subject == entry.subject)
         };
         let carried_out = self.end_selected(&[selector], meant).await;
         self.metrics.logout_ended(provider.as_str(), LogoutBegun::AtProvider, carried_out.result());

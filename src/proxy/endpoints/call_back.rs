@@ -8,7 +8,7 @@ use http::HeaderValue;
 
 use super::start::How;
 use super::{at, browser_of, start_of, ties_of};
-use crate::clock::Stopwatch;
+use crate::clock::{Stopwatch, Timestamp};
 use crate::ids::{ProviderName, SessionHash};
 use crate::portal::CanonicalRequest;
 use crate::proxy::Gateway;
@@ -20,7 +20,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
 use crate::secret::Secret;
 use crate::session::cookie::SignInKey;
-use crate::session::{LiveSession, cookie};
+use crate::session::{LiveSession, OpenError, cookie};
 use crate::sign_in::{Callback, NextUrl, SignOutHint, VerifiedIdentity, trial};
 use crate::telemetry::{Outcome, Step};
 
@@ -35,6 +35,8 @@ struct Arrived {
     next: NextUrl,
     /// The session that they had when the sign-in began, which the new one takes the place of.
     before: Option<SessionHash>,
+    /// When their sign-in began.
+    begun: Timestamp,
     /// The cookie by which their browser was known when the sign-in began.
     known: Option<Secret>,
 }
@@ -85,10 +87,11 @@ impl Gateway {
             Callback::SignedIn { identity, next, .. } if self.was_faster(visitor, &identity) => {
                 Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(next.as_str())))
             }
-            Callback::SignedIn { identity, hint, next, before, known } => {
+            Callback::SignedIn { identity, hint, next, begun, before, known } => {
                 // Nobody asked for it, so that nobody said where to: the start page.
                 let next = if how.by_form && next == NextUrl::root() { start_of(site) } else { next };
-                self.signed_in(Arrived { identity, hint, next, before, known }, site, visitor, ctx).await
+                let arrived = Arrived { identity, hint, next, before, begun, known };
+                self.signed_in(arrived, site, visitor, ctx).await
             }
             Callback::Tried { trial, report } => Ok(self.end_trial(trial, report, site, ctx)),
             Callback::TooOld { next } => {
@@ -137,7 +140,7 @@ impl Gateway {
         visitor: &Visitor,
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
-        let Arrived { identity, hint, next, before, known } = arrived;
+        let Arrived { identity, hint, next, before, begun, known } = arrived;
         let provider = identity.provider().clone();
         if let Err(reason) = site.admission.admit(&identity, &self.circumstances(ctx)) {
             if site.admission.has_ended(reason) {
@@ -150,15 +153,18 @@ impl Gateway {
         let watch = Stopwatch::start();
         let (host, hint) = (site.settings.host.clone(), Some(hint));
         let opened = match browser_secret(visitor) {
-            Some(browser) => self.sessions.open_together(browser, before, identity, hint, host, client).await,
+            Some(browser) => self.sessions.open_together(browser, before, identity, hint, host, client, begun).await,
             // The provider began, in a browser that has never been here: nothing could be shared.
-            None => self.sessions.open(identity, hint, host, client).await.map(|(id, session)| (id, session, false)),
+            None => {
+                let opened = self.sessions.open_begun(identity, hint, host, client, begun).await;
+                opened.map(|(id, session)| (id, session, false))
+            }
         };
         ctx.exchange.took(Step::Store, watch.elapsed());
-        self.metrics.session_store_is_up(opened.is_ok());
+        self.metrics.session_store_is_up(!matches!(opened, Err(OpenError::Store(_))));
         let (id, session, shared) = opened.map_err(|error| {
             self.metrics.sign_in_ended(provider.as_str(), error.label());
-            Refusal::with_detail(Reason::SessionStore { label: error.label() }, error.to_string())
+            refuse::not_opened(&error)
         })?;
         ctx.exchange.of_session(*session.hash(), &provider);
         self.metrics.sign_in_ended(provider.as_str(), "signed_in");

@@ -162,7 +162,8 @@ impl Gateway {
             .iter()
             .map(|name_id| Selector::NameId { issuer: named.issuer.clone(), name_id: name_id.clone() })
             .collect();
-        self.end_selected(&selectors, |entry| {
+        let named = named.clone();
+        self.end_selected(&selectors, move |entry| {
             let here = named.portal.as_ref().is_none_or(|portal| *portal == entry.portal);
             here && (named.session_indexes.is_empty()
                 || entry.provider_sessions().any(|index| named.session_indexes.iter().any(|one| one == index)))
@@ -174,7 +175,7 @@ impl Gateway {
     pub(super) async fn end_selected(
         &self,
         selectors: &[Selector],
-        meant: impl Fn(&SessionEntry) -> bool,
+        meant: impl Fn(&SessionEntry) -> bool + Send + Sync + 'static,
     ) -> CarriedOut {
         let outcome = self.sessions.end_where(selectors, meant).await;
         let (ended, wholly) = match outcome {

@@ -223,7 +223,7 @@ fn of_the_store() -> Vec<Refusal> {
     ];
     let open = [OpenError::NoRandomness(NoRandomness), OpenError::Over, OpenError::EndedMeanwhile];
     let open = open.into_iter().chain(store.into_iter().map(OpenError::Store));
-    open.map(|error| Reason::SessionStore { label: error.label() }.into()).collect()
+    open.map(|error| not_opened(&error)).collect()
 }
 
 fn of_customers() -> Vec<Refusal> {
@@ -346,6 +346,9 @@ fn no_label_is_forgotten_here() {
         include_str!("../../session/store.rs"),
         include_str!("../../session/sessions.rs"),
         include_str!("../../customer/failure.rs"),
+        include_str!("../../customer/failure/broker.rs"),
+        include_str!("../../customer/failure/directory.rs"),
+        include_str!("../../customer/failure/upstream.rs"),
         include_str!("../endpoints.rs"),
         include_str!("../endpoints/back_channel_logout.rs"),
         include_str!("../endpoints/call_back.rs"),

@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 use super::super::customer_session::CustomerSession;
 use super::super::entry::{Selector, SessionEntry};
 use super::super::live::LiveSession;
+use super::super::recent_logouts::Meant;
 use super::super::store::StoreError;
 use super::{Inner, Sessions};
 use crate::clock::Timestamp;
@@ -101,16 +102,19 @@ impl Sessions {
         }
     }
 
-    /// Ends those sessions that any of `selectors` means and that are `meant`.
+    /// Ends those sessions that any of `selectors` means and that are `meant`; and those, too, that a sign-in would open which
+    /// has begun already (see [`Sessions::open_begun`]).
     ///
     /// # Errors
     /// When the store could not tell or forget them all. Those in memory are refused in this process nevertheless.
     pub async fn end_where(
         &self,
         selectors: &[Selector],
-        meant: impl Fn(&SessionEntry) -> bool,
+        meant: impl Fn(&SessionEntry) -> bool + Send + Sync + 'static,
     ) -> Result<Vec<EndedSession>, PartlyEnded> {
         let inner = &*self.inner;
+        let meant: Meant = Arc::new(meant);
+        inner.logouts.note(selectors, &meant, inner.clock.now());
         let (mut hashes, mut fault) = (HashSet::new(), None);
         for selector in selectors {
             match inner.store.find_by_tag(&inner.keys.tags(selector)).await {

@@ -10,6 +10,7 @@ use moka::sync::Cache;
 use tokio::sync::Mutex;
 
 use super::{OpenError, Sessions};
+use crate::clock::Timestamp;
 use crate::ids::{SessionHash, SessionId};
 use crate::portal::host::HostName;
 use crate::session::LiveSession;
@@ -28,7 +29,7 @@ pub(super) fn just_opened() -> JustOpened {
 }
 
 impl Sessions {
-    /// As [`Sessions::open`], unless another sign-in of the same browser, person and portal has opened one just now: then
+    /// As [`Sessions::open_begun`], unless another sign-in of the same browser, person and portal has opened one just now: then
     /// that one, and `true`. `browser` is the hash of a secret that only the browser has; `before` the session that was there
     /// when the sign-in began, which a new one is to take the place of.
     ///
@@ -42,6 +43,7 @@ impl Sessions {
         hint: Option<SignOutHint>,
         portal: HostName,
         client: IpAddr,
+        begun: Timestamp,
     ) -> Result<(SessionId, Arc<LiveSession>, bool), OpenError> {
         let place = self.inner.just_opened.get_with(browser, Arc::default);
         let mut opened = place.lock().await; // the others wait here until the first is through
@@ -52,7 +54,7 @@ impl Sessions {
         {
             return Ok((id.clone(), Arc::clone(live), true));
         }
-        let (id, live) = self.open(identity, hint, portal, client).await?;
+        let (id, live) = self.open_begun(identity, hint, portal, client, begun).await?;
         *opened = Some((id.clone(), Arc::clone(&live)));
         Ok((id, live, false))
     }

@@ -501,6 +501,37 @@ async fn a69_a_logout_by_name_ends_what_is_meant_and_no_more() {
 }
 
 #[tokio::test]
+async fn b57_what_was_ended_since_a_sign_in_began_is_not_opened() {
+    let process = Process::new();
+    let seconds = |number: u64| START.after(Duration::from_secs(number));
+    let person = |name: &str| VerifiedIdentity::for_test("okta", name, &format!("{name}@acme.com"));
+    process.clock.advance(Duration::from_secs(10));
+    process.sessions.end_where(&[subject("ana")], |entry| entry.portal == portal()).await.unwrap();
+    process.clock.advance(Duration::from_secs(10));
+    let elsewhere = HostName::parse("other.acme.com").unwrap();
+    for (name, at, begun, opens) in [
+        ("ana", portal(), 5, false),
+        ("ana", portal(), 10, false),
+        ("ana", portal(), 11, true),
+        ("ben", portal(), 5, true),
+        ("ana", elsewhere, 5, true),
+    ] {
+        let opened = process.sessions.open_begun(person(name), None, at, CLIENT, seconds(begun)).await;
+        match opened {
+            Ok((id, _)) => assert!(opens && process.is_cached(&id) == (name == "ben" || begun == 11), "{name} {begun}"),
+            Err(refused) => {
+                assert_eq!((refused, opens), (OpenError::EndedMeanwhile, false), "{name} {begun}");
+                assert_eq!(process.sessions.count().await, Ok(0), "nothing of it is kept");
+            }
+        }
+    }
+    // Whichever comes first: a logout that is told while a session is being written finds it.
+    let (id, _) = process.sessions.open_begun(person("cho"), None, portal(), CLIENT, seconds(5)).await.unwrap();
+    assert_eq!(process.sessions.end_where(&[subject("cho")], |_| true).await.unwrap().len(), 1);
+    assert!(!process.is_cached(&id));
+}
+
+#[tokio::test]
 async fn a69_a_logout_by_name_reaches_memory_even_when_the_store_fails() {
     let process = Process::new();
     let (id, _live, ana) = open_by_saml(&process, "ana", &["_1"]).await;

@@ -1,9 +1,10 @@
 //! The provider's public keys (JWK Set, RFC 7517): which of them may verify what.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use openidconnect::core::{CoreJsonWebKey, CoreJwsSigningAlgorithm};
-use openidconnect::{JsonWebKey, JsonWebKeyAlgorithm};
+use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;
 
 use super::super::settings::SigningAlgorithm;
@@ -13,7 +14,7 @@ use super::strict_json;
 const MOST: usize = 32;
 
 /// The usable keys of a set. Others are left out: private and symmetric ones, those for encryption, RSA below 2048
-/// bits (or above 4096, which `openidconnect` cannot use), unknown types and curves.
+/// bits (or above 4096, which nobody needs and everybody would wait for), unknown types and curves.
 #[derive(Debug, Default)]
 pub struct KeySet {
     keys: Vec<Key>,
@@ -23,7 +24,26 @@ pub struct KeySet {
 struct Key {
     id: Option<String>,
     kind: Kind,
-    key: CoreJsonWebKey,
+    /// The one algorithm that it is for, if it says one.
+    pinned: Option<SigningAlgorithm>,
+    public: PublicKey,
+}
+
+/// A key that verifies.
+pub(super) struct PublicKey(DecodingKey);
+
+impl PublicKey {
+    /// Whether the owner of this key has made `signature`, in base64url, of `signed`.
+    pub(super) fn has_signed(&self, signed: &[u8], signature: &str, algorithm: SigningAlgorithm) -> bool {
+        // An error is a signature or a key that cannot be.
+        jsonwebtoken::crypto::verify(signature, signed, &self.0, in_the_librarys_words(algorithm)).unwrap_or(false)
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PublicKey(..)")
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,17 +70,12 @@ impl KeySet {
         &'a self,
         id: Option<&'a str>,
         algorithm: SigningAlgorithm,
-    ) -> impl Iterator<Item = &'a CoreJsonWebKey> {
+    ) -> impl Iterator<Item = &'a PublicKey> {
         let wanted = kind(algorithm);
-        let core = core_algorithm(algorithm);
         self.keys.iter().filter_map(move |key| {
             let named = id.is_none_or(|id| key.id.as_deref() == Some(id));
-            let pinned = match key.key.signing_alg() {
-                JsonWebKeyAlgorithm::Unspecified => true,
-                JsonWebKeyAlgorithm::Algorithm(of_key) => *of_key == core,
-                JsonWebKeyAlgorithm::Unsupported => false,
-            };
-            (named && pinned && key.kind == wanted).then_some(&key.key)
+            let meant = key.pinned.is_none_or(|of_key| of_key == algorithm);
+            (named && meant && key.kind == wanted).then_some(&key.public)
         })
     }
 
@@ -101,8 +116,40 @@ impl Key {
             Some(Value::String(id)) => Some(id.clone()),
             Some(_) => return None,
         };
-        Some(Self { id, kind, key: serde_json::from_value(jwk).ok()? })
+        let pinned = match jwk.get("alg") {
+            None => None,
+            Some(Value::String(name)) => Some(SigningAlgorithm::parse(name)?),
+            Some(_) => return None,
+        };
+        let public = match kind {
+            Kind::Rsa => DecodingKey::from_rsa_raw_components(&number(text("n")?)?, &number(text("e")?)?),
+            Kind::P256 => on_curve(text("x")?, text("y")?, 32)?,
+            Kind::P384 => on_curve(text("x")?, text("y")?, 48)?,
+            Kind::Ed25519 => {
+                let x = text("x").filter(|x| octets(x).is_some_and(|x| x.len() == 32))?;
+                DecodingKey::from_ed_components(x).ok()?
+            }
+        };
+        Some(Self { id, kind, pinned, public: PublicKey(public) })
     }
+}
+
+fn octets(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// A number without the zeros before it (RFC 7518, section 2, `Base64urlUInt`).
+fn number(text: &str) -> Option<Vec<u8>> {
+    let octets = octets(text)?;
+    let first = octets.iter().position(|octet| *octet != 0)?;
+    octets.get(first..).map(<[u8]>::to_vec)
+}
+
+/// Both coordinates have the length of the curve (RFC 7518, section 6.2.1). Whether the point is on it is looked at when a
+/// signature is.
+fn on_curve(x: &str, y: &str, length: usize) -> Option<DecodingKey> {
+    let whole = [x, y].iter().all(|text| octets(text).is_some_and(|octets| octets.len() == length));
+    whole.then(|| DecodingKey::from_ec_components(x, y).ok()).flatten()
 }
 
 /// The length of a base64url number in bits.
@@ -125,18 +172,17 @@ fn kind(algorithm: SigningAlgorithm) -> Kind {
     }
 }
 
-/// The same algorithm, in the library's words.
-pub(super) fn core_algorithm(algorithm: SigningAlgorithm) -> CoreJwsSigningAlgorithm {
+fn in_the_librarys_words(algorithm: SigningAlgorithm) -> Algorithm {
     match algorithm {
-        SigningAlgorithm::Rs256 => CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-        SigningAlgorithm::Rs384 => CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
-        SigningAlgorithm::Rs512 => CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
-        SigningAlgorithm::Ps256 => CoreJwsSigningAlgorithm::RsaSsaPssSha256,
-        SigningAlgorithm::Ps384 => CoreJwsSigningAlgorithm::RsaSsaPssSha384,
-        SigningAlgorithm::Ps512 => CoreJwsSigningAlgorithm::RsaSsaPssSha512,
-        SigningAlgorithm::Es256 => CoreJwsSigningAlgorithm::EcdsaP256Sha256,
-        SigningAlgorithm::Es384 => CoreJwsSigningAlgorithm::EcdsaP384Sha384,
-        SigningAlgorithm::EdDsa => CoreJwsSigningAlgorithm::EdDsa,
+        SigningAlgorithm::Rs256 => Algorithm::RS256,
+        SigningAlgorithm::Rs384 => Algorithm::RS384,
+        SigningAlgorithm::Rs512 => Algorithm::RS512,
+        SigningAlgorithm::Ps256 => Algorithm::PS256,
+        SigningAlgorithm::Ps384 => Algorithm::PS384,
+        SigningAlgorithm::Ps512 => Algorithm::PS512,
+        SigningAlgorithm::Es256 => Algorithm::ES256,
+        SigningAlgorithm::Es384 => Algorithm::ES384,
+        SigningAlgorithm::EdDsa => Algorithm::EdDSA,
     }
 }
 

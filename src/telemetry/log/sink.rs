@@ -52,6 +52,11 @@ impl Sink {
         (sink.clone(), Flushed { sink, writing })
     }
 
+    /// Takes a whole line, with its end.
+    pub fn take(&self, line: &[u8]) {
+        self.0.take(line);
+    }
+
     /// Counts lines that are left out from now on.
     pub fn count_dropped(&self, counter: IntCounter) {
         let _ = self.0.dropped.set(counter);

@@ -133,15 +133,20 @@ impl World {
         format!("{}/.vestibule/saml/globex/metadata", self.gateway.origin())
     }
 
-    /// Signs Gina in. Gives the session cookie, name and value.
-    pub async fn sign_in(&self, client: &Client) -> String {
+    /// Gina at her provider, which has signed her in and gives her what it says of her, for the gateway.
+    pub async fn answer_for(&self, client: &Client) -> Carried {
         let on_the_way = self.choose(client, "globex").await;
         let asked = match refresh(&on_the_way) {
             Some(at_provider) => client.get(at_provider).send().await.unwrap(),
             None => self.post(client, &form(&on_the_way).expect("our form")).await,
         };
-        let answer = asked.text().await.unwrap();
-        let returned = self.post(client, &form(&answer).expect("the provider's form")).await;
+        form(&asked.text().await.unwrap()).expect("the provider's form")
+    }
+
+    /// Signs Gina in. Gives the session cookie, name and value.
+    pub async fn sign_in(&self, client: &Client) -> String {
+        let answer = self.answer_for(client).await;
+        let returned = self.post(client, &answer).await;
         assert_eq!((returned.status().as_u16(), location(&returned).as_str()), (303, "/private"));
         let cookies = set_cookies(&returned);
         let session = cookies.iter().find(|cookie| cookie.starts_with("__Host-vestibule=")).expect("a session cookie");
@@ -229,7 +234,7 @@ impl World {
     }
 
     /// Posts a form of another site.
-    async fn post(&self, client: &Client, message: &Carried) -> Response {
+    pub async fn post(&self, client: &Client, message: &Carried) -> Response {
         let Carried::Form { action, fields } = message else { panic!("{message:?}") };
         let posted = client
             .post(action)
