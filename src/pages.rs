@@ -1,16 +1,18 @@
 //! What the browser shows when the gateway itself speaks.
 //!
 //! Owns the templates, their words and their look. Trusts only what a caller hands over, and escapes all of it: no page
-//! reads a request. Carries nothing from elsewhere and no script, but for one line on two pages ([`post_on()`], [`send_kept_form()`]), so that the
-//! strictest content security policy holds.
+//! reads a request. Carries nothing from elsewhere, and no script but the constant lines of a few pages, each allowed by its
+//! hash ([`post_on()`], [`send_kept_form()`], [`waits_for_tab()`], [`signed_in()`]), so that the strictest content security policy holds.
 
 mod assets;
 mod form_targets;
 mod hand_over;
+mod in_page;
 mod kept_form;
 mod local_href;
 mod look;
 mod notice;
+mod other_tab;
 mod password;
 mod post_on;
 mod sign_in;
@@ -22,10 +24,12 @@ mod wants;
 pub use assets::{ASSETS, asset};
 pub use form_targets::FormTargets;
 pub use hand_over::hand_over;
+pub use in_page::{InPageScript, in_page_script, in_page_tag, signed_in};
 pub use kept_form::{HANDLE_FIELD, KeptPage, kept_form_waits, send_kept_form};
 pub use local_href::{InvalidLocalHref, LocalHref};
 pub use look::Look;
 pub use notice::{Actions, Form, Notice, Retry, SiteLink, Ways, refusal, refusal_json};
+pub use other_tab::waits_for_tab;
 pub use password::{CLAIM_PASSWORD, Claim, ClaimSaid, MAIL_FIELD, NEXT_FIELD, PASSWORD_FIELD, claim_password};
 pub use post_on::post_on;
 pub use sign_in::{Choice, EmailProblem, ask_email, choose_provider, go_on};

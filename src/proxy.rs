@@ -19,6 +19,7 @@ pub mod groups;
 mod hand_over;
 pub mod header_hygiene;
 pub mod in_force;
+mod in_page;
 mod kept;
 mod native_page;
 mod published_keys;
@@ -293,8 +294,8 @@ impl ProxyHttp for InForce {
     async fn fail_to_proxy(&self, http: &mut Session, error: &Error, ctx: &mut RequestCtx) -> FailToProxy {
         let gateway = Arc::clone(&ctx.gateway);
         let refusal = refuse::refusal_for(error, ctx);
+        gateway.put_kept_back(ctx).await;
         if matches!(refusal.reason(), Reason::UpstreamUnreachable | Reason::BodyTooLarge) {
-            gateway.put_kept_back(ctx).await;
             gateway.take_back_count(ctx).await; // the upstream cannot have made anything of it
         }
         let reply = gateway.refuse(&refusal, ctx);

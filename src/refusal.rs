@@ -75,6 +75,8 @@ pub enum Reason {
     },
     /// Sign-in went round and round.
     SignInLoop,
+    /// The browser brought back no cookie of a sign-in.
+    CookiesMissing,
     /// A logout message was refused; the label comes from the verifier.
     Logout {
         /// The verifier's label.
@@ -172,6 +174,8 @@ pub enum Offer {
     Retry,
     /// Another sign-in, from the start.
     SignInAgain,
+    /// Another sign-in, as if none had been before.
+    SignInAnew,
     /// The same sign-in once more: whoever asks for the same address again begins it anew, and lands where they wanted to.
     RepeatSignIn,
     /// Sign out, then sign in as somebody else.
@@ -249,6 +253,7 @@ impl Reason {
             Self::TooManyRequests { .. } | Self::TooManySignIns(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::SignIn { blame: Blame::ProviderUnavailable, .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::SignIn { blame: Blame::ProviderMisbehaved, .. } | Self::SignInLoop => StatusCode::BAD_REQUEST,
+            Self::CookiesMissing => StatusCode::BAD_REQUEST,
             Self::SignIn { blame: Blame::Visitor | Blame::Account | Blame::Organization, .. } => StatusCode::FORBIDDEN,
             Self::Logout { passing: false, .. } => StatusCode::BAD_REQUEST,
             Self::Logout { passing: true, .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -299,6 +304,7 @@ impl Reason {
             | Self::CustomerSession { label, .. }
             | Self::SessionStore { label } => label,
             Self::SignInLoop => "sign_in_loop",
+            Self::CookiesMissing => "cookies_missing",
             Self::HandedOver => "handed_over",
             Self::NotSent => "not_sent",
             Self::UpstreamUnreachable => "upstream_unreachable",
@@ -344,6 +350,7 @@ impl Reason {
             Self::SignIn { blame: Blame::Account, .. } => Explanation::EmailUnusable,
             Self::SignIn { blame: Blame::Organization, .. } => Explanation::NotAdmitted,
             Self::SignInLoop => Explanation::SignInLoop,
+            Self::CookiesMissing => Explanation::CookiesNeeded,
             Self::Logout { .. } => Explanation::LogoutNotDone,
             Self::CustomerSession { explanation, .. } => explanation,
             Self::HandedOver => Explanation::ServedElsewhere,
@@ -386,7 +393,8 @@ impl Reason {
             Self::TooManyRequests { .. } => Offer::Nothing,
             Self::HeadTooLarge | Self::BodyTooLarge | Self::UnknownHost | Self::NotSent => Offer::Nothing,
             Self::NoClientCertificate => Offer::Retry,
-            Self::SignInRequired | Self::SignInLoop => Offer::SignInAgain,
+            Self::SignInRequired => Offer::SignInAgain,
+            Self::SignInLoop | Self::CookiesMissing => Offer::SignInAnew,
             Self::NotAdmitted(_) | Self::RuleNotMet => Offer::SomebodyElse,
             Self::SignIn { blame: Blame::Account | Blame::Organization, .. } => Offer::SomebodyElse,
             Self::SignIn { again: Again::FromTheStart, .. } => Offer::SignInAgain,

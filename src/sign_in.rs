@@ -19,10 +19,12 @@ pub mod pending;
 mod pending_logouts;
 mod provider;
 pub mod rejected;
+mod rounds;
 pub mod saml;
 pub mod settings;
 mod signing_out;
 mod start;
+mod together;
 pub mod trial;
 
 use std::sync::Arc;
@@ -42,10 +44,12 @@ use self::pending_logouts::PendingLogouts;
 pub use self::provider::Provider;
 use self::provider::Spoken;
 pub use self::rejected::SignInRejected;
+use self::rounds::AllRounds;
 use self::saml::Workers;
 pub use self::saml::{PostedResponse, ServiceProvider};
 use self::settings::ProviderSettings;
 pub use self::signing_out::{Leaving, LogoutMessage};
+use self::together::Departures;
 use crate::clock::Clock;
 use crate::email::EmailAddress;
 use crate::http_client::HttpClient;
@@ -58,6 +62,8 @@ pub struct SignIn {
     providers: Vec<Arc<Provider>>,
     pending: Arc<PendingSignIns>,
     logouts: Arc<PendingLogouts>,
+    rounds: Arc<AllRounds>,
+    departures: Arc<Departures>,
     once: Arc<dyn OnceOnly>,
     workers: Workers,
     http: HttpClient,
@@ -83,6 +89,8 @@ impl SignIn {
             providers: Vec::new(),
             pending: Arc::new(PendingSignIns::new(pending::DEFAULT_LIMIT)),
             logouts: Arc::default(),
+            rounds: Arc::default(),
+            departures: Arc::default(),
             once,
             workers,
             http,
@@ -107,6 +115,8 @@ impl SignIn {
             providers: providers.into_iter().map(ready).collect::<Result<_, _>>()?,
             pending: Arc::clone(&self.pending),
             logouts: Arc::clone(&self.logouts),
+            rounds: Arc::clone(&self.rounds),
+            departures: Arc::clone(&self.departures),
             once: Arc::clone(once),
             workers: workers.clone(),
             http: http.clone(),

@@ -1,4 +1,4 @@
-//! The stylesheet and the icon: part of the program, and named by their content.
+//! The stylesheet, the icon and the script for the portal's own pages: part of the program, and named by their content.
 
 use std::sync::LazyLock;
 
@@ -26,6 +26,16 @@ static STYLESHEET: LazyLock<Asset> = LazyLock::new(|| {
 static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("mark-", ".svg", "image/svg+xml", include_bytes!("../../templates/mark.svg")));
 
+static IN_PAGE: LazyLock<Asset> = LazyLock::new(|| {
+    let body = include_bytes!("../../templates/in_page.js");
+    Asset::new("in-page-", ".js", "text/javascript; charset=utf-8", body)
+});
+
+/// The script for the portal's own pages: its path, and its bytes.
+pub(super) fn in_page_script() -> (&'static str, &'static [u8]) {
+    (&IN_PAGE.path, IN_PAGE.body)
+}
+
 /// The path of the stylesheet.
 pub(super) fn stylesheet_path() -> &'static str {
     &STYLESHEET.path
@@ -42,7 +52,7 @@ pub(super) fn icon_path() -> &'static str {
 /// content, not to be kept: while several gateways are updated one by one, no page goes without its style.
 pub fn asset(path: &str, headers: &HeaderMap) -> Option<Reply> {
     let name = path.strip_prefix(ASSETS)?;
-    [&*STYLESHEET, &*ICON].into_iter().find_map(|asset| asset.reply(name, headers))
+    [&*STYLESHEET, &*ICON, &*IN_PAGE].into_iter().find_map(|asset| asset.reply(name, headers))
 }
 
 impl Asset {

@@ -4,7 +4,8 @@ use askama::Template;
 use http::StatusCode;
 use url::Url;
 
-use super::{EMAIL_FIELD, FormTargets, Frame, PROVIDER_FIELD, SIGN_IN, Site, TRANSACTION_FIELD, render};
+use super::other_tab::{watch, with_watch};
+use super::{EMAIL_FIELD, FormTargets, Frame, LocalHref, PROVIDER_FIELD, SIGN_IN, Site, TRANSACTION_FIELD, render};
 use crate::ids::ProviderName;
 use crate::reply::Reply;
 
@@ -32,6 +33,7 @@ struct ChooseProvider<'a> {
     frame: Frame<'a>,
     choices: &'a [Choice<'a>],
     transaction: &'a str,
+    watch: String,
 }
 
 #[derive(Template)]
@@ -41,6 +43,7 @@ struct AskEmail<'a> {
     transaction: &'a str,
     email: &'a str,
     problem: Option<&'static str>,
+    watch: String,
 }
 
 #[derive(Template)]
@@ -53,24 +56,34 @@ struct GoOn<'a> {
 /// The list of providers: one button each, in a form that is sent to [`SIGN_IN`].
 ///
 /// `transaction` is the opaque handle of the pending sign-in; `targets` are the providers, if the answer to the form
-/// redirects to them.
-pub fn choose_provider(site: &Site<'_>, choices: &[Choice<'_>], transaction: &str, targets: &FormTargets) -> Reply {
-    render(
-        StatusCode::OK,
-        &ChooseProvider { frame: Frame::of(site, |t| t.choose.title), choices, transaction },
-        targets,
-    )
+/// redirects to them; `next`, if it is told, is where the page goes on by itself when the visitor has signed in in another tab.
+pub fn choose_provider(
+    site: &Site<'_>,
+    choices: &[Choice<'_>],
+    transaction: &str,
+    targets: &FormTargets,
+    next: Option<&LocalHref>,
+) -> Reply {
+    let frame = Frame::of(site, |t| t.choose.title);
+    let page = ChooseProvider { frame, choices, transaction, watch: watch(next) };
+    watching(render(StatusCode::OK, &page, targets), next)
+}
+
+fn watching(reply: Reply, next: Option<&LocalHref>) -> Reply {
+    if next.is_some() { with_watch(reply) } else { reply }
 }
 
 /// Asks for the e-mail address whose domain tells the provider (home-realm discovery); sent to [`SIGN_IN`].
 ///
-/// With a `problem`, `email` is what was entered, so that it can be mended; otherwise it may be empty.
+/// With a `problem`, `email` is what was entered, so that it can be mended; otherwise it may be empty. `next` as for
+/// [`choose_provider`].
 pub fn ask_email(
     site: &Site<'_>,
     transaction: &str,
     email: &str,
     problem: Option<EmailProblem>,
     targets: &FormTargets,
+    next: Option<&LocalHref>,
 ) -> Reply {
     let frame = Frame::of(site, |t| t.email.title);
     let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
@@ -78,7 +91,8 @@ pub fn ask_email(
         EmailProblem::NotAnAddress => frame.texts.email.not_an_address,
         EmailProblem::NoProvider => frame.texts.email.no_provider,
     });
-    render(status, &AskEmail { frame, transaction, email, problem }, targets)
+    let page = AskEmail { frame, transaction, email, problem, watch: watch(next) };
+    watching(render(status, &page, targets), next)
 }
 
 /// Sends the browser to a provider from a page instead of by a redirect, for answers to forms: see [`FormTargets`].

@@ -45,10 +45,16 @@ fn all_pages(given: Given<'_>) -> Vec<(String, Reply)> {
     let destination = Url::parse("https://login.acme.test/authorize?client_id=portal&state=x%22%3E").unwrap();
 
     let mut pages = vec![
-        ("choose_provider".to_owned(), choose_provider(&site, &choices, token, &targets)),
-        ("ask_email".to_owned(), ask_email(&site, token, "", None, &targets)),
-        ("ask_email_invalid".to_owned(), ask_email(&site, token, email, Some(EmailProblem::NotAnAddress), &targets)),
-        ("ask_email_unknown".to_owned(), ask_email(&site, token, email, Some(EmailProblem::NoProvider), &targets)),
+        ("choose_provider".to_owned(), choose_provider(&site, &choices, token, &targets, None)),
+        ("ask_email".to_owned(), ask_email(&site, token, "", None, &targets, None)),
+        (
+            "ask_email_invalid".to_owned(),
+            ask_email(&site, token, email, Some(EmailProblem::NotAnAddress), &targets, None),
+        ),
+        (
+            "ask_email_unknown".to_owned(),
+            ask_email(&site, token, email, Some(EmailProblem::NoProvider), &targets, None),
+        ),
         ("go_on".to_owned(), go_on(&site, &destination)),
         ("hand_over".to_owned(), hand_over(&site, &destination)),
         ("sign_out".to_owned(), sign_out(&site, Some(email), &[("token", token)], &targets)),
@@ -205,7 +211,7 @@ fn an_unknown_host_is_not_repeated() {
 #[test]
 fn a_wrong_email_address_can_be_mended() {
     let site = Site { name: Some("support.acme.com"), language: Language::English, look: None };
-    let reply = ask_email(&site, "t", "ana@acme", Some(EmailProblem::NotAnAddress), &FormTargets::ours());
+    let reply = ask_email(&site, "t", "ana@acme", Some(EmailProblem::NotAnAddress), &FormTargets::ours(), None);
     assert_eq!(reply.status(), 422);
     assert!(html(&reply).contains("value=\"ana@acme\""));
     assert!(html(&reply).contains("role=\"alert\""));

@@ -38,6 +38,10 @@ pub struct Texts {
     pub go_on: GoOnTexts,
     /// The pages around a kept form.
     pub kept_form: KeptFormTexts,
+    /// The page that waits for another tab.
+    pub other_tab: OtherTabTexts,
+    /// Signing in beside a page of the portal.
+    pub in_page: InPageTexts,
     /// The page on the way to the site itself.
     pub hand_over: HandOverTexts,
     /// The page before signing out.
@@ -133,6 +137,30 @@ pub struct KeptFormTexts {
     pub kept_at: &'static str,
     pub send: &'static str,
     pub drop: &'static str,
+}
+
+/// The page that waits for another tab.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the name says which part of the page it is")]
+pub struct OtherTabTexts {
+    pub title: &'static str,
+    pub lead: &'static str,
+    pub advice: &'static str,
+    pub here: &'static str,
+}
+
+/// Signing in beside a page of the portal: what the script in it says, and the last page of the small window.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the name says which part of the page it is")]
+pub struct InPageTexts {
+    pub title: &'static str,
+    pub lead: &'static str,
+    pub button: &'static str,
+    pub later: &'static str,
+    pub another: &'static str,
+    pub reload: &'static str,
+    pub back_title: &'static str,
+    pub back_lead: &'static str,
 }
 
 /// The page before signing out.

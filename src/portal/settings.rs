@@ -115,6 +115,8 @@ pub struct SignInSettings {
     pub providers: Vec<ProviderName>,
     /// How the visitor comes to one of them.
     pub choose: Choose,
+    /// Whether the portal's pages get the script by which visitors sign in again without losing the page.
+    pub in_page: bool,
 }
 
 /// How the visitor comes to an identity provider.

@@ -8,6 +8,7 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use super::context::{Forwarding, RequestCtx, Stage};
+use super::endpoints::Tab;
 use super::same_origin::is_same_origin;
 use super::site::Site;
 use super::{Gateway, endpoints, hand_over, kept, upstream_request};
@@ -64,7 +65,7 @@ impl Gateway {
         ctx.wants = pages::wants_page(&http.req_header().headers, &http.req_header().method);
         let request = self.read(http)?;
         forget_spelling(http);
-        ctx.exchange.asks(request.method(), request.path());
+        ctx.exchange.asks(request.method(), kept::without_handle(request.path()));
         let Some(site) = self.sites.get(request.host()).cloned() else { return self.lead_home(&request, ctx) };
         ctx.exchange.at_portal(&site.settings.host);
         ctx.site = Some(Arc::clone(&site));
@@ -96,6 +97,7 @@ impl Gateway {
             None => (request, None),
             Some(marked) => match Box::pin(self.open_kept(http, &request, marked, &site, &visitor)).await? {
                 kept::Asked::Sends(request, kept) => (request, Some(kept)),
+                kept::Asked::Plain(request) => (request, None),
                 kept::Asked::Reply(reply) => return Ok(Verdict::Reply(Outcome::Answered, reply)),
             },
         };
@@ -141,7 +143,10 @@ impl Gateway {
         site.upstream.make_ready().await.map_err(|_| Reason::UpstreamUnreachable)?;
         // Last, so that nothing is counted that does not go on.
         let counted = self.count_request(&request, &permit, &site).await?;
-        let mut forwarding = Forwarding { counted, ..Forwarding::new(permit, request, customer_session) };
+        let in_page = site.settings.sign_in.in_page && ctx.wants == Wants::Page;
+        let person_mark =
+            permit.session().filter(|_| in_page).map(|session| self.sessions.page_mark(session.identity()));
+        let mut forwarding = Forwarding { counted, person_mark, ..Forwarding::new(permit, request, customer_session) };
         if let Some(kept) = kept {
             match Box::pin(self.take_kept(*kept, &site)).await {
                 Ok(again) => forwarding.sent_again = Some(Box::new(again)),
@@ -260,6 +265,10 @@ impl Gateway {
 
     /// The browser, if somebody has signed in there before.
     fn know(&self, visitor: &mut Visitor, headers: &HeaderMap, site: &Site) {
+        // Nobody looks at what a browser loads ahead of time: no tab waits for it.
+        if headers.contains_key("sec-purpose") {
+            return;
+        }
         let Some(cookie) = cookie::known_browser(headers) else { return };
         visitor.known = self.sessions.known_browser(&cookie, &site.settings.host, self.clock.now());
         visitor.known_cookie = visitor.known.is_some().then_some(cookie);
@@ -326,7 +335,18 @@ impl Gateway {
         }
         self.count_attempt(site, ctx)?;
         let next = NextUrl::parse(&request.target()).unwrap_or_else(|_| NextUrl::root());
-        self.begin_sign_in(site, visitor, next, ctx).await
+        self.begin_sign_in(site, visitor, next, Tab::Waits, ctx).await
+    }
+}
+
+/// Names of fields mean the same in any case (RFC 9110, section 5.1). Pingora keeps how they were spelled in a second map, so
+/// that every copy and every change of the head costs double; nobody here needs to know. The target was read before: of some
+/// forms the head keeps no more than the path without that map.
+fn forget_spelling(http: &mut Session) {
+    if http.req_header().has_case() {
+        let head = http.req_header_mut();
+        let parts = http::request::Parts::from(std::mem::replace(head, upstream_request::nothing()));
+        *head = RequestHeader::from(parts);
     }
 }
 

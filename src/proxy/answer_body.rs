@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::coding::{Coding, Decoder, Encoder, Undecodable};
+use super::in_page::Insert;
 use super::rewrite::{BodyRewriter, Rewriter};
 
 /// The most that one chunk of an encoded body may become, in bytes. Chunks are at most 64 KiB long: text shrinks to a
@@ -20,6 +21,7 @@ pub const MOST_DECODED: usize = 8 * 1024 * 1024;
 #[derive(Debug)]
 pub struct AnswerBody {
     rewriter: BodyRewriter,
+    insert: Option<Insert>,
     coded: Option<Box<Coded>>,
 }
 
@@ -47,14 +49,20 @@ pub enum BodyFailed {
 impl AnswerBody {
     /// A body without a coding.
     pub fn plain(rewriter: &Arc<Rewriter>) -> Self {
-        Self { rewriter: BodyRewriter::new(Arc::clone(rewriter)), coded: None }
+        Self { rewriter: BodyRewriter::new(Arc::clone(rewriter)), insert: None, coded: None }
     }
 
     /// A body that comes in one coding and goes in another, or in none.
     pub fn coded(rewriter: &Arc<Rewriter>, from: Coding, to: Option<Coding>) -> Self {
         let encoder = to.map(Encoder::new);
         let coded = Coded { decoder: Decoder::new(from), encoder, begun: false, most: MOST_DECODED };
-        Self { rewriter: BodyRewriter::new(Arc::clone(rewriter)), coded: Some(Box::new(coded)) }
+        Self { rewriter: BodyRewriter::new(Arc::clone(rewriter)), insert: None, coded: Some(Box::new(coded)) }
+    }
+
+    /// With something at the start of the document's head.
+    #[must_use]
+    pub fn inserting(self, insert: Insert) -> Self {
+        Self { insert: Some(insert), ..self }
     }
 
     /// Takes the next chunk and gives what can go on. At the `end` nothing is held back.
@@ -62,17 +70,24 @@ impl AnswerBody {
     /// # Errors
     /// When the body is not in its coding, ends too early, or grows beyond measure.
     pub fn push(&mut self, chunk: Bytes, end: bool) -> Result<Bytes, BodyFailed> {
-        let Some(coded) = &mut self.coded else { return Ok(self.rewriter.push(chunk, end)) };
+        let (rewriter, insert) = (&mut self.rewriter, &mut self.insert);
+        let mut rewritten = |chunk: Bytes, end: bool| {
+            let out = rewriter.push(chunk, end);
+            match insert {
+                Some(insert) => insert.push(out, end),
+                None => out,
+            }
+        };
+        let Some(coded) = &mut self.coded else { return Ok(rewritten(chunk, end)) };
         let Coded { decoder, encoder, begun, most } = coded.as_mut();
         *begun |= !chunk.is_empty();
-        let rewriter = &mut self.rewriter;
         let (mut out, mut decoded, mut failed) = (Vec::new(), 0_usize, None);
         decoder.push(&chunk, |piece| {
             decoded = decoded.saturating_add(piece.len());
             if decoded > *most {
                 return Err(Undecodable::Bomb);
             }
-            if let Err(error) = put(encoder.as_mut(), &rewriter.push(piece, false), &mut out) {
+            if let Err(error) = put(encoder.as_mut(), &rewritten(piece, false), &mut out) {
                 failed.get_or_insert(error);
             }
             Ok(())
@@ -82,7 +97,7 @@ impl AnswerBody {
         }
         if end {
             decoder.finish()?;
-            put(encoder.as_mut(), &rewriter.push(Bytes::new(), true), &mut out)?;
+            put(encoder.as_mut(), &rewritten(Bytes::new(), true), &mut out)?;
             if let Some(encoder) = encoder.as_mut().filter(|_| *begun) {
                 encoder.finish(&mut out)?;
             }

@@ -59,6 +59,8 @@ pub struct Forwarding {
     pub customer_session: Option<Arc<CustomerSession>>,
     /// Whether the request was, or is about to be, sent a second time.
     pub repeat: Repeat,
+    /// Whose page it is, for the script in it; only where there is one.
+    pub person_mark: Option<String>,
     /// A kept form that is sent in its place.
     pub sent_again: Option<Box<SentAgain>>,
     /// What was counted for it, until the upstream says that it made nothing.
@@ -132,6 +134,7 @@ impl Forwarding {
             request,
             customer_session,
             repeat: Repeat::No,
+            person_mark: None,
             sent_again: None,
             counted: None,
             refusal: None,

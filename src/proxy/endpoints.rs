@@ -4,6 +4,7 @@ mod assertion_consumer;
 mod back_channel_logout;
 mod call_back;
 mod kept_form;
+mod noticed;
 pub(in crate::proxy) mod cloud_walk;
 pub(in crate::proxy) mod group;
 pub(in crate::proxy) mod password;
@@ -11,6 +12,8 @@ mod sign_out;
 mod single_logout;
 mod start;
 mod test_sign_in;
+
+pub(in crate::proxy) use start::Tab;
 
 use std::sync::Arc;
 
@@ -31,6 +34,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
 use crate::saml::metadata::published;
 use crate::session::cookie::SignInKey;
+use crate::sign_in::next_url::SIGNED_IN;
 use crate::sign_in::{At, NextUrl, Ties, group_round, trial};
 use crate::telemetry::Outcome;
 
@@ -64,7 +68,13 @@ impl Gateway {
             "/.vestibule/sign-in" if get => {
                 self.count_attempt(site, ctx)?;
                 let next = next_of(request).unwrap_or_else(|| start_of(site));
-                self.begin_sign_in(site, visitor, next, ctx).await
+                // Somebody has pressed a button: no round of a browser's own.
+                if matches!(request.query(), Some("again" | "in-page")) {
+                    self.sign_in.begin_anew(ties_of(visitor));
+                }
+                let kept = request.query().is_some_and(|query| query.starts_with(KEPT_QUERY));
+                let tab = if kept { Tab::Waits } else { Tab::Goes };
+                self.begin_sign_in(site, visitor, next, tab, ctx).await
             }
             "/.vestibule/sign-in" if post => {
                 self.count_attempt(site, ctx)?;
@@ -85,6 +95,8 @@ impl Gateway {
                 let form = Form::read(http, self.limits.idle_time).await?;
                 self.take_password(&form, site, visitor, ctx).await
             }
+            "/.vestibule/session" if get => Ok(self.tell_session(visitor)),
+            SIGNED_IN if get => self.end_small_window(site, visitor, ctx).await,
             "/.vestibule/signed-out" if get => {
                 let reply = pages::signed_out(&page_site(site), ProviderSession::MayContinue, &start_href(site));
                 Ok(Verdict::Reply(Outcome::Answered, reply))
@@ -141,6 +153,9 @@ fn metadata_reply(document: String) -> Verdict {
     Verdict::Reply(Outcome::Answered, reply)
 }
 
+/// The query of a sign-in after which a kept form is sent; the handle follows.
+const KEPT_QUERY: &str = "kept=";
+
 fn at(site: &Site) -> At<'_> {
     At { portal: &site.settings.host, origin: &site.settings.public_origin }
 }
@@ -173,7 +188,10 @@ fn start_href(site: &Site) -> LocalHref {
 /// `next`, as a script may give it when it sends the visitor to sign in. A path of this host or nothing.
 fn next_of(request: &CanonicalRequest) -> Option<NextUrl> {
     let query = request.query()?;
-    if let Some(handle) = query.strip_prefix("kept=") {
+    if query == "in-page" {
+        return Some(NextUrl::signed_in());
+    }
+    if let Some(handle) = query.strip_prefix(KEPT_QUERY) {
         return kept_form::next_of_kept(handle);
     }
     let mut values = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "next");

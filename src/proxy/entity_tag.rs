@@ -17,8 +17,8 @@ use crate::portal::settings::RewriteSettings;
 pub struct TagMark(String);
 
 impl TagMark {
-    /// The mark of these settings.
-    pub fn of(origins: &[(Origin, Origin)], settings: &RewriteSettings) -> Self {
+    /// The mark of these settings, and of what is inserted besides.
+    pub fn of(origins: &[(Origin, Origin)], settings: &RewriteSettings, inserted: &str) -> Self {
         let mut digest = Context::new(&SHA256);
         // Lengths keep neighbours apart.
         let mut add = |text: &str| {
@@ -35,6 +35,9 @@ impl TagMark {
             text.content_types.iter().for_each(|pattern| add(pattern.as_str()));
         }
         settings.content_types.iter().for_each(|pattern| add(pattern.as_str()));
+        if !inserted.is_empty() {
+            add(inserted);
+        }
         let mut mark = "~v".to_owned();
         for byte in digest.finish().as_ref().iter().take(4) {
             let _ = write!(mark, "{byte:02x}"); // writing to a String cannot fail
@@ -103,7 +106,7 @@ mod tests {
 
     fn mark(to: &str) -> TagMark {
         let origins = [(Origin::parse("https://jsm.internal").unwrap(), Origin::parse(to).unwrap())];
-        TagMark::of(&origins, &RewriteSettings::default())
+        TagMark::of(&origins, &RewriteSettings::default(), "")
     }
 
     #[test]

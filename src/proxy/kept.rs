@@ -5,6 +5,7 @@
 //! with the handle; only its head and its body are those that were kept.
 
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -13,16 +14,17 @@ use http::{HeaderMap, Method, Version};
 use pingora::BError;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Gateway;
 use super::admit::{Verdict, Visitor};
-use super::answer::{invite_body, is_form};
+use super::answer::{invite_body, is_of_type};
 use super::context::{RequestCtx, SentAgain};
 use super::header_hygiene::stays_behind;
 use super::same_origin::is_our_own_page;
 use super::site::Site;
 use crate::clock;
+use crate::limits::attempts::of_one_visitor;
 use crate::pages::Wants;
 use crate::portal::{CanonicalRequest, request};
 use crate::refusal::{Reason, Refusal};
@@ -35,12 +37,50 @@ use crate::telemetry::Outcome;
 pub const MARK: &str = ".vestibule-kept=";
 /// Characters of a handle.
 const HANDLE: usize = 43;
-/// The word that the page in between sends is shorter than that, in bytes.
+/// In which the page in between sends its word: no page of JSM's sends its forms so, and those go on as they are.
+const WORD_TYPE: &str = "text/plain";
+/// The word is shorter than that, in bytes.
 const LONGEST_WORD: u64 = 64;
-/// How long a body may take to arrive that is to be kept: not for ever, whatever comes.
+/// How long any body may take to arrive, and how long one that is to be kept: so long, and as long as its size takes at
+/// [`SLOWEST`].
 const ARRIVES_WITHIN: Duration = Duration::from_secs(5 * 60);
+const BEGINS_WITHIN: Duration = Duration::from_secs(10);
+/// Bytes in a second.
+const SLOWEST: u64 = 16 * 1024;
 /// Bodies that are taken in at once; each takes as much memory as a kept form may be large.
 static TAKEN_IN: Semaphore = Semaphore::const_new(32);
+/// How many of these are of one address.
+const OF_ONE_ADDRESS: usize = 8;
+static ADDRESSES: Mutex<Vec<IpAddr>> = Mutex::new(Vec::new());
+
+/// The right to take a body in.
+struct TakesIn {
+    client: IpAddr,
+    _permit: SemaphorePermit<'static>,
+}
+
+impl TakesIn {
+    /// Where there is room for another body, of that address and at all.
+    fn begin(client: IpAddr) -> Option<Self> {
+        let client = of_one_visitor(client);
+        let mut addresses = ADDRESSES.lock().unwrap_or_else(PoisonError::into_inner);
+        if addresses.iter().filter(|other| **other == client).count() >= OF_ONE_ADDRESS {
+            return None;
+        }
+        let permit = TAKEN_IN.try_acquire().ok()?;
+        addresses.push(client);
+        Some(Self { client, _permit: permit })
+    }
+}
+
+impl Drop for TakesIn {
+    fn drop(&mut self) {
+        let mut addresses = ADDRESSES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = addresses.iter().position(|other| *other == self.client) {
+            addresses.swap_remove(at);
+        }
+    }
+}
 
 /// A kept form on its way to be sent again.
 #[derive(Debug)]
@@ -56,6 +96,8 @@ pub enum Asked {
     Sends(CanonicalRequest, Box<Kept>),
     /// The browser goes elsewhere first.
     Reply(Reply),
+    /// It is a request of the page that stands there, and nothing of a kept form: without the mark, it is like any other.
+    Plain(CanonicalRequest),
 }
 
 /// The page about a kept form.
@@ -67,6 +109,12 @@ pub fn page_of(handle: &FormHandle) -> String {
 pub fn address_of(target: &str, handle: &FormHandle) -> String {
     let joint = if target.contains('?') { '&' } else { '?' };
     format!("{target}{joint}{MARK}{}", handle.reveal())
+}
+
+/// The path as the log may have it: handles are nobody's business.
+pub fn without_handle(path: &str) -> &str {
+    let named = path.strip_prefix(KEPT_FORMS).and_then(FormHandle::parse);
+    if named.is_some() { KEPT_FORMS } else { path }
 }
 
 /// The handle and the address without the mark, when a request has one.
@@ -101,27 +149,29 @@ impl Gateway {
         let size = site.settings.limits.kept_form;
         let count = |result: &'static str| self.metrics.form_kept(site.settings.host.as_str(), result);
         let not_kept = |reason: Reason| if sent_by == SentBy::Person { reason } else { Reason::SignInRequired };
-        let permit = TAKEN_IN.try_acquire();
-        let room = if permit.is_ok() { size } else { 0 };
+        let client = ctx.exchange.client().unwrap_or(IpAddr::from([0, 0, 0, 0]));
+        // What says itself that it is too large takes nobody's place.
+        let fits = told_length(&http.req_header().headers).is_none_or(|told| told <= size);
+        let place = if fits { TakesIn::begin(client) } else { None };
+        let room = if place.is_some() { size } else { 0 };
         let Some(body) = take_in(http, room, site.settings.limits.body).await? else {
-            let (result, reason) = match permit {
-                Ok(_) => ("too_large", Reason::FormTooLarge),
-                Err(_) => ("no_room", Reason::FormNoRoom),
-            };
+            let too_large = place.is_some() || !fits;
+            let (result, reason) =
+                if too_large { ("too_large", Reason::FormTooLarge) } else { ("no_room", Reason::FormNoRoom) };
             count(result);
             return Err(not_kept(reason).into());
         };
         let form = KeptForm {
             portal: site.settings.host.clone(),
             person: browser.person(),
-            sent_by,
+            // Nothing tells whose page it was: who is asked can say.
+            sent_by: if sent_by == SentBy::Person && browser.is_shared() { SentBy::OneOfSeveral } else { sent_by },
             at: self.clock.now(),
             method: request.method().as_str().to_owned(),
             target: request.target(),
             fields: fields(&http.req_header().headers),
             body,
         };
-        let client = ctx.exchange.client().unwrap_or(IpAddr::from([0, 0, 0, 0]));
         let handle = match self.sessions.keep_form(browser, form, client).await {
             Ok(handle) => handle,
             Err(failed) => {
@@ -146,24 +196,28 @@ impl Gateway {
         site: &Site,
         visitor: &Visitor,
     ) -> Result<Asked, Refusal> {
-        let form = match &visitor.known {
-            Some(browser) => self.find_kept(&handle, browser, site).await?,
-            None => None,
-        };
-        // Somebody loads the address once more, or goes back to it.
+        // Somebody loads the address once more, or goes back to it: the page says how it stands.
         if matches!(*request.method(), Method::GET | Method::HEAD) {
-            let to = if form.is_some() { page_of(&handle) } else { target };
-            return Ok(Asked::Reply(Reply::see_other(&to)));
+            return Ok(Asked::Reply(Reply::see_other(&page_of(&handle))));
         }
         let headers = &http.req_header().headers;
-        if *request.method() != Method::POST || !is_form(http) || !is_a_word(headers) {
-            return Err(Reason::NoSuchEndpoint.into());
+        if *request.method() != Method::POST || !is_of_type(http, WORD_TYPE) || !is_a_word(headers) {
+            let parts = request::Parts {
+                method: request.method(),
+                version: Version::HTTP_11,
+                target: target.as_bytes(),
+                authority: Some(request.host().as_str()),
+                headers,
+            };
+            return Ok(Asked::Plain(CanonicalRequest::read(parts)?));
         }
         if !is_our_own_page(headers, &site.settings.public_origin) {
             return Err(Reason::CrossOrigin.into());
         }
-        let form = form.filter(|form| form.target == target).ok_or(Reason::FormGone)?;
         let Some(session) = &visitor.session else { return Ok(Asked::Reply(Reply::see_other(&page_of(&handle)))) };
+        let browser = visitor.known.as_ref().ok_or(Reason::FormGone)?;
+        let form = self.find_kept(&handle, browser, site).await?.filter(|form| form.target == target);
+        let form = form.ok_or(Reason::FormGone)?;
         if form.person != PersonMark::of(session.identity()) {
             return Err(self.drop_of_another(&handle, site).await);
         }
@@ -220,9 +274,9 @@ impl Gateway {
         }
     }
 
-    /// No connection to the upstream was to be had: the form waits on.
+    /// The upstream was given nothing of the form, because it cannot be reached or the browser broke off: the form waits on.
     pub(super) async fn put_kept_back(&self, ctx: &mut RequestCtx) {
-        let again = ctx.forwarding().and_then(|forwarding| forwarding.sent_again.as_mut());
+        let again = ctx.forwarding().and_then(|forwarding| forwarding.sent_again.as_mut()).filter(|again| !again.given);
         let Some(taken) = again.and_then(|again| again.taken.take()) else { return };
         match self.sessions.put_form_back(taken, self.clock.now()).await {
             Ok(()) => {
@@ -250,7 +304,7 @@ fn may_be_kept(http: &Session, request: &CanonicalRequest, site: &Site) -> bool 
 /// arrives. `most` is what any body may have.
 async fn take_in(http: &mut Session, size: u64, most: u64) -> Result<Option<Bytes>, Refusal> {
     let headers = &http.req_header().headers;
-    let told = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let told = told_length(headers);
     if told.is_some_and(|told| told > most) {
         return Err(Reason::BodyTooLarge.into());
     }
@@ -259,7 +313,9 @@ async fn take_in(http: &mut Session, size: u64, most: u64) -> Result<Option<Byte
         return Ok(None);
     }
     let slow = |_| Refusal::with_detail(Reason::VisitorGone, "the body took too long");
-    tokio::time::timeout_at(clock::deadline(ARRIVES_WITHIN), read(http, size, most)).await.map_err(slow)?
+    let time = BEGINS_WITHIN.saturating_add(Duration::from_secs(size.div_ceil(SLOWEST)));
+    let time = if size > 0 && told.is_none_or(|told| told <= size) { time } else { ARRIVES_WITHIN };
+    tokio::time::timeout_at(clock::deadline(time), read(http, size, most)).await.map_err(slow)?
 }
 
 async fn read(http: &mut Session, size: u64, most: u64) -> Result<Option<Bytes>, Refusal> {
@@ -320,8 +376,11 @@ fn head(now: &RequestHeader, form: &KeptForm) -> Result<RequestHeader, Refusal> 
 
 /// Whether the body is the one word that the page in between sends.
 fn is_a_word(headers: &HeaderMap) -> bool {
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    length.is_some_and(|length| length > 0 && length <= LONGEST_WORD)
+    told_length(headers).is_some_and(|length| length > 0 && length <= LONGEST_WORD)
+}
+
+fn told_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
 }
 
 #[cfg(test)]
@@ -354,6 +413,15 @@ mod tests {
             format!("/create?{MARK}{}B", &token[1..]),
         ] {
             assert!(marked(&request(&Method::POST, &other)).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_log_has_no_handles() {
+        let handle = FormHandle::parse(&"A".repeat(43)).unwrap();
+        assert_eq!(without_handle(&page_of(&handle)), "/.vestibule/kept/");
+        for path in ["/.vestibule/kept/drop", "/private", "/"] {
+            assert_eq!(without_handle(path), path);
         }
     }
 

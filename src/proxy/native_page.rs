@@ -7,6 +7,7 @@ use http::Method;
 use super::Gateway;
 use super::admit::{Verdict, Visitor};
 use super::context::RequestCtx;
+use super::endpoints::Tab;
 use super::site::Site;
 use crate::pages::Wants;
 use crate::portal::settings::CustomerSessionSettings;
@@ -42,7 +43,7 @@ impl Gateway {
                     return Err(Reason::SignInRequired.into());
                 }
                 self.count_attempt(site, ctx)?;
-                self.begin_sign_in(site, visitor, next, ctx).await
+                self.begin_sign_in(site, visitor, next, Tab::Waits, ctx).await
             }
             NativePage::SignOut => Ok(Verdict::Reply(Outcome::Answered, Reply::see_other("/.vestibule/sign-out"))),
             NativePage::Account => Err(Reason::AccountPage(passwords(site)).into()),

@@ -41,7 +41,8 @@ pub fn reply(refusal: &Refusal, ctx: &RequestCtx) -> Reply {
         let sentence = reason.explanation().texts(language).sentence;
         let way = |there: bool, path: &str| there.then(|| LocalHref::parse(path).ok()).flatten();
         let offer = reason.offer();
-        let sign_in = way(matches!(offer, Offer::SignInAgain | Offer::RepeatSignIn), "/.vestibule/sign-in");
+        let sign_in =
+            way(matches!(offer, Offer::SignInAgain | Offer::SignInAnew | Offer::RepeatSignIn), "/.vestibule/sign-in");
         let password = way(offer == Offer::Password, CLAIM_PASSWORD);
         let kept = ctx.kept_at.as_deref().and_then(|path| LocalHref::parse(path).ok());
         let ways = Ways { sign_in: sign_in.as_ref(), password: password.as_ref(), kept: kept.as_ref() };
@@ -100,6 +101,10 @@ fn actions(offer: Offer, the_site: Option<SiteLink>) -> Actions {
         Offer::Nothing => Actions::default(),
         Offer::Retry | Offer::RepeatSignIn => Actions { retry: Some(Retry::ThisPage), ..Actions::default() },
         Offer::SignInAgain => Actions { retry: sign_in.map(Retry::At), ..Actions::default() },
+        Offer::SignInAnew => {
+            let anew = LocalHref::parse("/.vestibule/sign-in?again").ok();
+            Actions { retry: anew.map(Retry::At), ..Actions::default() }
+        }
         Offer::SomebodyElse | Offer::TheSite => Actions {
             the_site,
             another_account: LocalHref::parse("/.vestibule/sign-out").ok().map(|action| Form {

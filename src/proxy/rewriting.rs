@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::entity_tag::TagMark;
 use super::rewrite::{FieldNames, InvalidOrigin, Origin, Rewriter, RewriterFailed};
+use crate::pages;
 use crate::portal::media_type::{self, MediaPattern};
 use crate::portal::settings::PortalSettings;
 
@@ -55,6 +56,7 @@ impl Rewriting {
                 back.push((public.clone(), upstream.clone()));
             }
         }
+        let inserted = if portal.sign_in.in_page { pages::in_page_script().path } else { "" };
         let to_public = Arc::new(Rewriter::new(origins.clone(), Vec::new())?);
         let mut bodies = Vec::new();
         for pattern in &settings.content_types {
@@ -72,7 +74,7 @@ impl Rewriting {
             bodies.push((pattern.clone(), rewriter));
         }
         Ok(Self {
-            mark: TagMark::of(&origins, settings),
+            mark: TagMark::of(&origins, settings, inserted),
             to_public,
             to_upstream: Arc::new(Rewriter::new(back, Vec::new())?),
             origins,

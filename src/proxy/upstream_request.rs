@@ -34,14 +34,11 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
     let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else {
         return Err(pingora::Error::new(ErrorType::HTTPStatus(500)));
     };
-    let visitor = match &mut forwarding.sent_again {
-        Some(again) => {
-            again.given = false;
-            replace_head(request, &again.head)?;
-            &again.head
-        }
-        None => visitor,
-    };
+    if let Some(again) = &mut forwarding.sent_again {
+        again.given = false;
+        replace_head(request, &again.head)?;
+    }
+    let visitor = forwarding.sent_again.as_ref().map_or(visitor, |again| &again.head);
     forwarding.waiting = crate::clock::Stopwatch::start();
     forwarding.received = 0;
     let websocket = forwarding.request.is_websocket();
@@ -73,8 +70,8 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
         let to_upstream = Arc::clone(&site.rewriting.to_upstream);
         forwarding.request_body = Some(FieldRewriter::new(notation, names, to_upstream));
     }
-    if forwarding.repeat != Repeat::No {
-        // The form's XSRF token belongs to the customer session that died. That the request comes from the portal's own
+    if forwarding.repeat != Repeat::No || forwarding.sent_again.is_some() {
+        // The form's XSRF token belongs to the customer session that died, or to the one before the sign-in. That the request comes from the portal's own
         // page was checked at the door (`same_origin`), which is all that the token would show.
         headers.insert(XSRF_CHECK, HeaderValue::from_static("no-check"));
     }

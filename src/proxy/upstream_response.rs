@@ -11,7 +11,7 @@ use super::Gateway;
 use super::answer::REQUEST_ID;
 use super::context::{Forwarding, Range, Repeat, RequestCtx, Stage};
 use super::site::Site;
-use super::{answer_plan, response_fields, set_cookie};
+use super::{answer_plan, in_page, response_fields, set_cookie};
 use crate::clock::Stopwatch;
 use crate::customer::{AnswerHead, Verdict};
 use crate::policy::Visitor;
@@ -52,10 +52,11 @@ impl Gateway {
         }
         let Visitor::SignedIn(session) = forwarding.permit.visitor() else { return Ok(()) };
         let Some(used) = forwarding.customer_session.clone() else { return Ok(()) };
+        let asked = forwarding.sent_again.as_ref().map_or(http.req_header(), |again| &again.head);
         let answer = AnswerHead {
             status: response.status,
             headers: &response.headers,
-            request_wanted_json: wants_json(&http.req_header().headers),
+            request_wanted_json: wants_json(&asked.headers),
         };
         let sign = match site.customers.judge(&used, &answer, self.clock.now()) {
             Verdict::Alive => return Ok(()),
@@ -134,7 +135,16 @@ pub fn prepare(visitor: &RequestHeader, response: &mut ResponseHeader, ctx: &mut
     if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
         ctx.exchange.ends(Outcome::Forwarded, head.status);
         keep_pages_private(forwarding, &mut head.headers);
-        forwarding.body = answer_plan::decide(visitor, &mut head, &site.rewriting)?;
+        forwarding.body = match answer_plan::decide(visitor, &mut head, &site.rewriting)? {
+            Some(body) => {
+                let person = forwarding.person_mark.as_deref();
+                Some(match in_page::for_document(visitor, &mut head.headers, site, person)? {
+                    Some(insert) => body.inserting(insert),
+                    None => body,
+                })
+            }
+            None => None,
+        };
         let request_id = HeaderValue::from_str(request_id.as_str());
         head.headers.insert(REQUEST_ID, request_id.or_err(ErrorType::InvalidHTTPHeader, "a value of ours")?);
         // In place of what the upstream says of its own host.

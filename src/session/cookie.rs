@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-use crate::ids::SessionId;
+use crate::ids::{SessionHash, SessionId};
 use crate::random::{NoRandomness, Random};
 use crate::secret::Secret;
 
@@ -62,6 +62,13 @@ impl SignInKey {
     /// The cookie value.
     pub fn reveal(&self) -> &str {
         self.0.reveal()
+    }
+
+    /// What this process may know the browser by.
+    pub fn hash(&self) -> SessionHash {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, self.reveal().as_bytes()).as_ref());
+        SessionHash::from_bytes(hash)
     }
 }
 

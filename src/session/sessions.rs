@@ -6,6 +6,7 @@ mod kept;
 mod known_browser;
 mod lookup;
 mod records;
+mod shared;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -19,6 +20,7 @@ use self::handing::{Codes, Kin};
 pub use self::kept::{FormHandle, KeptForm, NotKept, SentBy, TakenForm};
 pub use self::known_browser::{KnownBrowser, PersonMark};
 pub use self::records::{Change, Found, RecordError, RecordName, Records, Seen, Unchanged, Walked};
+use self::shared::JustOpened;
 use super::customer_session::CustomerSession;
 use super::entry::Listing;
 use super::keys::KeyRing;
@@ -48,6 +50,7 @@ struct Inner {
     cache: Cache<SessionHash, Arc<LiveSession>>,
     registry: Registry,
     codes: Codes,
+    just_opened: JustOpened,
     logouts: RecentLogouts,
     lifetimes: Lifetimes,
     clock: Clock,
@@ -144,8 +147,10 @@ impl Sessions {
         random: Random,
     ) -> Self {
         let (cache, lifetimes) = (Cache::new(settings.cache_entries), Lifetimes::of(settings));
-        let (registry, codes, logouts) = (Registry::default(), Codes::default(), RecentLogouts::default());
-        Self { inner: Arc::new(Inner { keys, store, cache, registry, codes, logouts, lifetimes, clock, random }) }
+        let (registry, codes, just_opened) = (Registry::default(), Codes::default(), shared::just_opened());
+        let logouts = RecentLogouts::default();
+        let inner = Inner { keys, store, cache, registry, codes, just_opened, logouts, lifetimes, clock, random };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Opens a session under a new id; it is lasting when this returns. The id goes into the cookie and nowhere else.

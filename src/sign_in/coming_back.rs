@@ -23,7 +23,7 @@ impl SignIn {
     /// Reads the way back from an OpenID `provider`: the raw query of its redirect URI, and the sign-in cookie.
     pub async fn callback(&self, at: At<'_>, provider: &ProviderName, query: &str, browser: Option<&str>) -> Callback {
         // Without the cookie nothing can ever fit: beginning again would go on for ever.
-        let Some(browser) = browser.and_then(BrowserKey::parse) else { return Callback::LoopBroken };
+        let Some(browser) = browser.and_then(BrowserKey::parse) else { return Callback::NoCookie };
         let browser = browser.hash();
         let Some(Spoken::Oidc(relying_party)) = self.provider(provider).map(|provider| &provider.spoken) else {
             return self.stale(browser, 0);
@@ -64,7 +64,7 @@ impl SignIn {
         let Some(state) = posted.relay_state.clone().filter(|state| is_state(state)) else {
             return consume_unsolicited(ours, at, posted).await;
         };
-        let Some(browser) = browser.and_then(BrowserKey::parse) else { return Callback::LoopBroken };
+        let Some(browser) = browser.and_then(BrowserKey::parse) else { return Callback::NoCookie };
         let browser = browser.hash();
         let pending = match self.waiting(&state, browser, at, provider, || SamlSignInRejected::MixedUp.into()) {
             Ok(pending) => pending,

@@ -12,6 +12,9 @@ use super::browser::is_token;
 /// Below it stand the pages about kept forms, by handle.
 pub const KEPT_FORMS: &str = "/.vestibule/kept/";
 
+/// The last page of the small window in which a visitor signs in beside a page of the portal.
+pub const SIGNED_IN: &str = "/.vestibule/signed-in";
+
 /// A path, perhaps with a query, on the host it was asked on; never one of our own pages, but where this module
 /// makes it. At most 4 KiB.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -60,6 +63,11 @@ impl NextUrl {
     /// The page about a kept form: `path` is [`KEPT_FORMS`] and a handle, and nothing else.
     pub fn kept_form(path: &str) -> Option<Self> {
         path.strip_prefix(KEPT_FORMS).is_some_and(is_token).then(|| Self(path.into()))
+    }
+
+    /// The last page of the small window in which a visitor signs in beside a page of the portal.
+    pub fn signed_in() -> Self {
+        Self(SIGNED_IN.into())
     }
 
     /// `/`.

@@ -94,7 +94,9 @@ pub enum Callback {
         /// How often it was begun again, this time included: for [`SignIn::restart`](super::SignIn::restart).
         restarts: u8,
     },
-    /// Beginning again would not help: the browser keeps no cookies, or it has begun again and again within a minute.
+    /// Beginning again would not help: the browser brings no cookie of ours back.
+    NoCookie,
+    /// Beginning again would not help: it was begun again and again within a minute.
     LoopBroken,
     /// The provider said no, or we do not believe it.
     Refused {

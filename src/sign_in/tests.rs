@@ -202,6 +202,7 @@ fn told(callback: &Callback) -> (&'static str, &str) {
         Callback::Tried { .. } => ("tried", ""),
         Callback::TooOld { next } => ("too_old", next.as_str()),
         Callback::LoopBroken => ("loop_broken", ""),
+        Callback::NoCookie => ("no_cookie", ""),
         Callback::Refused { rejected, next } => (rejected.reason(), next.as_str()),
     }
 }

@@ -100,6 +100,32 @@ const commands = {
   async tab() {
     await current.tab();
   },
+  // Turns to the tab or window that was opened as the n-th, from 0; waits for it.
+  async turn({ to }) {
+    for (const end = Date.now() + settings.patience; current.context.pages().length <= to; ) {
+      if (Date.now() > end) throw new Error(`there are ${current.context.pages().length} tabs`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    current.page = current.context.pages()[to];
+    await current.page.bringToFront();
+  },
+  // Waits until so many tabs and windows are open.
+  async tabs({ count }) {
+    for (const end = Date.now() + settings.patience; current.context.pages().length !== count; ) {
+      if (Date.now() > end) throw new Error(`there are ${current.context.pages().length} tabs`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  },
+  async evaluate({ script }) {
+    return current.page.evaluate(script);
+  },
+  async value(what) {
+    return thing(what).inputValue();
+  },
+  // Goes to an address, and does not wait for what comes of it.
+  async leave({ url }) {
+    await current.page.evaluate((to) => void setTimeout(() => location.assign(to), 0), url);
+  },
   async open({ url }) {
     const answer = await current.page.goto(url);
     return { status: answer?.status() ?? 0, url: current.page.url() };

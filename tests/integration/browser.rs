@@ -4,6 +4,7 @@
 mod chromium;
 mod cloud;
 mod cloud_password;
+mod forms;
 mod journey;
 mod looks;
 mod saml;

@@ -31,6 +31,8 @@ pub struct Options {
     pub more_providers: String,
     /// The portal's providers.
     pub providers: &'static str,
+    /// More of the portal's `sign_in`, from a comma on.
+    pub sign_in: &'static str,
     /// Whom the provider knows.
     pub people: Vec<Person>,
     /// The mail domains that the provider speaks for.
@@ -58,6 +60,7 @@ impl Options {
             top: String::new(),
             more_providers: String::new(),
             providers: "acme",
+            sign_in: "",
             people: vec![
                 Person::new("ana", "Ana Lima", "ana@acme.com"),
                 Person::new("ben", "Ben", "ben@acme.com"),
@@ -123,12 +126,13 @@ impl TestGateway {
              identity_providers:\n  acme:\n    oidc: {{ issuer: \"{issuer}\", client_id: vestibule, client_secret: secret }}\n    \
              label: Acme\n    email_domains: [{email_domains}]\n\
              {more_providers}{top}\
-             portals:\n  - host: localhost\n    upstream: \"{upstream}\"\n    sign_in: {{ providers: [{providers}] }}\n    \
+             portals:\n  - host: localhost\n    upstream: \"{upstream}\"\n    sign_in: {{ providers: [{providers}]{sign_in} }}\n    \
              admission: {{ email_domains: {{ allow: [{admitted}] }}{admission} }}\n{portal}",
             listen = options.listen,
             email_domains = options.email_domains,
             more_providers = options.more_providers,
             providers = options.providers,
+            sign_in = options.sign_in,
             admitted = options.admitted,
             top = options.top,
             admission = options.admission,

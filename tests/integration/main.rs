@@ -34,6 +34,7 @@ mod hsts;
 mod kept_forms;
 mod http2;
 mod kill;
+mod one_sign_in;
 mod portals;
 mod process;
 mod proxy_protocol;

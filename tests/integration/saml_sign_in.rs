@@ -92,6 +92,39 @@ async fn a_visitor_signs_in_by_saml_uses_the_portal_and_signs_out() {
     assert_eq!(navigate(&client, &format!("{}/private/7", gateway.origin())).await.status(), 303);
 }
 
+/// The provider's answer comes by a form of another site, without the cookie by which the browser is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_was_kept_is_there_after_a_sign_in_by_saml() {
+    let (gateway, provider, recorder) = start("").await;
+    let client = gateway.client();
+    let sent = ask(&gateway, &client, "/private").await;
+    answer(&gateway, &client, &provider.response(&sent, "cleo@globex.com"), &sent).await;
+    for session in gateway.app.sessions().list(10).await.unwrap().sessions {
+        let hash = vestibule::session::Selector::Hash(session.hash);
+        gateway.app.sessions().end_matching(&hash).await.unwrap();
+    }
+    let form = client.post(format!("{}/private/create", gateway.origin())).header("origin", gateway.origin());
+    let kept = form.header("accept", "text/html").form(&[("summary", "kept")]).send().await.unwrap();
+    let waits = location(&kept);
+    let handle = waits.strip_prefix("/.vestibule/kept/").unwrap();
+    let sent = ask(&gateway, &client, &format!("/.vestibule/sign-in?kept={handle}")).await;
+    let returned = answer(&gateway, &client, &provider.response(&sent, "cleo@globex.com"), &sent).await;
+    assert_eq!(location(&returned), waits);
+    let page = navigate(&client, &format!("{}{waits}", gateway.origin())).await.text().await.unwrap();
+    assert!(page.contains("Sending what you wrote"), "{page}");
+    let again = format!("{}/private/create?.vestibule-kept={handle}", gateway.origin());
+    let sent = client
+        .post(again)
+        .header("origin", gateway.origin())
+        .header("content-type", "text/plain")
+        .body("send=now")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(sent.status(), 200);
+    assert_eq!(recorder.requests().iter().filter(|request| request.body == b"summary=kept").count(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_provider_by_saml_and_one_by_openid_connect_serve_one_portal() {
     let (gateway, provider, _recorder) = start_with("", "acme, globex").await;

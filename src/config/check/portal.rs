@@ -210,7 +210,7 @@ impl Check<'_> {
             None if raw.providers.len() > 1 => Choose::List,
             None => Choose::Single,
         };
-        Some(SignInSettings { providers: all(providers)?, choose })
+        Some(SignInSettings { providers: all(providers)?, choose, in_page: raw.in_page.unwrap_or(false) })
     }
 }
 

@@ -91,6 +91,10 @@ pub(in crate::config) struct RawSignIn {
     pub providers: Vec<String>,
     /// How the visitor comes to a provider. Without it, `single` for one provider and `list` for several.
     pub choose: Option<RawChoose>,
+    /// Whether the portal's own pages get a script by which visitors whose session has ended sign in again in a small window,
+    /// without losing the page.
+    #[schemars(extend("default" = false))]
+    pub in_page: Option<bool>,
 }
 
 #[derive(Deserialize, JsonSchema)]

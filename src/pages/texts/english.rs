@@ -1,8 +1,8 @@
 //! English.
 
 use super::{
-    ChooseTexts, ClaimTexts, EmailTexts, Explanation, GoOnTexts, HandOverTexts, KeptFormTexts, RefusalFrameTexts,
-    RefusalTexts, SignOutTexts, SignedOutTexts, Texts, TriedTexts,
+    ChooseTexts, ClaimTexts, EmailTexts, Explanation, GoOnTexts, HandOverTexts, InPageTexts, KeptFormTexts,
+    OtherTabTexts, RefusalFrameTexts, RefusalTexts, SignOutTexts, SignedOutTexts, Texts, TriedTexts,
 };
 
 pub(super) static TEXTS: Texts = Texts {
@@ -57,6 +57,22 @@ pub(super) static TEXTS: Texts = Texts {
         kept_at: "Kept since",
         send: "Send it now",
         drop: "Do not send it",
+    },
+    other_tab: OtherTabTexts {
+        title: "You are signing in in another tab",
+        lead: "This page opens by itself as soon as you are signed in there.",
+        advice: "If you have closed the other tab, sign in here.",
+        here: "Sign in here",
+    },
+    in_page: InPageTexts {
+        title: "Please sign in again",
+        lead: "Your sign-in has ended. Sign in in a small window: this page stays as it is, and goes on where it was.",
+        button: "Sign in",
+        later: "Not now",
+        another: "You have signed in as somebody else. Nothing of this page was sent in their name. Load it again to go on.",
+        reload: "Load the page again",
+        back_title: "You are signed in",
+        back_lead: "You can close this window and go on in the page behind it.",
     },
     hand_over: HandOverTexts {
         title: "You go on at the support desk",
@@ -136,7 +152,7 @@ fn explain(what: Explanation) -> RefusalTexts {
         E::SignInLoop => (
             "Sign-in keeps starting over",
             "You were signed in several times in a row without getting through, so we stopped.",
-            "Check that your browser accepts cookies from this site and that its clock is right, then try again.",
+            "Your browser may be blocking our cookies, an extension may be changing them, or its clock may be wrong. Close other tabs of this site, then try again.",
         ),
         E::CookiesNeeded => (
             "Cookies are needed",

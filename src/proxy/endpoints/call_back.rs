@@ -8,9 +8,9 @@ use http::HeaderValue;
 use url::Url;
 
 use super::start::{How, go_to};
-use super::{at, browser_of, start_of};
+use super::{at, browser_of, start_of, ties_of};
 use crate::clock::{Stopwatch, Timestamp};
-use crate::ids::ProviderName;
+use crate::ids::{ProviderName, SessionHash};
 use crate::portal::CanonicalRequest;
 use crate::proxy::Gateway;
 use crate::proxy::admit::{Verdict, Visitor};
@@ -20,6 +20,7 @@ use crate::proxy::site::Site;
 use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
 use crate::secret::Secret;
+use crate::session::cookie::SignInKey;
 use crate::session::{LiveSession, OpenError, cookie};
 use crate::sign_in::group_round::GroupRound;
 use crate::sign_in::{Callback, NextUrl, SignOutHint, VerifiedIdentity, trial};
@@ -34,10 +35,17 @@ struct Arrived {
     hint: SignOutHint,
     /// Where they wanted to go.
     next: NextUrl,
+    /// The session that they had when the sign-in began, which the new one takes the place of.
+    before: Option<SessionHash>,
     /// When their sign-in began.
     begun: Timestamp,
     /// The cookie by which their browser was known when the sign-in began.
     known: Option<Secret>,
+}
+
+/// What only this browser has, of the cookies that tie sign-ins to it.
+fn browser_secret(visitor: &Visitor) -> Option<SessionHash> {
+    visitor.cookies.sign_in.one().or(visitor.cookies.posted_sign_in.one()).map(SignInKey::hash)
 }
 
 impl Gateway {
@@ -70,6 +78,9 @@ impl Gateway {
         visitor: &Visitor,
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
+        if let Some(browser) = &visitor.known {
+            self.sign_in.is_back(browser.hash());
+        }
         if !matches!(outcome, Callback::SignedIn { .. }) {
             self.count_attempt(site, ctx)?;
         }
@@ -81,13 +92,8 @@ impl Gateway {
             Callback::SignedIn { identity, hint, next, begun, before, known } => {
                 // Nobody asked for it, so that nobody said where to: the start page.
                 let next = if how.by_form && next == NextUrl::root() { start_of(site) } else { next };
-                let before = before.filter(|before| visitor.session.as_ref().is_none_or(|now| now.hash() != before));
-                let arrived = Arrived { identity, hint, next, begun, known };
-                let verdict = self.signed_in(arrived, how, site, visitor, ctx).await?;
-                if let Some(before) = before {
-                    self.end_unseen(before, site).await;
-                }
-                Ok(verdict)
+                let arrived = Arrived { identity, hint, next, before, begun, known };
+                self.signed_in(arrived, how, site, visitor, ctx).await
             }
             Callback::Tried { trial, report } => Ok(self.end_trial(trial, report, site, ctx)),
             Callback::TooOld { next } => {
@@ -101,6 +107,10 @@ impl Gateway {
             Callback::Stale { next, restarts } => {
                 let next = if next == NextUrl::root() { start_of(site) } else { next };
                 self.start(site, provider, next, visitor, How { restarts, ..how }, ctx).await
+            }
+            Callback::NoCookie => {
+                self.metrics.sign_in_ended(provider.as_str(), "cookies_missing");
+                Err(Reason::CookiesMissing.into())
             }
             Callback::LoopBroken => {
                 self.metrics.sign_in_ended(provider.as_str(), "sign_in_loop");
@@ -133,7 +143,7 @@ impl Gateway {
         visitor: &Visitor,
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
-        let Arrived { identity, hint, next, begun, known } = arrived;
+        let Arrived { identity, hint, next, before, begun, known } = arrived;
         let provider = identity.provider().clone();
         // Another portal of the group judges for itself whether they may be a customer there, as this one does at each request.
         let for_another = self.signs_in_for(site, &next).settings.host != site.settings.host;
@@ -148,19 +158,33 @@ impl Gateway {
         }
         let client = ctx.exchange.client().unwrap_or(IpAddr::from([0, 0, 0, 0]));
         let watch = Stopwatch::start();
-        let host = site.settings.host.clone();
-        let opened = self.sessions.open_begun(identity, Some(hint), host, client, begun).await;
+        let (host, hint) = (site.settings.host.clone(), Some(hint));
+        let opened = match browser_secret(visitor) {
+            Some(browser) => self.sessions.open_together(browser, before, identity, hint, host, client, begun).await,
+            // The provider began, in a browser that has never been here: nothing could be shared.
+            None => {
+                let opened = self.sessions.open_begun(identity, hint, host, client, begun).await;
+                opened.map(|(id, session)| (id, session, false))
+            }
+        };
         ctx.exchange.took(Step::Store, watch.elapsed());
         self.metrics.session_store_is_up(!matches!(opened, Err(OpenError::Store(_))));
-        let (id, session) = opened.map_err(|error| {
+        let (id, session, shared) = opened.map_err(|error| {
             self.metrics.sign_in_ended(provider.as_str(), error.label());
             refuse::not_opened(&error)
         })?;
         ctx.exchange.of_session(*session.hash(), &provider);
         self.metrics.sign_in_ended(provider.as_str(), "signed_in");
-        self.metrics.sessions_changed("opened", 1);
-        if let Some(before) = &visitor.session {
+        self.sign_in.ended_well(ties_of(visitor));
+        if !shared {
+            self.metrics.sessions_changed("opened", 1);
+        }
+        if let Some(before) = visitor.session.as_ref().filter(|before| before.hash() != session.hash()) {
             self.end(before, site).await;
+        }
+        let seen = visitor.session.as_ref().map(|seen| *seen.hash());
+        if let Some(before) = before.filter(|before| Some(*before) != seen && before != session.hash()) {
+            self.end_unseen(before, site).await;
         }
         let reply = on_to(&next, how, site).with_cookie(cookie::set_session(&id));
         let reply = match self.know_browser(&session, known.as_ref(), site, visitor) {

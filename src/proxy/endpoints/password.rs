@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{page_site, start_of};
+use super::{Tab, page_site, start_of};
 use crate::clock::Stopwatch;
 use crate::customer::{BrokerFailed, ClaimFailed, CustomerFailed, NeededPassword, is_password};
 use crate::pages::{self, CLAIM_PASSWORD, Claim, ClaimSaid, MAIL_FIELD, NEXT_FIELD, PASSWORD_FIELD};
@@ -42,7 +42,7 @@ impl Gateway {
         }
         let Some(session) = &visitor.session else {
             self.count_attempt(site, ctx)?;
-            return self.begin_sign_in(site, visitor, next, ctx).await;
+            return self.begin_sign_in(site, visitor, next, Tab::Waits, ctx).await;
         };
         self.is_admitted(session, site, ctx)?;
         self.show_claim(ClaimSaid::Nothing, &next, session, site, ctx).await

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::start::{How, go_to, post_to, with_tie};
-use super::{at, page_site, start_href, start_of};
+use super::{at, page_site, start_href, start_of, ties_of};
 use crate::ids::SessionHash;
 use crate::pages::{self, FormTargets, ProviderSession};
 use crate::proxy::Gateway;
@@ -51,6 +51,7 @@ impl Gateway {
                 return Err(Reason::SessionStore { label: "session_store_unavailable" }.into());
             }
         }
+        self.sign_in.begin_anew(ties_of(visitor));
         // Somebody who was refused wants to be somebody else: the provider has to ask who they are.
         if form.field("then") == Some("sign-in") {
             if let (Some(home), None) = (self.groups.home_of(site), &at_provider) {

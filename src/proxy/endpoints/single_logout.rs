@@ -149,7 +149,9 @@ impl Gateway {
         };
         let own = visitor.session.as_ref().map(|session| *session.hash());
         let is_over = carried_out.ended.iter().any(|session| Some(session.entry.hash) == own);
-        let reply = if is_over { reply.with_cookie(cookie::clear_session()) } else { reply };
+        let forgotten =
+            |reply: Reply| reply.with_cookie(cookie::clear_session()).with_cookie(cookie::clear_known_browser());
+        let reply = if is_over { forgotten(reply) } else { reply };
         Ok(Verdict::Reply(Outcome::Answered, reply))
     }
 

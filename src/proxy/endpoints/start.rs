@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{at, browser_of, page_site, start_of, ties_of};
+use super::{KEPT_QUERY, at, browser_of, page_site, start_of, ties_of};
 use crate::clock::Stopwatch;
 use crate::email::EmailAddress;
 use crate::ids::ProviderName;
-use crate::pages::{self, Choice, EMAIL_FIELD, EmailProblem, FormTargets, PROVIDER_FIELD, TRANSACTION_FIELD};
+use crate::pages::{
+    self, Choice, EMAIL_FIELD, EmailProblem, FormTargets, LocalHref, PROVIDER_FIELD, TRANSACTION_FIELD,
+};
 use crate::portal::settings::Choose;
 use crate::proxy::Gateway;
 use crate::proxy::admit::{Verdict, Visitor};
@@ -20,6 +22,7 @@ use crate::refusal::{Again, Blame, Reason, Refusal};
 use crate::reply::Reply;
 use crate::saml::binding::post::PostForm;
 use crate::session::cookie::{self, SignInKey};
+use crate::sign_in::next_url::KEPT_FORMS;
 use crate::sign_in::pending::LIFETIME;
 use crate::sign_in::{Departure, NextUrl, StartFailed, Started, TieCookie};
 use crate::telemetry::{Outcome, Step};
@@ -34,6 +37,31 @@ impl Gateway {
         site: &Arc<Site>,
         visitor: &Visitor,
         next: NextUrl,
+        tab: Tab,
+        ctx: &mut RequestCtx,
+    ) -> Result<Verdict, Refusal> {
+        if !self.sign_in.may_begin(ties_of(visitor)) {
+            return Err(Reason::SignInLoop.into());
+        }
+        let first = visitor.known.as_ref().is_none_or(|browser| self.sign_in.goes_first(browser.hash()));
+        if !first
+            && tab == Tab::Waits
+            && let (Some(to), Some(here)) = (href(&next), sign_in_here(&next))
+        {
+            return Ok(Verdict::Reply(Outcome::SentToSignIn, pages::waits_for_tab(&page_site(site), &to, &here)));
+        }
+        let begun = self.begin_here(site, visitor, next, ctx).await;
+        if let (Err(_), Some(browser)) = (&begun, &visitor.known) {
+            self.sign_in.is_back(browser.hash());
+        }
+        begun
+    }
+
+    async fn begin_here(
+        &self,
+        site: &Arc<Site>,
+        visitor: &Visitor,
+        next: NextUrl,
         ctx: &mut RequestCtx,
     ) -> Result<Verdict, Refusal> {
         if let Some(home) = self.groups.home_of(site) {
@@ -44,21 +72,23 @@ impl Gateway {
         if let (Choose::Single, Some(provider)) = (sign_in.choose, sign_in.providers.first()) {
             return self.start(site, provider, next, visitor, How::LINK, ctx).await;
         }
+        let after = href(&next);
         let remembered = self
             .sign_in
             .remember(at(site), next, browser_of(visitor))
             .map_err(|error| start_refusal(&error, Again::ByThisAddress))?;
         let page = match sign_in.choose {
             Choose::ByEmail => {
-                pages::ask_email(&page_site(&portal), &remembered.handle, "", None, &FormTargets::ours())
+                let targets = FormTargets::ours();
+                pages::ask_email(&page_site(&portal), &remembered.handle, "", None, &targets, after.as_ref())
             }
-            Choose::List | Choose::Single => self.provider_list(&portal, &remembered.handle),
+            Choose::List | Choose::Single => self.provider_list(&portal, &remembered.handle, after.as_ref()),
         };
         let page = with_browser_key(page, remembered.browser_key_to_set.as_deref());
         Ok(Verdict::Reply(Outcome::SentToSignIn, page))
     }
 
-    fn provider_list(&self, site: &Site, transaction: &str) -> Reply {
+    fn provider_list(&self, site: &Site, transaction: &str, next: Option<&LocalHref>) -> Reply {
         let providers = self.sign_in.providers();
         let choices: Vec<Choice<'_>> = site
             .settings
@@ -68,7 +98,7 @@ impl Gateway {
             .filter_map(|name| providers.iter().find(|provider| provider.name() == name))
             .map(|provider| Choice { provider: provider.name(), label: provider.label() })
             .collect();
-        pages::choose_provider(&page_site(site), &choices, transaction, &FormTargets::ours())
+        pages::choose_provider(&page_site(site), &choices, transaction, &FormTargets::ours(), next)
     }
 
     /// The visitor has chosen a provider, or told an e-mail address that leads to one.
@@ -86,7 +116,7 @@ impl Gateway {
             if self.groups.home_of(site).is_some() {
                 return Ok(Verdict::Reply(Outcome::SentToSignIn, Reply::see_other(pages::SIGN_IN)));
             }
-            return self.begin_sign_in(site, visitor, start_of(site), ctx).await;
+            return self.begin_sign_in(site, visitor, start_of(site), Tab::Goes, ctx).await;
         };
         let portal = self.signs_in_for(site, &next);
         let among = &portal.settings.sign_in.providers;
@@ -95,7 +125,9 @@ impl Gateway {
             let problem = if email.is_ok() { EmailProblem::NoProvider } else { EmailProblem::NotAnAddress };
             let found = email.ok().and_then(|email| Some((self.sign_in.provider_for_email(&email, among)?, email)));
             let Some((provider, email)) = found else {
-                let page = pages::ask_email(&page_site(&portal), transaction, raw, Some(problem), &FormTargets::ours());
+                let (site, next) = (page_site(&portal), href(&next));
+                let targets = FormTargets::ours();
+                let page = pages::ask_email(&site, transaction, raw, Some(problem), &targets, next.as_ref());
                 return Ok(Verdict::Reply(Outcome::SentToSignIn, page));
             };
             let how = How { hint: Some(&email), ..How::FORM };
@@ -104,7 +136,10 @@ impl Gateway {
         let chosen = form.field(PROVIDER_FIELD).and_then(|name| ProviderName::parse(name).ok());
         match chosen.filter(|name| among.contains(name)) {
             Some(provider) => self.start(site, &provider, next, visitor, How::FORM, ctx).await,
-            None => Ok(Verdict::Reply(Outcome::SentToSignIn, self.provider_list(&portal, transaction))),
+            None => {
+                let page = self.provider_list(&portal, transaction, href(&next).as_ref());
+                Ok(Verdict::Reply(Outcome::SentToSignIn, page))
+            }
         }
     }
 
@@ -143,6 +178,29 @@ impl Gateway {
         };
         Ok(Verdict::Reply(Outcome::SentToSignIn, with_tie(reply, started.cookie.as_ref())))
     }
+}
+
+/// What a tab does when another one of the same browser has just gone to the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) enum Tab {
+    /// It waits for the other one.
+    Waits,
+    /// It goes, too: somebody wants to sign in here.
+    Goes,
+}
+
+/// Where somebody goes on, as a link.
+fn href(next: &NextUrl) -> Option<LocalHref> {
+    LocalHref::parse(next.as_str()).ok()
+}
+
+/// The way to sign in in this very tab.
+fn sign_in_here(next: &NextUrl) -> Option<LocalHref> {
+    let query = match next.as_str().strip_prefix(KEPT_FORMS) {
+        Some(handle) => format!("{KEPT_QUERY}{handle}"),
+        None => url::form_urlencoded::Serializer::new(String::new()).append_pair("next", next.as_str()).finish(),
+    };
+    LocalHref::parse(&format!("/.vestibule/sign-in?{query}")).ok()
 }
 
 /// How a sign-in starts.

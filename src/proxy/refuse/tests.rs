@@ -67,6 +67,7 @@ fn plain() -> Vec<Refusal> {
         Reason::TooManySignIns(later),
         Reason::CrossOrigin,
         Reason::SignInLoop,
+        Reason::CookiesMissing,
         Reason::HandedOver,
         Reason::NotSent,
         Reason::UpstreamUnreachable,

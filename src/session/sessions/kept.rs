@@ -68,6 +68,8 @@ impl fmt::Debug for FormHandle {
 pub enum SentBy {
     /// A person, by a form.
     Person,
+    /// A person, by a form, in a browser of several people: perhaps by a page of another one.
+    OneOfSeveral,
     /// A script.
     Script,
 }
@@ -153,7 +155,7 @@ impl Sessions {
         let inner = &*self.inner;
         let handle = FormHandle(Secret::generated(inner.random.token()?));
         let (kind, most) = match form.sent_by {
-            SentBy::Person => ("form", FORMS_OF_ONE_BROWSER),
+            SentBy::Person | SentBy::OneOfSeveral => ("form", FORMS_OF_ONE_BROWSER),
             SentBy::Script => ("call", CALLS_OF_ONE_BROWSER),
         };
         let (key, at) = (inner.keys.first(), form.at);

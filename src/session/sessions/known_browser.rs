@@ -20,8 +20,8 @@ use crate::sign_in::VerifiedIdentity;
 /// How much longer than a session can last a browser is known.
 pub(super) const LONGER: Duration = Duration::from_secs(24 * 3600);
 
-/// Key, person and time.
-const PLAIN: usize = 32 + 32 + 8;
+/// Key, person, whether there were others, and time.
+const PLAIN: usize = 32 + 32 + 1 + 8;
 
 /// A person, as far as two sign-ins can be told to be the same person's: SHA-256 of issuer and subject.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,12 +55,18 @@ impl fmt::Debug for PersonMark {
 pub struct KnownBrowser {
     key: Zeroizing<[u8; 32]>,
     person: PersonMark,
+    shared: bool,
 }
 
 impl KnownBrowser {
     /// Who signed in there last.
     pub fn person(&self) -> PersonMark {
         self.person
+    }
+
+    /// Whether several people have signed in there, so that a page of one may still be open when another one has signed in.
+    pub fn is_shared(&self) -> bool {
+        self.shared
     }
 
     /// What only this browser has: for deriving keys.
@@ -104,10 +110,18 @@ impl Sessions {
                 plain.extend_from_slice(key.as_ref());
             }
         }
-        plain.extend_from_slice(PersonMark::of(identity).as_bytes());
+        let person = PersonMark::of(identity);
+        plain.extend_from_slice(person.as_bytes());
+        plain.push(u8::from(before.is_some_and(|before| before.shared || before.person != person)));
         plain.extend_from_slice(&now.millis().to_be_bytes());
         let sealed = inner.keys.first().browser_key().seal(Kind::Browser, &place(portal), &plain, &inner.random)?;
         Ok(Secret::generated(URL_SAFE_NO_PAD.encode(sealed.as_bytes())))
+    }
+
+    /// A person, as pages of the portal may tell them from another: opaque, and of this gateway's keys.
+    pub fn page_mark(&self, identity: &VerifiedIdentity) -> String {
+        let tag = self.inner.keys.first().group_tag(&[b"page", PersonMark::of(identity).as_bytes()]);
+        URL_SAFE_NO_PAD.encode(tag.as_bytes().get(..16).unwrap_or_default())
     }
 
     /// The browser that presents this cookie at `portal`: none when we did not seal it, or too long ago.
@@ -119,9 +133,14 @@ impl Sessions {
         let plain = inner.keys.with_id(id).find_map(open)?;
         let (key, rest) = plain.split_first_chunk::<32>()?;
         let (person, rest) = rest.split_first_chunk::<32>()?;
+        let (&shared, rest) = rest.split_first()?;
         let since = Timestamp::from_millis(i64::from_be_bytes(rest.try_into().ok()?));
         let over = since.after(inner.lifetimes.absolute).after(LONGER);
-        (now < over).then(|| KnownBrowser { key: Zeroizing::new(*key), person: PersonMark(*person) })
+        (now < over).then(|| KnownBrowser {
+            key: Zeroizing::new(*key),
+            person: PersonMark(*person),
+            shared: shared != 0,
+        })
     }
 }
 

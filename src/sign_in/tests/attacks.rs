@@ -38,7 +38,7 @@ async fn b13_a_callback_is_worth_nothing_in_another_browser() {
     // a path of the portal, as in any link.
     assert_eq!(told(&victim.callback(&query).await), ("stale", "/attack"));
     // A browser that was never here.
-    assert_eq!(told(&world.browser().callback(&query).await).0, "loop_broken");
+    assert_eq!(told(&world.browser().callback(&query).await).0, "no_cookie");
     assert_eq!(world.requests(Endpoint::Token), 0);
     // What is the attacker's stayed untouched.
     assert_eq!(told(&attacker.callback(&query).await), ("signed_in", "/attack"));
@@ -119,7 +119,7 @@ async fn loops_end() {
     // Cookies that do not come back, or are not ours.
     for key in [None, Some("x".to_owned()), Some("A".repeat(16 * 1024))] {
         let browser = Browser { world: &world, key };
-        assert_eq!(told(&browser.callback("code=c&state=unknown").await).0, "loop_broken");
+        assert_eq!(told(&browser.callback("code=c&state=unknown").await).0, "no_cookie");
     }
     // Signed in again and again: the session does not hold.
     let mut browser = world.browser();

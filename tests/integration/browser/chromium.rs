@@ -89,6 +89,31 @@ impl Browser {
         self.act(json!({"do": "open", "url": url})).await["status"].as_u64().unwrap()
     }
 
+    /// A further tab.
+    pub async fn tab(&mut self) {
+        self.act(json!({"do": "tab"})).await;
+    }
+
+    /// Turns to the tab or window that was opened as the `n`th, from 0.
+    pub async fn turn_to(&mut self, n: usize) {
+        self.act(json!({"do": "turn", "to": n})).await;
+    }
+
+    /// Waits until so many tabs and windows are open.
+    pub async fn has_tabs(&mut self, count: usize) {
+        self.act(json!({"do": "tabs", "count": count})).await;
+    }
+
+    /// What a script says in the page.
+    pub async fn evaluate(&mut self, script: &str) -> Value {
+        self.act(json!({"do": "evaluate", "script": script})).await
+    }
+
+    /// What is in a field.
+    pub async fn value(&mut self, thing: Thing<'_>) -> String {
+        self.act(thing.told("value")).await.as_str().unwrap().to_owned()
+    }
+
     /// Goes back by the browser's button.
     pub async fn back(&mut self) {
         self.act(json!({"do": "back"})).await;

@@ -169,6 +169,7 @@ async fn a_browser_is_known_by_what_we_sealed_for_this_portal_and_not_for_ever()
     let again = world.sessions.know(&person("ben"), &world.portal, Some(&known), now()).unwrap();
     let again = world.sessions.known_browser(&again, &world.portal, now()).unwrap();
     assert!(again.hash() == known.hash() && again.person() != known.person());
+    assert!(again.is_shared() && !known.is_shared(), "of two people");
     world.clock.advance(HOUR + super::super::known_browser::LONGER - Duration::from_millis(1));
     assert!(world.sessions.known_browser(&cookie, &world.portal, now()).is_some());
     world.clock.advance(Duration::from_millis(1));

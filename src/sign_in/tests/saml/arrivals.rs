@@ -164,7 +164,7 @@ async fn a49_a_response_is_for_the_browser_portal_and_moment_that_asked() {
     let message = answer(&sent.id).response_signed();
     // The victim's browser has a cookie of its own, a stranger's has none.
     assert_ne!(told(&victim.post(&message, Some(&sent.relay_state)).await).0, "signed_in");
-    assert_eq!(told(&stranger.post(&message, Some(&sent.relay_state)).await).0, "loop_broken");
+    assert_eq!(told(&stranger.post(&message, Some(&sent.relay_state)).await).0, "no_cookie");
     // At another portal.
     let (host, response) = (HostName::parse("second.example").unwrap(), STANDARD.encode(&message));
     let origin = PublicOrigin::new(&host, 443);
