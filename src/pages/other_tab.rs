@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn the_one_script_may_run_and_where_to_go_on_is_escaped() {
-        let site = Site { name: Some("support.acme.com"), language: Language::English };
+        let site = Site { name: Some("support.acme.com"), language: Language::English, look: None };
         let next = LocalHref::parse("/a?x='1'&y=%22%3E").unwrap();
         let reply = waits_for_tab(&site, &next, &next);
         let policy = reply.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();

@@ -350,17 +350,6 @@ fn forget_spelling(http: &mut Session) {
     }
 }
 
-/// Names of fields mean the same in any case (RFC 9110, section 5.1). Pingora keeps how they were spelled in a second map, so
-/// that every copy and every change of the head costs double; nobody here needs to know. The target was read before: of some
-/// forms the head keeps no more than the path without that map.
-fn forget_spelling(http: &mut Session) {
-    if http.req_header().has_case() {
-        let head = http.req_header_mut();
-        let parts = http::request::Parts::from(std::mem::replace(head, upstream_request::nothing()));
-        *head = RequestHeader::from(parts);
-    }
-}
-
 /// Whether the path is below our own, in any spelling.
 fn is_own(request: &CanonicalRequest) -> bool {
     request.decoded_path().get(..OWN_PATHS.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN_PATHS))

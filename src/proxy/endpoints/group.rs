@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::start::{How, go_to, start_refusal, with_browser_key};
+use super::start::{How, Tab, go_to, start_refusal, with_browser_key};
 use super::{at, browser_of, start_of};
 use crate::clock::Stopwatch;
 use crate::portal::CanonicalRequest;
@@ -79,7 +79,8 @@ impl Gateway {
                 let how = How { again: true, ..How::LINK };
                 self.start(site, provider, round.next(), visitor, how, ctx).await
             }
-            _ => self.begin_sign_in(site, visitor, round.next(), ctx).await,
+            // Tabs wait for each other at their own portal.
+            _ => self.begin_sign_in(site, visitor, round.next(), Tab::Goes, ctx).await,
         }
     }
 
