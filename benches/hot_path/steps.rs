@@ -95,6 +95,7 @@ impl Steps {
             blocked_accounts: Vec::new(),
             require: None,
             providers: [(ProviderName::parse("acme").unwrap(), SpeaksFor::default())].into(),
+            issuers: [].into(),
             contact: None,
         };
         Self {

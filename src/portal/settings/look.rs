@@ -107,8 +107,9 @@ impl Colour {
         let percent = percent.min(100);
         let mut mixed = [0; 3];
         for (place, (from, to)) in mixed.iter_mut().zip(self.0.into_iter().zip(other.0)) {
-            let (kept, new) = (u16::from(from) * (100 - percent), u16::from(to) * percent);
-            *place = u8::try_from((kept + new) / 100).unwrap_or(u8::MAX);
+            let kept = u16::from(from).saturating_mul(100_u16.saturating_sub(percent));
+            let new = u16::from(to).saturating_mul(percent);
+            *place = u8::try_from(kept.saturating_add(new).div_euclid(100)).unwrap_or(u8::MAX);
         }
         Self(mixed)
     }

@@ -160,7 +160,7 @@ impl Gateway {
         let watch = Stopwatch::start();
         let (host, hint) = (site.settings.host.clone(), Some(hint));
         let opened = match browser_secret(visitor) {
-            Some(browser) => self.sessions.open_together(browser, before, identity, hint, host, client, begun).await,
+            Some(browser) => self.sessions.open_together((browser, before), identity, hint, host, client, begun).await,
             // The provider began, in a browser that has never been here: nothing could be shared.
             None => {
                 let opened = self.sessions.open_begun(identity, hint, host, client, begun).await;

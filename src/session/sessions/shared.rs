@@ -37,8 +37,7 @@ impl Sessions {
     /// As [`Sessions::open`].
     pub async fn open_together(
         &self,
-        browser: SessionHash,
-        before: Option<SessionHash>,
+        (browser, before): (SessionHash, Option<SessionHash>),
         identity: VerifiedIdentity,
         hint: Option<SignOutHint>,
         portal: HostName,
