@@ -178,12 +178,9 @@ impl World {
     }
 
     pub async fn is_signed_in(&self, client: &Client) -> bool {
-        navigate(client, &format!("{}/private/x", self.gateway.origin()))
-            .await
-            .text()
-            .await
-            .unwrap()
-            .contains("/private/x")
+        let page = navigate(client, &format!("{}/private/x", self.gateway.origin())).await.text().await.unwrap();
+        // The sign-in page names where the visitor goes on, too.
+        page.contains("/private/x") && !page.contains("data-next")
     }
 
     /// Signs out here, and goes wherever that leads.
