@@ -79,6 +79,8 @@ async fn a69_a_request_is_carried_out_once() {
     let address = world.address_of(&world.request(&[]), world.key());
     assert!(world.answered_with_success(&navigate(&stranger, &address).await));
     assert!(!world.is_signed_in(&gina).await);
+    // In another browser: in this one, a tab that comes a moment after another waits for it.
+    let gina = world.gateway.client();
     world.sign_in(&gina).await;
     let again = navigate(&stranger, &address).await;
     assert!(world.answer_of(&again).unwrap().contains("status:RequestDenied"));
