@@ -22,6 +22,7 @@ class Subject:
     """A program that serves the backend, plainly and by TLS."""
 
     guards = False
+    refuses_many = True
     by_tls = True
     signs_in_by = ()
     headers = ()
@@ -83,6 +84,7 @@ class ApacheOpenidc(Subject):
 
 class ApacheMellon(Subject):
     guards = True
+    refuses_many = False  # of 32 connections without a cookie it answered none within seconds, of one at once
     by_tls = False  # its session is of the plain address, and the provider knows that one alone
     signs_in_by = ("saml",)
 

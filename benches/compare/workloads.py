@@ -110,7 +110,7 @@ class Refused(Get):
         super().__init__("/small")
 
     def takes(self, subject):
-        return subject.guards
+        return subject.guards and subject.refuses_many
 
     def head(self, subject):
         return [f"Host: {subject.host}", "Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"]
