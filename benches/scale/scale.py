@@ -68,9 +68,8 @@ class Gateway:
         self.store = self.folder / "sessions.redb"
         shutil.copy(world.store, self.store)
         config = self.folder / "gateway.yaml"
-        config.write_text(self.configuration(portals, rules))
-        world.register("oidc", f"vestibule-{portals}-{rules}", f"https://localhost:{self.tls}/.vestibule/oidc/acme/callback")
         self.client = f"vestibule-{portals}-{rules}"
+        world.register("oidc", self.client, f"https://localhost:{self.tls}/.vestibule/oidc/acme/callback")
         config.write_text(self.configuration(portals, rules))
         began = time.monotonic()
         self.process = start(
@@ -98,7 +97,6 @@ class Gateway:
 
     def configuration(self, portals, rules):
         world = self.world
-        client = getattr(self, "client", "vestibule")
         text = f"""version: 1
 listen:
   https: "127.0.0.1:{self.tls}"
@@ -118,7 +116,7 @@ identity_providers:
   acme:
     oidc:
       issuer: "{world.told['issuer']}"
-      client_id: {client}
+      client_id: {self.client}
       client_secret: secret
     label: Acme
 portals:
