@@ -15,16 +15,19 @@ use vestibule::proxy::rewrite::{Origin, Rewriter};
 const CHUNK: usize = 64 * 1024;
 const SIZE: usize = 4 * 1024 * 1024;
 
+/// A page as browsers load many.
+const PAGE: usize = 64 * 1024;
+
 /// Something like a page of a portal, with an address after so many bytes.
-fn page(every: Option<usize>) -> Vec<u8> {
+fn page(size: usize, every: Option<usize>) -> Vec<u8> {
     let lines = [
         "<div class=\"cv-request-row\" data-key=\"SUP-1042\"><a href=\"/servicedesk/customer/portal/1/SUP-1042\">Printer on fire</a>",
         "{\"id\":\"10042\",\"fields\":{\"summary\":\"Please reset my password\",\"status\":{\"name\":\"Waiting for support\"}},",
         "require([\"servicedesk/internal/feature/portal\"],function(n){n.start({user:null,locale:\"en_US\"});});",
     ];
-    let mut text = Vec::with_capacity(SIZE + CHUNK);
+    let mut text = Vec::with_capacity(size + CHUNK);
     let (mut line, mut since) = (0, 0);
-    while text.len() < SIZE {
+    while text.len() < size {
         let next = lines[line % lines.len()].as_bytes();
         text.extend_from_slice(next);
         text.extend_from_slice(format!(" {}\n", line.wrapping_mul(2_654_435_761) % 1_000_003).as_bytes());
@@ -35,6 +38,13 @@ fn page(every: Option<usize>) -> Vec<u8> {
         }
     }
     text
+}
+
+fn gzipped(text: &[u8]) -> Vec<u8> {
+    let (mut encoder, mut gzip) = (Encoder::new(Coding::Gzip), Vec::new());
+    encoder.write(text, &mut gzip).unwrap();
+    encoder.finish(&mut gzip).unwrap();
+    gzip
 }
 
 fn chunks(body: &[u8]) -> Vec<Bytes> {
@@ -56,15 +66,12 @@ fn rewriting(criterion: &mut Criterion) {
     group.throughput(Throughput::Bytes(u64::try_from(SIZE).unwrap()));
     group.sample_size(20);
     for (name, every) in [("none", None), ("sparse", Some(10_000)), ("dense", Some(100))] {
-        let text = page(every);
+        let text = page(SIZE, every);
         let plain = chunks(&text);
         group.bench_function(format!("plain/{name}"), |b| {
             b.iter(|| through(AnswerBody::plain(&rewriter), &plain));
         });
-        let (mut encoder, mut gzip) = (Encoder::new(Coding::Gzip), Vec::new());
-        encoder.write(&text, &mut gzip).unwrap();
-        encoder.finish(&mut gzip).unwrap();
-        let gzip = chunks(&gzip);
+        let gzip = chunks(&gzipped(&text));
         group.bench_function(format!("gzip/{name}"), |b| {
             b.iter(|| through(AnswerBody::coded(&rewriter, Coding::Gzip, Some(Coding::Gzip)), &gzip));
         });
@@ -72,7 +79,7 @@ fn rewriting(criterion: &mut Criterion) {
             b.iter(|| through(AnswerBody::coded(&rewriter, Coding::Gzip, None), &gzip));
         });
     }
-    let plain = chunks(&page(None));
+    let plain = chunks(&page(SIZE, None));
     group.bench_function("passing_through", |b| {
         b.iter(|| plain.iter().map(|chunk| black_box(chunk.clone()).len()).sum::<usize>());
     });
@@ -80,6 +87,23 @@ fn rewriting(criterion: &mut Criterion) {
     group.bench_function("reading_once", |b| {
         b.iter(|| plain.iter().filter_map(|chunk| memchr::memchr(0, black_box(chunk))).count());
     });
+    group.finish();
+    let mut group = criterion.benchmark_group("page");
+    group.throughput(Throughput::Bytes(u64::try_from(PAGE).unwrap()));
+    for (name, every) in [("none", None), ("sparse", Some(10_000))] {
+        let text = page(PAGE, every);
+        let (plain, gzip) = (chunks(&text), chunks(&gzipped(&text)));
+        group.bench_function(format!("plain/{name}"), |b| {
+            b.iter(|| through(AnswerBody::plain(&rewriter), &plain));
+        });
+        // With a length in its head, and without.
+        group.bench_function(format!("gzip/{name}"), |b| {
+            b.iter(|| through(AnswerBody::short(&rewriter, Coding::Gzip), &gzip));
+        });
+        group.bench_function(format!("gzip_stream/{name}"), |b| {
+            b.iter(|| through(AnswerBody::coded(&rewriter, Coding::Gzip, Some(Coding::Gzip)), &gzip));
+        });
+    }
     group.finish();
 }
 

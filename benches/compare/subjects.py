@@ -235,15 +235,21 @@ class World:
         while len(page) < 64 * 1024:
             number += 1
             page += line.format(number, number, filler * 16)
-        (files / "page.html").write_text(page[: 64 * 1024])
-        subprocess.run(["gzip", "-k", "-9", files / "page.html"], check=True)
+        page = page[: 64 * 1024]
+        # The same without an address in it, and the same that nobody may change.
+        pages = {"page.html": page, "search.html": page.replace(self.backend, "jira.example:80"), "fixed.html": page}
+        for name, text in pages.items():
+            (files / name).write_text(text)
+            subprocess.run(["gzip", "-k", "-9", files / name], check=True)
         servers = (
             f"  upstream jsm {{ server {self.told['jsm']}; keepalive 16; }}\n"
             f"  server {{\n    listen 127.0.0.1:{self.backend_port} backlog=4096;\n"
             f"    listen 127.0.0.1:{self.backend_tls_port} ssl http2 backlog=4096;\n"
             f"    ssl_certificate {self.certificate};\n    ssl_certificate_key {self.key};\n    access_log off;\n"
             f"    root {files};\n    gzip_static on;\n    default_type application/octet-stream;\n"
-            "    location = /small { }\n    location = /page.html { }\n    location = /download { gzip_static off; }\n"
+            "    location = /small { }\n    location = /page.html { }\n    location = /search.html { }\n"
+            "    location = /fixed.html { add_header Cache-Control no-transform; }\n"
+            "    location = /download { gzip_static off; }\n"
             f"    location = /upload {{ proxy_pass http://{self.told['upload']}; proxy_request_buffering off;"
             " proxy_http_version 1.1; }\n"
             '    location / { proxy_pass http://jsm; proxy_http_version 1.1; proxy_set_header Connection "";'

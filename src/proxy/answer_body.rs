@@ -2,16 +2,20 @@
 //!
 //! Memory is bounded whatever the upstream sends: of each chunk that arrives no more than [`MOST_DECODED`] is made, so that
 //! a body of a few kilobytes cannot become gigabytes here. What arrives is put out at once, so that nobody waits for the end of
-//! a stream.
+//! a stream. A short encoded body whose length is known is no stream: see [`looked_through`].
+
+mod looked_through;
 
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::coding::{Coding, Decoder, Encoder, Undecodable};
 use super::in_page::Insert;
 use super::rewrite::{BodyRewriter, Rewriter};
+pub use looked_through::LONGEST;
+use looked_through::{LookedThrough, Seen};
 
 /// The most that one chunk of an encoded body may become, in bytes. Chunks are at most 64 KiB long: text shrinks to a
 /// tenth, and rarely to a fiftieth; this is a hundred and twenty-eighth.
@@ -22,7 +26,15 @@ pub const MOST_DECODED: usize = 8 * 1024 * 1024;
 pub struct AnswerBody {
     rewriter: BodyRewriter,
     insert: Option<Insert>,
-    coded: Option<Box<Coded>>,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    Plain,
+    Coded(Box<Coded>),
+    /// As it came, if nothing in it is replaced.
+    LookedThrough(Box<LookedThrough>),
 }
 
 #[derive(Debug)]
@@ -31,8 +43,12 @@ struct Coded {
     encoder: Option<Encoder>,
     /// Whether there was any body at all.
     begun: bool,
-    /// The most that one chunk may become.
-    most: usize,
+}
+
+impl Coded {
+    fn new(from: Coding, to: Option<Coding>) -> Self {
+        Self { decoder: Decoder::new(from), encoder: to.map(Encoder::new), begun: false }
+    }
 }
 
 /// A body cannot be rewritten.
@@ -49,20 +65,32 @@ pub enum BodyFailed {
 impl AnswerBody {
     /// A body without a coding.
     pub fn plain(rewriter: &Arc<Rewriter>) -> Self {
-        Self { rewriter: BodyRewriter::new(Arc::clone(rewriter)), insert: None, coded: None }
+        Self { rewriter: BodyRewriter::new(Arc::clone(rewriter)), insert: None, way: Way::Plain }
     }
 
     /// A body that comes in one coding and goes in another, or in none.
     pub fn coded(rewriter: &Arc<Rewriter>, from: Coding, to: Option<Coding>) -> Self {
-        let encoder = to.map(Encoder::new);
-        let coded = Coded { decoder: Decoder::new(from), encoder, begun: false, most: MOST_DECODED };
-        Self { rewriter: BodyRewriter::new(Arc::clone(rewriter)), insert: None, coded: Some(Box::new(coded)) }
+        let way = Way::Coded(Box::new(Coded::new(from, to)));
+        Self { rewriter: BodyRewriter::new(Arc::clone(rewriter)), insert: None, way }
+    }
+
+    /// A body that goes in the coding in which it comes, and is no longer than [`LONGEST`]: it goes as it came if nothing in it
+    /// is replaced.
+    pub fn short(rewriter: &Arc<Rewriter>, coding: Coding) -> Self {
+        let looked_through = LookedThrough::new(rewriter, coding);
+        let way = Way::LookedThrough(Box::new(looked_through));
+        Self { rewriter: BodyRewriter::new(Arc::clone(rewriter)), insert: None, way }
     }
 
     /// With something at the start of the document's head.
     #[must_use]
     pub fn inserting(self, insert: Insert) -> Self {
-        Self { insert: Some(insert), ..self }
+        let way = match self.way {
+            // It does not stay as it came.
+            Way::LookedThrough(looked) => Way::Coded(Box::new(Coded::new(looked.coding(), Some(looked.coding())))),
+            way => way,
+        };
+        Self { insert: Some(insert), way, ..self }
     }
 
     /// Takes the next chunk and gives what can go on. At the `end` nothing is held back.
@@ -70,6 +98,25 @@ impl AnswerBody {
     /// # Errors
     /// When the body is not in its coding, ends too early, or grows beyond measure.
     pub fn push(&mut self, chunk: Bytes, end: bool) -> Result<Bytes, BodyFailed> {
+        let Way::LookedThrough(looked) = &mut self.way else { return self.rewritten(chunk, end) };
+        let held = match looked.push(chunk, end)? {
+            Seen::Nothing => return Ok(Bytes::new()),
+            Seen::Untouched(body) => return Ok(body),
+            Seen::Changes(held) => held,
+        };
+        let coding = looked.coding();
+        self.way = Way::Coded(Box::new(Coded::new(coding, Some(coding))));
+        let mut out = BytesMut::new();
+        for chunk in held {
+            out.extend_from_slice(&self.rewritten(chunk, false)?);
+        }
+        if end {
+            out.extend_from_slice(&self.rewritten(Bytes::new(), true)?);
+        }
+        Ok(out.freeze())
+    }
+
+    fn rewritten(&mut self, chunk: Bytes, end: bool) -> Result<Bytes, BodyFailed> {
         let (rewriter, insert) = (&mut self.rewriter, &mut self.insert);
         let mut rewritten = |chunk: Bytes, end: bool| {
             let out = rewriter.push(chunk, end);
@@ -78,23 +125,17 @@ impl AnswerBody {
                 None => out,
             }
         };
-        let Some(coded) = &mut self.coded else { return Ok(rewritten(chunk, end)) };
-        let Coded { decoder, encoder, begun, most } = coded.as_mut();
+        let Way::Coded(coded) = &mut self.way else { return Ok(rewritten(chunk, end)) };
+        let Coded { decoder, encoder, begun } = coded.as_mut();
         *begun |= !chunk.is_empty();
-        let (mut out, mut decoded, mut failed) = (Vec::new(), 0_usize, None);
+        let (mut out, mut decoded) = (Vec::new(), 0_usize);
         decoder.push(&chunk, |piece| {
             decoded = decoded.saturating_add(piece.len());
-            if decoded > *most {
-                return Err(Undecodable::Bomb);
+            if decoded > MOST_DECODED {
+                return Err(BodyFailed::from(Undecodable::Bomb));
             }
-            if let Err(error) = put(encoder.as_mut(), &rewritten(piece, false), &mut out) {
-                failed.get_or_insert(error);
-            }
-            Ok(())
+            put(encoder.as_mut(), &rewritten(piece, false), &mut out).map_err(BodyFailed::from)
         })?;
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
         if end {
             decoder.finish()?;
             put(encoder.as_mut(), &rewritten(Bytes::new(), true), &mut out)?;

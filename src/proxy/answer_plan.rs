@@ -8,7 +8,7 @@ use http::{Method, StatusCode, response};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{ErrorType, OrErr, Result};
 
-use super::answer_body::AnswerBody;
+use super::answer_body::{AnswerBody, LONGEST};
 use super::coding::{Accepted, Coding};
 use super::rewriting::Rewriting;
 
@@ -62,8 +62,10 @@ pub fn decide(
         return Ok(None);
     }
     let Some(codings) = codings(&response.headers, Accepted::read(&visitor.headers)) else { return Ok(None) };
+    let short = length.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length <= LONGEST));
     let body = match codings.from {
         None => AnswerBody::plain(rewriter),
+        Some(from) if short && codings.to == Some(from) => AnswerBody::short(rewriter, from),
         Some(from) => AnswerBody::coded(rewriter, from, codings.to),
     };
     change_head(&mut response.headers, codings, rewriting)?;

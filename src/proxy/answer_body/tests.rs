@@ -20,7 +20,7 @@ fn decoded(coding: Coding, octets: &[u8]) -> Vec<u8> {
     decoder
         .push(octets, |piece| {
             out.extend_from_slice(&piece);
-            Ok(())
+            Ok::<_, Undecodable>(())
         })
         .unwrap();
     decoder.finish().unwrap();
@@ -65,10 +65,66 @@ fn what_arrives_goes_on_at_once() {
         visitor
             .push(&out, |piece| {
                 seen.extend_from_slice(&piece);
-                Ok(())
+                Ok::<_, Undecodable>(())
             })
             .unwrap();
         assert_eq!(seen, b"<p>first</p>", "{coding:?}");
+    }
+}
+
+#[test]
+fn a_short_body_without_an_address_goes_as_it_came() {
+    for coding in Coding::ALL {
+        let octets = encoded(coding, b"<p>nothing of the portal's; https://jsm.internal.example is another one</p>");
+        for cut in 0..=octets.len() {
+            let mut body = AnswerBody::short(&rewriter(), coding);
+            let (first, rest) = octets.split_at(cut);
+            assert!(body.push(Bytes::copy_from_slice(first), false).unwrap().is_empty(), "{coding:?} {cut}");
+            assert_eq!(body.push(Bytes::copy_from_slice(rest), true).unwrap(), octets, "{coding:?} {cut}");
+        }
+        let mut body = AnswerBody::short(&rewriter(), coding);
+        let out = [body.push(Bytes::copy_from_slice(&octets), false).unwrap(), body.push(Bytes::new(), true).unwrap()];
+        assert_eq!(out.concat(), octets, "{coding:?}, its end told apart");
+        let mut body = AnswerBody::short(&rewriter(), coding);
+        assert!(body.push(Bytes::copy_from_slice(&octets[..octets.len() / 2]), true).is_err(), "{coding:?}, cut");
+        let mut body = AnswerBody::short(&rewriter(), coding);
+        assert!(body.push(Bytes::new(), true).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_short_body_with_an_address_is_rewritten_wherever_it_is_cut() {
+    for coding in Coding::ALL {
+        let octets = encoded(coding, TEXT.as_bytes());
+        for cut in 0..=octets.len() {
+            let mut body = AnswerBody::short(&rewriter(), coding);
+            let (first, rest) = octets.split_at(cut);
+            let mut out = body.push(Bytes::copy_from_slice(first), false).unwrap().to_vec();
+            out.extend_from_slice(&body.push(Bytes::copy_from_slice(rest), true).unwrap());
+            assert_eq!(decoded(coding, &out), PUBLIC.as_bytes(), "{coding:?} {cut}");
+        }
+    }
+}
+
+#[test]
+fn no_more_is_held_than_a_short_body_has() {
+    // Whatever the head said of its length, or what a few octets become.
+    let text: Vec<u8> = (0..2_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    for coding in Coding::ALL {
+        let long = encoded(coding, &text[..1_000_000]);
+        let mut body = AnswerBody::short(&rewriter(), coding);
+        let (mut given, mut out) = (0, Vec::new());
+        for chunk in long.chunks(64 * 1024) {
+            given += chunk.len();
+            out.extend_from_slice(&body.push(Bytes::copy_from_slice(chunk), false).unwrap());
+            assert!(given <= LONGEST || !out.is_empty(), "{coding:?}");
+        }
+        out.extend_from_slice(&body.push(Bytes::new(), true).unwrap());
+        assert_eq!(decoded(coding, &out), &text[..1_000_000], "{coding:?}");
+        let bomb = encoded(coding, &vec![b' '; 64 * 1024 * 1024]);
+        let mut body = AnswerBody::short(&rewriter(), coding);
+        let failed = bomb.chunks(64 * 1024).find_map(|chunk| body.push(Bytes::copy_from_slice(chunk), false).err());
+        assert!(matches!(failed, Some(BodyFailed::Decode(Undecodable::Bomb))), "{coding:?}: {failed:?}");
     }
 }
 

@@ -83,11 +83,11 @@ impl Decoder {
     ///
     /// # Errors
     /// When it is not of this coding, or the sink's.
-    pub fn push(
+    pub fn push<E: From<Undecodable>>(
         &mut self,
         chunk: &[u8],
-        mut sink: impl FnMut(Bytes) -> Result<(), Undecodable>,
-    ) -> Result<(), Undecodable> {
+        mut sink: impl FnMut(Bytes) -> Result<(), E>,
+    ) -> Result<(), E> {
         if chunk.is_empty() {
             return Ok(());
         }
@@ -103,11 +103,11 @@ impl Decoder {
         self.run(chunk, &mut sink)
     }
 
-    fn run(
+    fn run<E: From<Undecodable>>(
         &mut self,
         chunk: &[u8],
-        sink: &mut impl FnMut(Bytes) -> Result<(), Undecodable>,
-    ) -> Result<(), Undecodable> {
+        sink: &mut impl FnMut(Bytes) -> Result<(), E>,
+    ) -> Result<(), E> {
         let coding = self.coding;
         let broken = |source| Undecodable::Broken { coding, source };
         let mut input = PartialBuffer::new(chunk);
@@ -149,7 +149,7 @@ impl Decoder {
                     return Ok(());
                 }
             } else if written == 0 && input.written_len() == before {
-                return Err(broken(io::ErrorKind::InvalidData.into()));
+                return Err(broken(io::ErrorKind::InvalidData.into()).into());
             }
         }
     }

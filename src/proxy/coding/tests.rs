@@ -19,7 +19,7 @@ fn decoded(coding: Coding, chunks: &[&[u8]]) -> Result<Vec<u8>, Undecodable> {
     for chunk in chunks {
         decoder.push(chunk, |piece: Bytes| {
             out.extend_from_slice(&piece);
-            Ok(())
+            Ok::<_, Undecodable>(())
         })?;
     }
     decoder.finish()?;
@@ -54,7 +54,7 @@ fn what_was_flushed_can_be_read() {
         let (mut decoder, mut text) = (Decoder::new(coding), Vec::new());
         let mut keep = |piece: Bytes| {
             text.extend_from_slice(&piece);
-            Ok(())
+            Ok::<_, Undecodable>(())
         };
         decoder.push(&out, &mut keep).unwrap();
         assert_eq!(text, b"event 1", "{coding:?}");

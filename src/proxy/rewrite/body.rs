@@ -15,12 +15,13 @@ pub struct BodyRewriter {
     held: Vec<u8>,
     /// The end of what stood before that.
     before: Vec<u8>,
+    changed: bool,
 }
 
 impl BodyRewriter {
     /// Starts with a body.
     pub fn new(rewriter: Arc<Rewriter>) -> Self {
-        Self { rewriter, held: Vec::new(), before: Vec::new() }
+        Self { rewriter, held: Vec::new(), before: Vec::new(), changed: false }
     }
 
     /// Takes the next chunk and gives what is decided. At the `end` nothing is held back.
@@ -36,6 +37,7 @@ impl BodyRewriter {
         let mut found = rewriter.find(&self.before, &whole, end);
         let decided = if end { whole.len() } else { rewriter.undecided(&whole, &found) };
         found.retain(|found| found.begin < decided);
+        self.changed |= !found.is_empty();
         let out = (!found.is_empty()).then(|| rewriter.replaced(whole.get(..decided).unwrap_or_default(), &found));
         self.held = whole.get(decided..).unwrap_or_default().to_vec();
         self.remember(whole.get(..decided).unwrap_or_default());
@@ -43,6 +45,11 @@ impl BodyRewriter {
             Some(out) => out.into(),
             None => whole.slice(..decided),
         }
+    }
+
+    /// Whether anything was replaced so far.
+    pub fn changed(&self) -> bool {
+        self.changed
     }
 
     /// How many bytes are held back.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use vestibule::proxy::coding::{Coding, Decoder, Encoder};
+use vestibule::proxy::coding::{Coding, Decoder, Encoder, Undecodable};
 
 use super::{Stage, field};
 use crate::harness::{Options, TestGateway};
@@ -20,7 +20,7 @@ fn decoded(coding: Coding, octets: &[u8]) -> String {
     let (mut decoder, mut out) = (Decoder::new(coding), Vec::new());
     let keep = |piece: Bytes| {
         out.extend_from_slice(&piece);
-        Ok(())
+        Ok::<_, Undecodable>(())
     };
     decoder.push(octets, keep).unwrap();
     decoder.finish().unwrap();
@@ -112,6 +112,18 @@ async fn bodies_of_each_coding_arrive_in_one_that_the_visitor_reads() {
         let client = stage.gateway.client_builder().http2_prior_knowledge().build().unwrap();
         let asked = client.get(format!("{}/public/x", stage.gateway.origin())).header("accept-encoding", coding.name());
         assert_eq!(decoded(coding, &asked.send().await.unwrap().bytes().await.unwrap()), public);
+    }
+    // Where there is nothing to replace, nothing is encoded anew.
+    for coding in Coding::ALL {
+        let body = encoded(coding, b"<p>of nobody's address</p>");
+        stage.says(200, &format!("Content-Type: text/html\r\nContent-Encoding: {}\r\n", coding.name()), &body);
+        for client in [stage.gateway.client_builder(), stage.gateway.client_builder().http2_prior_knowledge()] {
+            let client = client.build().unwrap();
+            let asked = client.get(format!("{}/public/x", stage.gateway.origin()));
+            let answer = asked.header("accept-encoding", coding.name()).send().await.unwrap();
+            assert_eq!(field(&answer, "content-encoding"), Some(coding.name()));
+            assert_eq!(answer.bytes().await.unwrap(), body, "{coding:?}");
+        }
     }
     stage.says(200, "Content-Type: text/html\r\nContent-Encoding: x-gzip\r\n", encoded(Coding::Gzip, page.as_bytes()));
     assert_eq!(stage.get(&[]).await.text().await.unwrap(), public);
@@ -224,7 +236,7 @@ async fn streams_arrive_as_they_are_sent() {
                     Some(decoder) => decoder
                         .push(&part, |piece| {
                             seen.extend_from_slice(&piece);
-                            Ok(())
+                            Ok::<_, Undecodable>(())
                         })
                         .unwrap(),
                     None => seen.extend_from_slice(&part),
