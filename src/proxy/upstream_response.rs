@@ -127,8 +127,10 @@ pub fn prepare(visitor: &RequestHeader, response: &mut ResponseHeader, ctx: &mut
     let phrase = response.get_reason_phrase().filter(|phrase| Some(*phrase) != response.status.canonical_reason());
     let phrase = phrase.map(str::to_owned);
     let mut head = response::Parts::from(std::mem::replace(response, nothing()));
-    for name in &KEPT_BACK {
-        head.headers.remove(name);
+    if head.headers.keys().any(|name| KEPT_BACK.contains(name)) {
+        for name in &KEPT_BACK {
+            head.headers.remove(name);
+        }
     }
     keep_cookies_back(site, forwarding, &mut head.headers);
     response_fields::rewrite(&mut head.headers, &site.rewriting);

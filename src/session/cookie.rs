@@ -199,13 +199,14 @@ pub enum Forwardable {
 /// Takes our cookies out of a request: every name that begins like ours in any case, so that no upstream that reads
 /// names more loosely than we do ever sees one.
 pub fn forwardable(headers: &HeaderMap) -> Forwardable {
-    let values = || headers.get_all(COOKIE).iter();
-    let several = values().nth(1).is_some();
-    if !several && !values().flat_map(|value| pairs(value.as_bytes())).any(is_ours) {
+    let all = headers.get_all(COOKIE);
+    let mut values = all.iter();
+    let (first, several) = (values.next(), values.next().is_some());
+    if !several && !first.into_iter().flat_map(|value| pairs(value.as_bytes())).any(is_ours) {
         return Forwardable::Untouched;
     }
-    let mut joined = Vec::with_capacity(values().map(|value| value.len().saturating_add(2)).sum());
-    for pair in values().flat_map(|value| pairs(value.as_bytes())).filter(|pair| !is_ours(pair)) {
+    let mut joined = Vec::with_capacity(all.iter().map(|value| value.len().saturating_add(2)).sum());
+    for pair in all.iter().flat_map(|value| pairs(value.as_bytes())).filter(|pair| !is_ours(pair)) {
         if !joined.is_empty() {
             joined.extend_from_slice(b"; ");
         }

@@ -67,7 +67,8 @@ impl Line {
         let json = format == LogFormat::Json;
         self.out.push_str(if json { "{\"timestamp\":\"" } else { "" });
         self.out.push_str(&self.second.1);
-        let _ = write!(self.out, ".{:03}Z", now.millis().rem_euclid(1000));
+        self.thousandths(now.millis().rem_euclid(1000).unsigned_abs());
+        self.out.push('Z');
         self.out.push_str(if json { "\",\"level\":\"INFO\"" } else { "  INFO" });
     }
 
@@ -116,7 +117,7 @@ impl Line {
     pub fn number(&mut self, name: &'static str, value: Option<u64>) {
         let Some(value) = value else { return };
         self.name(name);
-        let _ = write!(self.out, "{value}");
+        self.out.push_str(itoa::Buffer::new().format(value));
     }
 
     /// Milliseconds, to the microsecond.
@@ -124,7 +125,18 @@ impl Line {
         let Some(value) = value else { return };
         self.name(name);
         let micros = (value * 1000.0).round().clamp(0.0, 1e15) as u64;
-        let _ = write!(self.out, "{}.{:03}", micros / 1000, micros % 1000);
+        self.out.push_str(itoa::Buffer::new().format(micros / 1000));
+        self.thousandths(micros % 1000);
+    }
+
+    /// A point and three digits.
+    fn thousandths(&mut self, count: u64) {
+        self.out.push_str(match count {
+            0..10 => ".00",
+            10..100 => ".0",
+            _ => ".",
+        });
+        self.out.push_str(itoa::Buffer::new().format(count));
     }
 }
 

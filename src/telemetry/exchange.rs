@@ -116,7 +116,7 @@ impl Exchange {
 
     /// The visitor's address.
     pub fn from_client(&mut self, client: Option<IpAddr>) {
-        self.client = client.map(|client| (client, client.to_string()));
+        self.client = client.map(|client| (client, text_of(client)));
     }
 
     /// The fingerprint of the certificate that the visitor brought.
@@ -179,6 +179,19 @@ impl Exchange {
     }
 }
 
+/// As it shows itself. Each exchange needs one: that of the older protocol is put together by hand.
+fn text_of(client: IpAddr) -> String {
+    let IpAddr::V4(client) = client else { return client.to_string() };
+    let mut text = String::with_capacity("255.255.255.255".len());
+    for octet in client.octets() {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        text.push_str(itoa::Buffer::new().format(octet));
+    }
+    text
+}
+
 fn hexadecimal(octets: [u8; 32]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
@@ -230,6 +243,13 @@ mod tests {
 
     fn scrape(metrics: &Metrics) -> String {
         String::from_utf8(metrics.encode().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn addresses_are_written_as_they_show_themselves() {
+        for text in ["0.0.0.0", "127.0.0.1", "255.255.255.255", "10.20.3.100", "::1", "2001:db8::7", "::ffff:1.2.3.4"] {
+            assert_eq!(text_of(text.parse().unwrap()), text);
+        }
     }
 
     #[test]
