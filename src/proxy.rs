@@ -116,6 +116,7 @@ impl ProxyHttp for InForce {
             exchange: Exchange::begin(&gateway.metrics, request_id),
             gateway,
             wants: Wants::Page,
+            certificate: None,
             site: None,
             walk_to: None,
             kept_at: None,

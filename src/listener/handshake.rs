@@ -1,10 +1,14 @@
 //! The TLS handshake: as every visitor makes it, or with a certificate on either side, by the host that is asked for.
 
+use std::any::Any;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use pingora::listeners::TlsAccept;
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::l4::stream::Stream as TcpConnection;
-use pingora::protocols::tls::TlsStream;
+use pingora::protocols::tls::server::handshake_with_callback;
+use pingora::protocols::tls::{TlsRef, TlsStream};
 use pingora::{Error, ErrorType, Result};
 use rustls::server::Acceptor as HelloReader;
 use tokio::io::AsyncReadExt as _;
@@ -13,6 +17,7 @@ use super::certificates::{CertificateUnusable, Certificates, server_config};
 use super::client_certificates::ClientCertificates;
 use super::settings::{CertificateHosts, TlsSettings};
 use crate::acme::ACME_TLS;
+use crate::client_certificate::ClientCertificate;
 
 /// The most of a client's first message, in bytes. Post-quantum key shares make some of two kilobytes.
 const LONGEST_HELLO: usize = 64 * 1024;
@@ -28,6 +33,17 @@ struct Demanding {
     hosts: CertificateHosts,
     acceptor: Acceptor,
     certificates: Arc<ClientCertificates>,
+}
+
+/// Reads the certificate that a visitor brought, once for each connection: the requests on it find it in the connection's digest.
+struct Reader;
+
+#[async_trait]
+impl TlsAccept for Reader {
+    async fn handshake_complete_callback(&self, tls: &TlsRef) -> Option<Arc<dyn Any + Send + Sync>> {
+        let read = ClientCertificate::read(tls.peer_certificate_der()?);
+        Some(Arc::new(Arc::new(read)))
+    }
 }
 
 /// What a client asks for, before anything is answered.
@@ -74,8 +90,10 @@ impl TlsDoor {
         connection.rewind(&hello.octets);
         // An authority that checks whether the host is ours has no certificate of a visitor, and gets no request through.
         let demanded = !hello.is_challenge && demanding.hosts.asked_for(hello.host.as_deref());
-        let acceptor = if demanded { &demanding.acceptor } else { &self.plain };
-        acceptor.tls_handshake(connection).await
+        if demanded {
+            return handshake_with_callback(&demanding.acceptor, connection, &Reader).await;
+        }
+        self.plain.tls_handshake(connection).await
     }
 }
 

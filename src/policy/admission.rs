@@ -142,7 +142,8 @@ mod tests {
     }
 
     fn admit(settings: &AdmissionSettings, who: &VerifiedIdentity) -> Result<(), NotAdmitted> {
-        let circumstances = Circumstances { client: Some([10, 1, 2, 3].into()), now: Timestamp::from_seconds(1000) };
+        let circumstances =
+            Circumstances { client: Some([10, 1, 2, 3].into()), certificate: None, now: Timestamp::from_seconds(1000) };
         Admission::new(settings).admit(who, &circumstances)
     }
 

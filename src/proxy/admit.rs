@@ -12,6 +12,7 @@ use super::endpoints::Tab;
 use super::same_origin::is_same_origin;
 use super::site::Site;
 use super::{Gateway, endpoints, hand_over, kept, upstream_request};
+use crate::client_certificate::ClientCertificate;
 use crate::clock::Stopwatch;
 use crate::limits::Counted;
 use crate::listener::head_guard;
@@ -75,7 +76,8 @@ impl Gateway {
         if demanded && certificate.is_none() && pages::asset(request.path(), &http.req_header().headers).is_none() {
             return Err(Reason::NoClientCertificate.into());
         }
-        ctx.exchange.by_certificate(certificate);
+        ctx.exchange.by_certificate(certificate.as_ref().map(|certificate| certificate.fingerprint()));
+        ctx.certificate = certificate;
         // What another site posts comes without a session, and would not be believed to be the visitor's wish with one.
         let mut visitor = if endpoints::takes_foreign_posts(&request) {
             let cookies = PresentedCookies::read_posted(&http.req_header().headers);
@@ -170,9 +172,10 @@ impl Gateway {
         Ok(Verdict::Reply(Outcome::Answered, Reply::moved(&there, reads)))
     }
 
-    /// From where the visitor asks, and when.
+    /// From where the visitor asks, by which connection, and when.
     pub(super) fn circumstances(&self, ctx: &RequestCtx) -> Circumstances {
-        Circumstances { client: ctx.exchange.client(), now: self.clock.now() }
+        let certificate = ctx.certificate.clone();
+        Circumstances { client: ctx.exchange.client(), certificate, now: self.clock.now() }
     }
 
     /// Counts a call that makes a request at JSM, where the portal limits those.
@@ -368,9 +371,9 @@ fn check_length(headers: &HeaderMap, site: &Site) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The fingerprint (SHA-256) of the certificate that the visitor brought, which the handshake has found good. A connection
-/// that was made for a host that demands none has none: a request for another host on it is misdirected.
-fn client_certificate(http: &Session) -> Option<[u8; 32]> {
-    let digest = http.as_downstream().digest()?.ssl_digest.as_ref()?;
-    digest.cert_digest.as_slice().try_into().ok()
+/// The certificate that the visitor brought, which the handshake has found good. A connection that was made for a host that
+/// demands none has none: a request for another host on it is misdirected.
+fn client_certificate(http: &Session) -> Option<Arc<ClientCertificate>> {
+    let tls = http.as_downstream().digest()?.ssl_digest.as_ref()?;
+    tls.extension.get::<Arc<ClientCertificate>>().cloned()
 }
