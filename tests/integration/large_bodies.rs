@@ -261,9 +261,11 @@ impl World {
     }
 
     fn stays_flat(&self, what: &str) {
-        let (peak, all) = (self.peak.load(Ordering::SeqCst), status_of(self.gateway.pid(), "VmHWM:").unwrap());
+        let pid = self.gateway.pid();
+        let (now, all) = (own_memory(pid).unwrap(), status_of(pid, "VmHWM:").unwrap());
+        let peak = self.peak.fetch_max(now, Ordering::SeqCst).max(now);
         println!("{what}: {} KiB of its own at most; with the binary {} KiB", peak / 1024, all / 1024);
-        assert!(peak > 0 && peak < RESIDENT, "{what}: {} KiB", peak / 1024);
+        assert!(peak < RESIDENT, "{what}: {} KiB", peak / 1024);
     }
 }
 
