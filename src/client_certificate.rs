@@ -74,7 +74,8 @@ impl ClientCertificate {
         self.organization.as_deref()
     }
 
-    /// The other names that it is for, each with its kind: `email:`, `dns:`, `uri:` or `ip:`. None where it says none.
+    /// The other names that it is for, each with its kind: `email:`, `dns:`, `uri:` or `ip:`. None where it says none, or where one
+    /// cannot be read. Domains are in lower case.
     pub fn alternative_names(&self) -> Option<&[String]> {
         self.names.as_deref()
     }
@@ -132,11 +133,17 @@ fn only<'a>(mut attributes: impl Iterator<Item = &'a AttributeTypeAndValue<'a>>)
     }
 }
 
-/// Names of kinds that have no text are left out.
+/// Names of kinds that have no text (directory names, what others have defined) are left out.
 fn alternative_names(certificate: &X509Certificate<'_>) -> Option<Vec<String>> {
     let names = certificate.subject_alternative_name().ok()??;
+    if names.value.general_names.iter().any(|name| matches!(name, GeneralName::Invalid(..))) {
+        return None;
+    }
     let text = |name: &GeneralName<'_>| match name {
-        GeneralName::RFC822Name(email) => Some(format!("email:{email}")),
+        GeneralName::RFC822Name(email) => {
+            let (local, domain) = email.rsplit_once('@')?;
+            Some(format!("email:{local}@{}", domain.to_ascii_lowercase()))
+        }
         GeneralName::DNSName(host) => Some(format!("dns:{}", host.to_ascii_lowercase())),
         GeneralName::URI(uri) => Some(format!("uri:{uri}")),
         GeneralName::IPAddress(octets) => {
@@ -146,7 +153,8 @@ fn alternative_names(certificate: &X509Certificate<'_>) -> Option<Vec<String>> {
         }
         _ => None,
     };
-    Some(names.value.general_names.iter().filter_map(text).collect())
+    let texts: Vec<String> = names.value.general_names.iter().filter_map(text).collect();
+    (!texts.is_empty()).then_some(texts)
 }
 
 #[cfg(test)]
@@ -198,13 +206,13 @@ mod tests {
         let name = |text: &str| text.to_owned().try_into().unwrap();
         let others = vec![
             SanType::DnsName(name("Ana.Partners.TEST")),
-            SanType::Rfc822Name(name("ana@partners.test")),
+            SanType::Rfc822Name(name("Ana@Partners.test")),
             SanType::URI(name("spiffe://partners.test/ana")),
             SanType::IpAddress([10, 1, 2, 3].into()),
         ];
         let ana = certificate(&[], others);
         let expected =
-            ["dns:ana.partners.test", "email:ana@partners.test", "uri:spiffe://partners.test/ana", "ip:10.1.2.3"];
+            ["dns:ana.partners.test", "email:Ana@partners.test", "uri:spiffe://partners.test/ana", "ip:10.1.2.3"];
         assert_eq!(ana.alternative_names().unwrap(), expected);
     }
 

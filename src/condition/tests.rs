@@ -137,6 +137,19 @@ fn a_certificate_is_judged_by_what_its_authority_has_vouched_for() {
         assert!(condition.asks_for_certificate(), "{text}");
         assert_eq!((condition.holds(&facts), condition.holds(&ana.facts())), (with, without), "{text}");
     }
+    // One without other names: nothing can be told by them, not even that it has none.
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name.push(rcgen::DnType::OrganizationName, "Acme");
+    let nameless = ClientCertificate::read(params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().der());
+    let facts = Facts { certificate: Some(&nameless), ..ana.facts() };
+    for text in [
+        "client_certificate.san.all(n, n.endsWith('.acme.com'))",
+        "!('dns:guest.acme.com' in client_certificate.san)",
+        "size(client_certificate.san) == 0",
+    ] {
+        assert_eq!(Condition::parse(text).unwrap().holds(&facts), Err(Absent), "{text}");
+    }
+    assert_eq!(Condition::parse("has(client_certificate.san)").unwrap().holds(&facts), Ok(false));
     for text in ["email == 'client_certificate'", "has(claims.client_certificate)", "time.getHours() > 3"] {
         assert!(!Condition::parse(text).unwrap().asks_for_certificate(), "{text}");
     }

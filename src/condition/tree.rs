@@ -291,10 +291,9 @@ impl OfCertificate {
     }
 }
 
-/// The other names of the visitor's certificate. One that has none is of no such name; without one nothing can be told.
+/// The other names of the visitor's certificate. Of one that has none, or of which not all can be read, nothing can be told by names.
 fn names<'a>(facts: &Facts<'a>) -> Result<&'a [String], Absent> {
-    let certificate = facts.certificate.ok_or(Absent)?;
-    Ok(certificate.alternative_names().unwrap_or_default())
+    facts.certificate.and_then(ClientCertificate::alternative_names).ok_or(Absent)
 }
 
 impl Texts {

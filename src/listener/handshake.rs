@@ -14,7 +14,7 @@ use rustls::server::Acceptor as HelloReader;
 use tokio::io::AsyncReadExt as _;
 
 use super::certificates::{CertificateUnusable, Certificates, server_config};
-use super::client_certificates::ClientCertificates;
+use super::client_certificates::{ClientCertificates, OfConnection};
 use super::settings::{CertificateHosts, TlsSettings};
 use crate::acme::ACME_TLS;
 use crate::client_certificate::ClientCertificate;
@@ -30,19 +30,29 @@ pub struct TlsDoor {
 
 /// For hosts that demand a certificate of their visitors.
 struct Demanding {
-    hosts: CertificateHosts,
+    hosts: Arc<CertificateHosts>,
     acceptor: Acceptor,
     certificates: Arc<ClientCertificates>,
 }
 
 /// Reads the certificate that a visitor brought, once for each connection: the requests on it find it in the connection's digest.
-struct Reader;
+struct Asks;
 
 #[async_trait]
-impl TlsAccept for Reader {
+impl TlsAccept for Asks {
     async fn handshake_complete_callback(&self, tls: &TlsRef) -> Option<Arc<dyn Any + Send + Sync>> {
-        let read = ClientCertificate::read(tls.peer_certificate_der()?);
-        Some(Arc::new(Arc::new(read)))
+        let brought = tls.peer_certificate_der().map(ClientCertificate::read);
+        Some(Arc::new(OfConnection::Asked(brought.map(Arc::new))))
+    }
+}
+
+/// Leaves a note for requests that do not belong on such a connection.
+struct AsksNot(Arc<CertificateHosts>);
+
+#[async_trait]
+impl TlsAccept for AsksNot {
+    async fn handshake_complete_callback(&self, _: &TlsRef) -> Option<Arc<dyn Any + Send + Sync>> {
+        Some(Arc::new(OfConnection::NotAsked(Arc::clone(&self.0))))
     }
 }
 
@@ -68,7 +78,7 @@ impl TlsDoor {
                 let judge = ClientCertificates::load(demanded)?;
                 let config = server_config(settings, certificates, Some(Arc::clone(&judge)))?;
                 let acceptor = Acceptor::from_server_config(Arc::new(config));
-                Some(Demanding { hosts: demanded.hosts.clone(), acceptor, certificates: judge })
+                Some(Demanding { hosts: Arc::new(demanded.hosts.clone()), acceptor, certificates: judge })
             }
             None => None,
         };
@@ -91,9 +101,9 @@ impl TlsDoor {
         // An authority that checks whether the host is ours has no certificate of a visitor, and gets no request through.
         let demanded = !hello.is_challenge && demanding.hosts.asked_for(hello.host.as_deref());
         if demanded {
-            return handshake_with_callback(&demanding.acceptor, connection, &Reader).await;
+            return handshake_with_callback(&demanding.acceptor, connection, &Asks).await;
         }
-        self.plain.tls_handshake(connection).await
+        handshake_with_callback(&self.plain, connection, &AsksNot(Arc::clone(&demanding.hosts))).await
     }
 }
 

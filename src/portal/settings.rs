@@ -304,7 +304,8 @@ impl Default for KeptFormLimits {
             forms_of_one_browser: 16,
             // Of those that are made again and again, few are wanted.
             calls_of_one_browser: 4,
-            of_one_person: 32 * 1024 * 1024,
+            // A part of what one address has: nobody takes the room of those beside them.
+            of_one_person: 8 * 1024 * 1024,
             from_one_address: 32 * 1024 * 1024,
             of_one_portal: 128 * 1024 * 1024,
         }

@@ -12,10 +12,9 @@ use super::endpoints::Tab;
 use super::same_origin::is_same_origin;
 use super::site::Site;
 use super::{Gateway, endpoints, hand_over, kept, upstream_request};
-use crate::client_certificate::ClientCertificate;
 use crate::clock::Stopwatch;
 use crate::limits::Counted;
-use crate::listener::head_guard;
+use crate::listener::{OfConnection, head_guard};
 use crate::pages::{self, Wants};
 use crate::policy::{self, Circumstances, Decision, Permit};
 use crate::portal::settings::{Elsewhere, OtherAccounts};
@@ -70,10 +69,18 @@ impl Gateway {
         let Some(site) = self.sites.get(request.host()).cloned() else { return self.lead_home(&request, ctx) };
         ctx.exchange.at_portal(&site.settings.host);
         ctx.site = Some(Arc::clone(&site));
-        let certificate = client_certificate(http);
+        let of_connection = of_connection(http);
+        let certificate = match of_connection {
+            Some(OfConnection::Asked(brought)) => brought.clone(),
+            _ => None,
+        };
         let demanded = self.certificate_hosts.as_ref().is_some_and(|hosts| hosts.include(request.host()));
+        // On a connection of another host nobody can tell whether the visitor has one: browsers make a new one then.
+        let misdirected = matches!(of_connection, Some(OfConnection::NotAsked(hosts)) if hosts.include(request.host()));
         // What the page of that refusal looks like is told to everybody.
-        if demanded && certificate.is_none() && pages::asset(request.path(), &http.req_header().headers).is_none() {
+        if (misdirected || demanded && certificate.is_none())
+            && pages::asset(request.path(), &http.req_header().headers).is_none()
+        {
             return Err(Reason::NoClientCertificate.into());
         }
         ctx.exchange.by_certificate(certificate.as_ref().map(|certificate| certificate.fingerprint()));
@@ -371,9 +378,7 @@ fn check_length(headers: &HeaderMap, site: &Site) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The certificate that the visitor brought, which the handshake has found good. A connection that was made for a host that
-/// demands none has none: a request for another host on it is misdirected.
-fn client_certificate(http: &Session) -> Option<Arc<ClientCertificate>> {
-    let tls = http.as_downstream().digest()?.ssl_digest.as_ref()?;
-    tls.extension.get::<Arc<ClientCertificate>>().cloned()
+/// What the connection has to do with certificates of visitors. One that was brought has been found good by the handshake.
+fn of_connection(http: &Session) -> Option<&OfConnection> {
+    http.as_downstream().digest()?.ssl_digest.as_ref()?.extension.get()
 }

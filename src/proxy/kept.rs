@@ -226,6 +226,10 @@ impl Gateway {
         if form.person != PersonMark::of(session.identity()) {
             return Err(self.drop_of_another(&handle, site).await);
         }
+        // Less may be sent than when it was kept: it is not taken for nothing.
+        if form.length > site.settings.limits.body {
+            return Err(Reason::BodyTooLarge.into());
+        }
         let head = head(http.req_header(), &form)?;
         let parts = request::Parts {
             method: &head.method,

@@ -299,6 +299,41 @@ async fn conditions_look_at_the_certificate_of_each_requests_own_connection() {
     assert_eq!(recorder.requests().len(), 4);
 }
 
+/// A browser may ask for a host on a connection that it made for another: where certificates are only asked for, it has to come
+/// back on one of its own as well, or it would seem to have none.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_certificates_are_optional_a_connection_of_another_host_is_misdirected_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = VisitorsAuthority::new();
+    std::fs::write(folder.path().join("visitors.pem"), &authority.pem).unwrap();
+    let (gateway, _recorder) = gateway(folder.path(), ", mode: optional, hosts: [localhost]").await;
+    let (other, ana) = (other_ca(folder.path()), authority.issue(1));
+    for alpn in [&b"http/1.1"[..], b"h2"] {
+        for (ca, sni, host, status) in [
+            (&other, "other.test", "other.test", 200),
+            (&other, "other.test", "localhost", 421),
+            (&gateway.ca, "localhost", "localhost", 200),
+            (&gateway.ca, "localhost", "other.test", 200),
+        ] {
+            let config = visitor(ca, Some(&ana), alpn);
+            if alpn == b"http/1.1" {
+                assert_eq!(asks(&gateway, &config, sni, host).await, status, "{sni} {host}");
+                continue;
+            }
+            let tcp = TcpStream::connect(gateway.app.https_address()).await.unwrap();
+            let connector = tokio_rustls::TlsConnector::from(config);
+            let stream = connector.connect(ServerName::try_from(sni).unwrap(), tcp).await.unwrap();
+            let (mut send, connection) = h2::client::handshake(stream).await.unwrap();
+            let _driver = crate::harness::AbortOnDrop::of(tokio::spawn(async move {
+                let _ = connection.await;
+            }));
+            let request = http::Request::get(format!("https://{host}/public/x")).body(()).unwrap();
+            let (answer, _) = send.send_request(request, true).unwrap();
+            assert_eq!(answer.await.unwrap().status(), status, "{sni} {host}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_access_log_tells_the_fingerprint_of_the_certificate() {
     let place = crate::process::Place::new();

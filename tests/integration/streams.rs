@@ -87,9 +87,8 @@ async fn early_hints_arrive_before_the_answer_is_there() {
             _ => {}
         }
     }
-    println!("heads over HTTP/2: {heads:?}");
-    // Pingora sends no early answers over HTTP/2: the page is the same, and comes a little later.
-    assert!(heads == [103, 200] || heads == [200], "{heads:?}");
+    // Pingora 0.9 sends no early answers over HTTP/2: the page is the same, and comes a little later.
+    assert_eq!(heads, [200]);
 }
 
 /// A body of one piece, with trailers.
@@ -133,15 +132,11 @@ async fn trailers_are_dropped_both_ways_and_bodies_are_whole() {
         let session = gateway.sign_in(&gateway.client(), "ana").await;
 
         // Down, by HTTP/1.1 and HTTP/2.
-        let mut raw = gateway.raw().await;
-        raw.send(b"GET /public/x HTTP/1.1\r\nHost: localhost\r\nTE: trailers\r\nConnection: close, TE\r\n\r\n").await;
-        let told = raw.rest().await.to_lowercase();
-        assert!(told.starts_with("http/1.1 200 ") || told.starts_with("http/1.1 400 "), "{told}");
-        let mut raw = gateway.raw().await;
-        raw.send(b"GET /public/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
-        let told = raw.rest().await.to_lowercase();
-        assert!(told.starts_with("http/1.1 200 ") && told.contains("whole"), "{told}");
-        assert!(!told.contains("x-checksum") && !told.contains("fixed"), "{told}");
+        for wants in ["", "TE: trailers\r\n"] {
+            let told = plain(&gateway, wants).await;
+            assert!(told.starts_with("http/1.1 200 ") && told.contains("whole"), "{told}");
+            assert!(!told.contains("x-checksum") && !told.contains("fixed"), "{told}");
+        }
         let stream = gateway.tls(&[b"h2"]).await;
         let (mut send, connection) = h2::client::handshake(stream).await.unwrap();
         let _driver = AbortOnDrop::of(tokio::spawn(async move {
@@ -185,6 +180,38 @@ async fn trailers_are_dropped_both_ways_and_bodies_are_whole() {
         for request in posts {
             assert_eq!((request.body.as_slice(), request.trailers.len()), (&b"hello"[..], 0));
         }
+    }
+}
+
+/// All that is answered to a request over HTTP/1.1, in lower case.
+async fn plain(gateway: &TestGateway, fields: &str) -> String {
+    let mut raw = gateway.raw().await;
+    raw.send(format!("GET /public/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n").as_bytes())
+        .await;
+    raw.rest().await.to_lowercase()
+}
+
+/// An upstream that sends them whether or not anybody wants them.
+#[tokio::test(flavor = "multi_thread")]
+async fn trailers_behind_chunks_are_dropped() {
+    for kind in ["text/plain", "text/html"] {
+        let recorder = Recorder::start(Answer::new(move |_, _| {
+            format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\nTrailer: x-checksum\r\n\r\n\
+                 5\r\nwhole\r\n0\r\nX-Checksum: 1\r\nSet-Cookie: __Host-vestibule=fixed\r\n\r\n"
+            )
+            .into_bytes()
+        }))
+        .await;
+        let gateway = TestGateway::start(Options::plain(recorder.address)).await;
+        for wants in ["", "TE: trailers\r\n"] {
+            let told = plain(&gateway, wants).await;
+            let (head, body) = told.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with("http/1.1 200 ") && body.contains("whole"), "{told}");
+            assert!(!body.contains("x-checksum") && !told.contains("fixed"), "{told}");
+        }
+        // Nor do they get to whoever comes next on that upstream connection.
+        assert!(plain(&gateway, "").await.contains("whole"));
     }
 }
 

@@ -529,8 +529,9 @@ pub(in crate::config) struct RawKeptForm {
     /// How many calls of scripts in one browser are kept at once. `0` keeps none.
     #[schemars(extend("default" = 4))]
     pub calls_of_one_browser: Option<u64>,
-    /// The most bytes of one person, in all their browsers.
-    #[schemars(extend("default" = "32MiB"))]
+    /// The most bytes of one person, in all their browsers. Keep it well below `from_one_address`: nobody is to take the room of
+    /// those beside them. At least two of the largest forms, where nothing is said.
+    #[schemars(extend("default" = "8MiB"))]
     pub of_one_person: Option<SizeText>,
     /// The most bytes from one address, behind which many people may sit. A whole /64 of IPv6 is one address.
     #[schemars(extend("default" = "32MiB"))]

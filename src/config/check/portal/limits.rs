@@ -16,6 +16,9 @@ const MOST_KEPT: u64 = 16 * 1024 * 1024;
 /// All that is kept, of all portals.
 const ALL_KEPT: u64 = 256 * 1024 * 1024;
 
+/// What is kept beside a body, at most: the head, and what sealing adds.
+const AROUND_A_BODY: u64 = 64 * 1024;
+
 /// Of one browser.
 const MOST_FORMS: u64 = 1000;
 
@@ -88,18 +91,21 @@ impl Check<'_> {
         };
         let forms = count("forms_of_one_browser", raw.forms_of_one_browser, default.forms_of_one_browser, 1);
         let calls = count("calls_of_one_browser", raw.calls_of_one_browser, default.calls_of_one_browser, 0);
-        let mut room = |key: &str, given: Option<&SizeText>, default: u64| {
+        let one = size.unwrap_or(default.size).saturating_add(AROUND_A_BODY);
+        // Room for `forms` of the largest, where nothing is said.
+        let mut room = |key: &str, given: Option<&SizeText>, default: u64, forms: u64| {
             let place = place.key(key);
-            let room = self.size(&place, given, default, 0..=ALL_KEPT)?;
-            if size.is_some_and(|size| size > room) {
-                self.fault(&place, "is less than one form may have", "make it larger, or kept_form.size smaller");
+            let room = self.size(&place, given, default.max(one.saturating_mul(forms)), 0..=ALL_KEPT)?;
+            if one > room {
+                let cure = "make it larger by 64KiB at least, or kept_form.size smaller";
+                self.fault(&place, "has no room for one form of the size that is allowed", cure);
                 return None;
             }
             Some(room)
         };
-        let of_one_person = room("of_one_person", raw.of_one_person.as_ref(), default.of_one_person);
-        let from_one_address = room("from_one_address", raw.from_one_address.as_ref(), default.from_one_address);
-        let of_one_portal = room("of_one_portal", raw.of_one_portal.as_ref(), default.of_one_portal);
+        let of_one_person = room("of_one_person", raw.of_one_person.as_ref(), default.of_one_person, 2);
+        let from_one_address = room("from_one_address", raw.from_one_address.as_ref(), default.from_one_address, 4);
+        let of_one_portal = room("of_one_portal", raw.of_one_portal.as_ref(), default.of_one_portal, 8);
         Some(KeptFormLimits {
             size: size?,
             kept_for: kept_for?,
