@@ -396,7 +396,7 @@ async fn known_cookie(walk: &Walk) -> String {
 
 #[tokio::test]
 async fn one_browser_and_one_address_have_so_much_room() {
-    let walk = Walk::start("    limits: { kept_form: 4MiB }\n").await;
+    let walk = Walk::start("    limits: { kept_form: { size: 4MiB, of_one_person: 64MiB } }\n").await;
     let browser = walk.browser_of("ana").await;
     for _ in 0..16 {
         assert_eq!(browser.sends("/private/create", FORM, "a=b").await.status(), 303);
