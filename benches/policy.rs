@@ -38,6 +38,7 @@ fn condition(bench: &mut Criterion) {
         claims: &claims,
         provider: "acme-okta",
         client: Some([10, 1, 2, 3].into()),
+        certificate: None,
         now: Timestamp::from_seconds(1_764_099_000),
     };
     for text in [

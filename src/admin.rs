@@ -124,10 +124,14 @@ impl Orders {
         json(&operator.carry_out(&order, &rows).await)
     }
 
-    /// What is in force.
-    fn status(&self) -> (StatusCode, &'static str, Vec<u8>) {
+    /// What is in force, and what is waited for.
+    fn status(&self, certificates: &Waits) -> (StatusCode, &'static str, Vec<u8>) {
         match self.reload.upgrade() {
-            Some(reload) => json(&Status { version: env!("CARGO_PKG_VERSION"), configuration: reload.standing() }),
+            Some(reload) => json(&Status {
+                version: env!("CARGO_PKG_VERSION"),
+                configuration: reload.standing(),
+                certificates: certificates.sentences(),
+            }),
             None => (StatusCode::SERVICE_UNAVAILABLE, JSON, Vec::new()),
         }
     }
@@ -138,6 +142,8 @@ impl Orders {
 struct Status {
     version: &'static str,
     configuration: InForceNow,
+    /// What each host waits for whose certificate is ordered.
+    certificates: Arc<Vec<String>>,
 }
 
 const JSON: &str = "application/json";
@@ -242,7 +248,7 @@ impl ServeHttp for Admin {
                 self.orders.answer(&target, &authorization, session, &side.operator).await
             }
             Some(target) if target == "/status" && matches!(header.method, Method::GET | Method::HEAD) => {
-                self.orders.status()
+                self.orders.status(&self.readiness.certificates)
             }
             _ => self.answer(&header.method, header.uri.path()),
         };

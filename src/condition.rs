@@ -38,7 +38,7 @@ impl PartialEq for Condition {
 
 /// A condition needs a value that is not there: nobody is let in by guessing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the condition needs a claim or an address that is not there")]
+#[error("the condition needs a claim, an address or a certificate that is not there")]
 pub struct Absent;
 
 /// What is wrong with the text of a condition.
@@ -76,6 +76,11 @@ impl Condition {
     /// [`Absent`], when that depends on a value that is not there.
     pub fn holds(&self, facts: &Facts<'_>) -> Result<bool, Absent> {
         self.truth.of(facts, None)
+    }
+
+    /// Whether it looks at the visitor's certificate.
+    pub fn asks_for_certificate(&self) -> bool {
+        self.truth.asks_for_certificate()
     }
 
     /// The text, as the operator wrote it.

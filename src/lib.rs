@@ -37,6 +37,7 @@ pub mod demo;
 
 pub mod saml;
 
+pub mod client_certificate;
 pub mod clock;
 pub mod condition;
 pub mod email;

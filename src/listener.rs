@@ -13,7 +13,7 @@ pub mod rules;
 pub mod serve;
 pub mod settings;
 
-pub use client_certificates::ClientCertificates;
+pub use client_certificates::{ClientCertificates, OfConnection};
 pub use handshake::TlsDoor;
 pub use rules::{Peers, Rules, RulesInForce};
 pub use serve::{Bound, ListenFailed, Listening};

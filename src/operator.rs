@@ -100,7 +100,7 @@ impl Operator {
         let mut outcomes = Vec::new();
         for PortalCustomers { directory, admission, .. } in self.portals.iter() {
             // Nobody comes from anywhere now: where that matters, a refusal says nothing of the person.
-            let circumstances = Circumstances { client: None, now: self.clock.now() };
+            let circumstances = Circumstances { client: None, certificate: None, now: self.clock.now() };
             let standing = |who: &VerifiedIdentity| match admission.admit(who, &circumstances) {
                 Ok(()) => Standing::Admitted,
                 Err(reason) if admission.has_ended(reason) => Standing::Ended,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use http::Method;
 
+use crate::client_certificate::ClientCertificate;
 use crate::clock::Timestamp;
 use crate::condition::Facts;
 use crate::email::EmailAddress;
@@ -56,18 +57,20 @@ impl Permit {
     }
 }
 
-/// From where somebody asks, and when.
-#[derive(Clone, Copy, Debug)]
+/// From where somebody asks, by which connection, and when.
+#[derive(Clone, Debug)]
 pub struct Circumstances {
     /// The visitor's address, where it can be told.
     pub client: Option<IpAddr>,
+    /// The certificate that their connection was made with.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// The present moment.
     pub now: Timestamp,
 }
 
 impl Circumstances {
     /// What conditions speak of.
-    fn facts<'a>(&self, who: &'a VerifiedIdentity) -> Facts<'a> {
+    fn facts<'a>(&'a self, who: &'a VerifiedIdentity) -> Facts<'a> {
         Facts {
             email: who.email().map(EmailAddress::as_str),
             email_domain: who.email().map(EmailAddress::domain),
@@ -75,6 +78,7 @@ impl Circumstances {
             claims: who.claims(),
             provider: who.provider().as_str(),
             client: self.client,
+            certificate: self.certificate.as_deref(),
             now: self.now,
         }
     }

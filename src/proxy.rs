@@ -116,6 +116,7 @@ impl ProxyHttp for InForce {
             exchange: Exchange::begin(&gateway.metrics, request_id),
             gateway,
             wants: Wants::Page,
+            certificate: None,
             site: None,
             walk_to: None,
             kept_at: None,
@@ -293,9 +294,12 @@ impl ProxyHttp for InForce {
 
     async fn fail_to_proxy(&self, http: &mut Session, error: &Error, ctx: &mut RequestCtx) -> FailToProxy {
         let gateway = Arc::clone(&ctx.gateway);
-        let refusal = refuse::refusal_for(error, ctx);
-        gateway.put_kept_back(ctx).await;
-        if matches!(refusal.reason(), Reason::UpstreamUnreachable | Reason::BodyTooLarge) {
+        let mut refusal = refuse::refusal_for(error, ctx);
+        let reason = refusal.reason();
+        if let Err(lost) = gateway.put_kept_back(ctx).await {
+            refusal = lost;
+        }
+        if matches!(reason, Reason::UpstreamUnreachable | Reason::BodyTooLarge) {
             gateway.take_back_count(ctx).await; // the upstream cannot have made anything of it
         }
         let reply = gateway.refuse(&refusal, ctx);

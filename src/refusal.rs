@@ -43,6 +43,8 @@ pub enum Reason {
     FormGone,
     /// A kept form is another person's.
     FormOfAnother,
+    /// A kept form could neither be sent nor kept any longer.
+    FormLost,
     /// The rule of this path lets nobody pass.
     PathDenied,
     /// The path is closed unless a rule names it.
@@ -247,6 +249,7 @@ impl Reason {
             Self::FormNoRoom => StatusCode::SERVICE_UNAVAILABLE,
             Self::FormGone => StatusCode::GONE,
             Self::FormOfAnother => StatusCode::CONFLICT,
+            Self::FormLost => StatusCode::SERVICE_UNAVAILABLE,
             Self::PathDenied | Self::PathClosed | Self::AccountPage(_) | Self::RuleNotMet => StatusCode::FORBIDDEN,
             Self::HandedOver => StatusCode::FORBIDDEN,
             Self::CrossOrigin | Self::NotAdmitted(_) => StatusCode::FORBIDDEN,
@@ -290,6 +293,7 @@ impl Reason {
             Self::FormNoRoom => "form_not_kept",
             Self::FormGone => "form_gone",
             Self::FormOfAnother => "form_of_another",
+            Self::FormLost => "form_lost",
             Self::PathDenied => "path_denied",
             Self::PathClosed => "path_closed",
             Self::AccountPage(_) => "account_page",
@@ -331,6 +335,7 @@ impl Reason {
             Self::FormNoRoom => Explanation::FormNotKept,
             Self::FormGone => Explanation::FormGone,
             Self::FormOfAnother => Explanation::FormOfAnother,
+            Self::FormLost => Explanation::FormLost,
             Self::PathDenied | Self::PathClosed => Explanation::NotAllowed,
             Self::AccountPage(Passwords::Nowhere) => Explanation::NoAccountsHere,
             Self::AccountPage(Passwords::GivenHere) => Explanation::PasswordByMail,
@@ -388,7 +393,7 @@ impl Reason {
         match self {
             Self::Malformed(_) | Self::NoSuchEndpoint | Self::CrossOrigin | Self::Logout { .. } => Offer::Start,
             Self::PathDenied | Self::PathClosed | Self::AccountPage(_) | Self::HandedOver => Offer::Start,
-            Self::FormGone | Self::FormOfAnother => Offer::Start,
+            Self::FormGone | Self::FormOfAnother | Self::FormLost => Offer::Start,
             Self::FormTooLarge | Self::FormNoRoom => Offer::SignInBeside,
             Self::TooManyRequests { .. } => Offer::Nothing,
             Self::HeadTooLarge | Self::BodyTooLarge | Self::UnknownHost | Self::NotSent => Offer::Nothing,

@@ -136,7 +136,8 @@ impl Steps {
 
     /// Path, session and admission: the permit.
     pub fn decision(&self, request: &CanonicalRequest, session: Arc<LiveSession>) -> Decision {
-        let circumstances = Circumstances { client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), now: NOW };
+        let circumstances =
+            Circumstances { client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), certificate: None, now: NOW };
         let demand = self.rules.demand(request.decoded_path());
         policy::decide(request, demand, Some(session), &self.admission, &circumstances)
     }

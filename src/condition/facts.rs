@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::client_certificate::ClientCertificate;
 use crate::clock::Timestamp;
 
 /// Who asks, from where, and when. Borrowed: to evaluate a condition copies nothing.
@@ -20,6 +21,8 @@ pub struct Facts<'a> {
     pub provider: &'a str,
     /// `client_ip`: the visitor's address; `None` where it could not be told.
     pub client: Option<IpAddr>,
+    /// `client_certificate`: the one that the visitor's connection was made with.
+    pub certificate: Option<&'a ClientCertificate>,
     /// `time`.
     pub now: Timestamp,
 }

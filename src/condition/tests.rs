@@ -6,6 +6,7 @@ use cel::{Context, Program, Value};
 use proptest::prelude::*;
 
 use super::*;
+use crate::client_certificate::ClientCertificate;
 use crate::clock::Timestamp;
 
 struct Person {
@@ -36,6 +37,7 @@ impl Person {
             claims: &self.claims,
             provider: "okta",
             client: Some([10, 1, 2, 3].into()),
+            certificate: None,
             now: Timestamp::from_seconds(1_764_099_000), // Tuesday, 2025-11-25T19:30:00Z
         }
     }
@@ -104,6 +106,56 @@ fn an_address_that_cannot_be_told_is_in_no_network() {
 }
 
 #[test]
+fn a_certificate_is_judged_by_what_its_authority_has_vouched_for() {
+    let mut params = rcgen::CertificateParams::new(vec!["ana.partners.test".to_owned()]).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::OrganizationName, "Acme");
+    params.distinguished_name.push(rcgen::DnType::CommonName, "Ana, Lima");
+    let made = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+    let certificate = ClientCertificate::read(made.der());
+    let fingerprint = format!("client_certificate.fingerprint == '{}'", certificate.fingerprint_text());
+    let ana = Person::ana();
+    let facts = Facts { certificate: Some(&certificate), ..ana.facts() };
+    // With one, without one.
+    for (text, with, without) in [
+        ("client_certificate != null", Ok(true), Ok(false)),
+        ("null == client_certificate", Ok(false), Ok(true)),
+        ("client_certificate.subject == 'CN=Ana\\\\, Lima,O=Acme'", Ok(true), Err(Absent)),
+        ("client_certificate.issuer != client_certificate.subject", Ok(false), Err(Absent)),
+        ("client_certificate.common_name == 'Ana, Lima'", Ok(true), Err(Absent)),
+        ("client_certificate.organization == 'Acme'", Ok(true), Err(Absent)),
+        ("!(client_certificate.organization == 'Globex')", Ok(true), Err(Absent)),
+        ("'dns:ana.partners.test' in client_certificate.san", Ok(true), Err(Absent)),
+        ("client_certificate.san.exists(n, n.endsWith('.partners.test'))", Ok(true), Err(Absent)),
+        ("size(client_certificate.san) == 1", Ok(true), Err(Absent)),
+        ("has(client_certificate.issuer) && has(client_certificate.san)", Ok(true), Ok(false)),
+        ("client_certificate == null || client_certificate.organization == 'Acme'", Ok(true), Ok(true)),
+        ("client_certificate != null && client_certificate.organization == 'Globex'", Ok(false), Ok(false)),
+        (fingerprint.as_str(), Ok(true), Err(Absent)),
+    ] {
+        let condition = Condition::parse(text).unwrap_or_else(|mistake| panic!("{text}: {mistake:?}"));
+        assert!(condition.asks_for_certificate(), "{text}");
+        assert_eq!((condition.holds(&facts), condition.holds(&ana.facts())), (with, without), "{text}");
+    }
+    // One without other names: nothing can be told by them, not even that it has none.
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name.push(rcgen::DnType::OrganizationName, "Acme");
+    let nameless = ClientCertificate::read(params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().der());
+    let facts = Facts { certificate: Some(&nameless), ..ana.facts() };
+    for text in [
+        "client_certificate.san.all(n, n.endsWith('.acme.com'))",
+        "!('dns:guest.acme.com' in client_certificate.san)",
+        "size(client_certificate.san) == 0",
+    ] {
+        assert_eq!(Condition::parse(text).unwrap().holds(&facts), Err(Absent), "{text}");
+    }
+    assert_eq!(Condition::parse("has(client_certificate.san)").unwrap().holds(&facts), Ok(false));
+    for text in ["email == 'client_certificate'", "has(claims.client_certificate)", "time.getHours() > 3"] {
+        assert!(!Condition::parse(text).unwrap().asks_for_certificate(), "{text}");
+    }
+}
+
+#[test]
 fn of_somebody_without_groups_nothing_can_be_told_by_groups() {
     let ana = Person::ana();
     let facts = Facts { groups: &[], ..ana.facts() };
@@ -127,7 +179,7 @@ fn what_could_mislead_fail_or_never_end_is_a_mistake() {
         ("email < 'b'", "not compared in this way"),
         ("claims.department[0] == 'support'", "lists have no order"),
         ("claims[email] == 'x'", "the name of a claim is a written text"),
-        ("claim.department == 'x'", "only claims have names in them"),
+        ("claim.department == 'x'", "only claims and client_certificate have names in them"),
         ("user == 'x'", "\"user\" is not known"),
         ("'a' in email", "this is a text, where a list of texts is needed"),
         ("email.matches('(')", "is no regular expression"),
@@ -140,7 +192,12 @@ fn what_could_mislead_fail_or_never_end_is_a_mistake() {
         ("{'a': 1}['a'] == 1", "has no meaning here"),
         ("groups.exists(g, groups.exists(h, h == g))", "do not stand in one another"),
         ("groups.exists(g, g in claims.x)", "could take too long"),
-        ("null == null", "has no meaning here"),
+        ("null == null", "not compared in this way"),
+        ("email == null", "not compared in this way"),
+        ("client_certificate.serial == '1'", "client_certificate has no \"serial\""),
+        ("client_certificate == 'x'", "not compared in this way"),
+        ("client_certificate", "this is a certificate, where yes or no is needed"),
+        ("has(client_certificate)", "has() is for claims"),
         ("1.5 > 1.0", "has no meaning here"),
     ] {
         let mistake = Condition::parse(text).map(|_| ()).unwrap_err();

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use regex::Regex;
 
 use super::{Absent, Facts};
+use crate::client_certificate::ClientCertificate;
 use crate::clock::Timestamp;
 
 /// The most values that a list of a person has: see `sign_in::claims` and the groups.
@@ -28,6 +29,9 @@ pub(super) enum Truth {
     /// A claim with exactly this one value.
     OnlyValue(String, String),
     HasClaim(String),
+    HasCertificate,
+    HasText(Text),
+    HasTexts(Texts),
     In(Text, Texts),
     StartsWith(Text, Text),
     EndsWith(Text, Text),
@@ -46,6 +50,7 @@ pub(super) enum Text {
     EmailDomain,
     Provider,
     ClientAddress,
+    Certificate(OfCertificate),
     /// The one that `exists` or `all` looks at.
     Each,
 }
@@ -55,7 +60,18 @@ pub(super) enum Text {
 pub(super) enum Texts {
     Groups,
     Claim(String),
+    CertificateNames,
     List(Vec<Text>),
+}
+
+/// A text about the visitor's certificate.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum OfCertificate {
+    Subject,
+    Issuer,
+    CommonName,
+    Organization,
+    Fingerprint,
 }
 
 /// A whole number.
@@ -162,6 +178,9 @@ impl Truth {
                 Ok(matches!(values.as_slice(), [only] if only == value))
             }
             Self::HasClaim(claim) => Ok(facts.claims.contains_key(claim)),
+            Self::HasCertificate => Ok(facts.certificate.is_some()),
+            Self::HasText(text) => Ok(text.with(facts, each, |_| ()).is_ok()),
+            Self::HasTexts(texts) => Ok(texts.count(facts).is_ok()),
             Self::In(wanted, texts) => {
                 let wanted = text(wanted)?;
                 texts.any(facts, each, |found| Ok(found == wanted))
@@ -186,6 +205,27 @@ impl Truth {
             Self::InNetwork(network) => {
                 facts.client.map(|client| network.contains(&client.to_canonical())).ok_or(Absent)
             }
+        }
+    }
+
+    /// Whether it looks at the visitor's certificate.
+    pub(super) fn asks_for_certificate(&self) -> bool {
+        match self {
+            Self::HasCertificate => true,
+            Self::Not(inner) => inner.asks_for_certificate(),
+            Self::And(a, b) | Self::Or(a, b) | Self::Same(a, b) => a.asks_for_certificate() || b.asks_for_certificate(),
+            Self::If(a, b, c) => [a, b, c].iter().any(|part| part.asks_for_certificate()),
+            Self::Texts(_, a, b) | Self::StartsWith(a, b) | Self::EndsWith(a, b) | Self::Contains(a, b) => {
+                a.asks_for_certificate() || b.asks_for_certificate()
+            }
+            Self::HasText(text) | Self::Matches(text, _) => text.asks_for_certificate(),
+            Self::HasTexts(texts) => texts.asks_for_certificate(),
+            Self::In(text, texts) => text.asks_for_certificate() || texts.asks_for_certificate(),
+            Self::Exists(texts, inner) | Self::All(texts, inner) => {
+                texts.asks_for_certificate() || inner.asks_for_certificate()
+            }
+            Self::Numbers(_, a, b) => a.asks_for_certificate() || b.asks_for_certificate(),
+            Self::Literal(_) | Self::Times(..) | Self::OnlyValue(..) | Self::HasClaim(_) | Self::InNetwork(_) => false,
         }
     }
 
@@ -218,6 +258,10 @@ impl Truth {
 }
 
 impl Text {
+    fn asks_for_certificate(&self) -> bool {
+        matches!(self, Self::Certificate(_))
+    }
+
     fn with<T>(&self, facts: &Facts<'_>, each: Option<&str>, act: impl FnOnce(&str) -> T) -> Result<T, Absent> {
         match self {
             Self::Literal(text) => Ok(act(text)),
@@ -227,12 +271,40 @@ impl Text {
             Self::ClientAddress => {
                 facts.client.map(|client: IpAddr| act(&client.to_canonical().to_string())).ok_or(Absent)
             }
+            Self::Certificate(part) => {
+                facts.certificate.and_then(|certificate| part.of(certificate)).map(act).ok_or(Absent)
+            }
             Self::Each => each.map(act).ok_or(Absent),
         }
     }
 }
 
+impl OfCertificate {
+    fn of(self, certificate: &ClientCertificate) -> Option<&str> {
+        match self {
+            Self::Subject => certificate.subject(),
+            Self::Issuer => certificate.issuer(),
+            Self::CommonName => certificate.common_name(),
+            Self::Organization => certificate.organization(),
+            Self::Fingerprint => Some(certificate.fingerprint_text()),
+        }
+    }
+}
+
+/// The other names of the visitor's certificate. Of one that has none, or of which not all can be read, nothing can be told by names.
+fn names<'a>(facts: &Facts<'a>) -> Result<&'a [String], Absent> {
+    facts.certificate.and_then(ClientCertificate::alternative_names).ok_or(Absent)
+}
+
 impl Texts {
+    fn asks_for_certificate(&self) -> bool {
+        match self {
+            Self::CertificateNames => true,
+            Self::List(texts) => texts.iter().any(Text::asks_for_certificate),
+            Self::Groups | Self::Claim(_) => false,
+        }
+    }
+
     /// Whether `test` holds of any of them. As in CEL, one that cannot be told counts only when none decides.
     fn any(
         &self,
@@ -252,6 +324,7 @@ impl Texts {
         let found = match self {
             Self::Groups => known(facts.groups)?.iter().any(|group| note(test(group))),
             Self::Claim(name) => facts.claims.get(name).ok_or(Absent)?.iter().any(|value| note(test(value))),
+            Self::CertificateNames => names(facts)?.iter().any(|name| note(test(name))),
             Self::List(texts) => texts.iter().any(|text| note(text.with(facts, each, &mut test).and_then(|told| told))),
         };
         if found { Ok(true) } else { outcome }
@@ -261,13 +334,14 @@ impl Texts {
         match self {
             Self::Groups => known(facts.groups).map(<[String]>::len),
             Self::Claim(name) => facts.claims.get(name).map(Vec::len).ok_or(Absent),
+            Self::CertificateNames => names(facts).map(<[String]>::len),
             Self::List(texts) => Ok(texts.len()),
         }
     }
 
     fn most(&self) -> u64 {
         match self {
-            Self::Groups | Self::Claim(_) => LONGEST_LIST,
+            Self::Groups | Self::Claim(_) | Self::CertificateNames => LONGEST_LIST,
             Self::List(texts) => u64::try_from(texts.len()).unwrap_or(u64::MAX),
         }
     }
@@ -280,6 +354,14 @@ fn known(groups: &[String]) -> Result<&[String], Absent> {
 }
 
 impl Number {
+    fn asks_for_certificate(&self) -> bool {
+        match self {
+            Self::Count(texts) => texts.asks_for_certificate(),
+            Self::Length(text) => text.asks_for_certificate(),
+            Self::Literal(_) | Self::Part(..) => false,
+        }
+    }
+
     fn of(&self, facts: &Facts<'_>, each: Option<&str>) -> Result<i64, Absent> {
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         match self {

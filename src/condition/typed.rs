@@ -9,7 +9,7 @@ use regex::RegexBuilder;
 
 use super::Mistake;
 use super::syntax::Syntax;
-use super::tree::{Comparison, Number, Part, Text, Texts, Time, Truth};
+use super::tree::{Comparison, Number, OfCertificate, Part, Text, Texts, Time, Truth};
 use crate::clock::Timestamp;
 
 /// Steps that one evaluation may take at most.
@@ -21,7 +21,9 @@ const DEEPEST: usize = 64;
 /// Bytes that a compiled pattern may take.
 const LARGEST_PATTERN: usize = 256 * 1024;
 
-const VARIABLES: &str = "claims, email, email_domain, groups, provider, client_ip, time";
+const VARIABLES: &str = "claims, email, email_domain, groups, provider, client_ip, client_certificate, time";
+
+const OF_CERTIFICATE: &str = "subject, issuer, common_name, organization, san, fingerprint";
 
 /// Something with a type.
 enum Typed {
@@ -32,6 +34,8 @@ enum Typed {
     Time(Time),
     Network(ipnet::IpNet),
     Claims,
+    Certificate,
+    Null,
 }
 
 impl Typed {
@@ -44,6 +48,8 @@ impl Typed {
             Self::Time(_) => "a time",
             Self::Network(_) => "a network",
             Self::Claims => "all claims",
+            Self::Certificate => "a certificate",
+            Self::Null => "null",
         }
     }
 }
@@ -113,7 +119,13 @@ impl Reader<'_> {
                 Expr::Ident(name) if name == "claims" && each != Some("claims") => {
                     Ok(Typed::Texts(Texts::Claim(select.field.clone())))
                 }
-                _ => Err(self.mistake(part, "only claims have names in them", "such as claims.department")),
+                Expr::Ident(name) if name == "client_certificate" && each != Some("client_certificate") => {
+                    self.of_certificate(part, &select.field)
+                }
+                _ => {
+                    let what = "only claims and client_certificate have names in them";
+                    Err(self.mistake(part, what, "such as claims.department"))
+                }
             },
             Expr::List(list) => {
                 let texts: Result<_, _> = list.elements.iter().map(|element| self.text(element, each)).collect();
@@ -129,6 +141,7 @@ impl Reader<'_> {
             LiteralValue::Boolean(literal) => Ok(Typed::Truth(Truth::Literal(*literal.inner()))),
             LiteralValue::String(text) => Ok(Typed::Text(Text::Literal(text.inner().to_owned()))),
             LiteralValue::Int(number) => Ok(Typed::Number(Number::Literal(*number.inner()))),
+            LiteralValue::Null => Ok(Typed::Null),
             _ => Err(self.mistake(part, "this kind of value has no meaning here", "texts, whole numbers, true, false")),
         }
     }
@@ -144,8 +157,25 @@ impl Reader<'_> {
             "groups" => Ok(Typed::Texts(Texts::Groups)),
             "provider" => Ok(Typed::Text(Text::Provider)),
             "client_ip" => Ok(Typed::Text(Text::ClientAddress)),
+            "client_certificate" => Ok(Typed::Certificate),
             "time" => Ok(Typed::Time(Time::Now)),
             _ => Err(self.mistake(part, format!("\"{name}\" is not known"), format!("known: {VARIABLES}"))),
+        }
+    }
+
+    fn of_certificate(&self, part: &IdedExpr, field: &str) -> Result<Typed, Mistake> {
+        let text = |of| Ok(Typed::Text(Text::Certificate(of)));
+        match field {
+            "subject" => text(OfCertificate::Subject),
+            "issuer" => text(OfCertificate::Issuer),
+            "common_name" => text(OfCertificate::CommonName),
+            "organization" => text(OfCertificate::Organization),
+            "fingerprint" => text(OfCertificate::Fingerprint),
+            "san" => Ok(Typed::Texts(Texts::CertificateNames)),
+            _ => {
+                let what = format!("client_certificate has no \"{field}\"");
+                Err(self.mistake(part, what, format!("known: {OF_CERTIFICATE}")))
+            }
         }
     }
 
@@ -178,7 +208,12 @@ impl Reader<'_> {
             (operators::INDEX, [claims, key]) => return self.claim_by_key(part, claims, key, each),
             ("has", [claim]) => match self.typed(claim, each)? {
                 Typed::Texts(Texts::Claim(name)) => Truth::HasClaim(name),
-                _ => return Err(self.mistake(claim, "has() is for claims", "such as has(claims.department)")),
+                Typed::Texts(names @ Texts::CertificateNames) => Truth::HasTexts(names),
+                Typed::Text(text @ Text::Certificate(_)) => Truth::HasText(text),
+                _ => {
+                    let what = "has() is for claims and for what client_certificate has";
+                    return Err(self.mistake(claim, what, "such as has(claims.department)"));
+                }
             },
             ("size", [counted]) => return self.size(counted, each),
             ("timestamp", [text]) => return self.timestamp(text, each),
@@ -265,6 +300,11 @@ impl Reader<'_> {
             (Typed::Truth(left), Typed::Truth(right)) if equality => {
                 let same = Truth::Same(Box::new(left), Box::new(right));
                 Ok(if matches!(comparison, Comparison::Equal) { same } else { Truth::Not(Box::new(same)) })
+            }
+            (Typed::Certificate, Typed::Null) | (Typed::Null, Typed::Certificate) if equality => {
+                let there = Truth::HasCertificate;
+                let none = matches!(comparison, Comparison::Equal);
+                Ok(if none { Truth::Not(Box::new(there)) } else { there })
             }
             (Typed::Texts(Texts::Claim(claim)), other) | (other, Typed::Texts(Texts::Claim(claim))) => {
                 self.only_value(part, comparison, claim, &other)

@@ -69,6 +69,7 @@ impl Check<'_> {
             self.portals_of_acme(&root.key("portals"), portals, tls);
             let hosts = root.key("tls").key("client_certificates").key("hosts");
             self.hosts_of_client_certificates(&hosts, tls, portals);
+            self.conditions_over_certificates(&root.key("portals"), tls, portals);
         }
         if let Some(portals) = &portals {
             self.portals_of_indexes(&root.key("identity_providers"), &raw.identity_providers, portals);

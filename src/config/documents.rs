@@ -101,6 +101,9 @@ fn kind(schema: &Value) -> String {
     if schema.get("x-choice").is_some() {
         return "one kind, below".to_owned();
     }
+    if let Some(short) = schema["x-short"].as_str() {
+        return format!("{}, or mapping", kind(&schema["properties"][short]));
+    }
     if let Some(quantity) = schema["x-quantity"].as_str() {
         return quantity.to_owned();
     }

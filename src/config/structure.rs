@@ -44,6 +44,9 @@ impl Walk<'_> {
             Kind::Map(entries) => entries,
             Kind::Null => &[],
             Kind::Scalar(word) if choice => return self.choice_by_word(node, word, place, schema),
+            Kind::Scalar(_) if let Some(key) = schema.get("x-short").and_then(Value::as_str) => {
+                return self.short(node, key, place, schema);
+            }
             Kind::Scalar(_) | Kind::List(_) => {
                 let cure = "write its settings below it, indented";
                 self.report.broken(place, format!("takes a mapping, and this is {}", node.found()), cure);
@@ -89,6 +92,12 @@ impl Walk<'_> {
         let entry = Entry { key: word.to_owned(), key_at: node.at, value: Node { at: node.at, kind: Kind::Null } };
         let chosen = Node { at: node.at, kind: Kind::Map(vec![entry]) };
         self.mapping(&chosen, place, schema)
+    }
+
+    /// `kept_form: 1MiB` is `kept_form: {size: 1MiB}`.
+    fn short(&mut self, node: &Node, key: &str, place: &Place<'_>, schema: &Value) -> Value {
+        let of_key = schema.get("properties").and_then(|known| known.get(key)).unwrap_or(&Value::Null);
+        Value::Object(Map::from_iter([(key.to_owned(), self.value(node, place, of_key))]))
     }
 
     fn unknown(&mut self, entry: &Entry, given: &[Entry], place: &Place<'_>, properties: Option<&Map<String, Value>>) {
@@ -263,7 +272,7 @@ fn filler(schema: &Value) -> Value {
     }
     let required = schema.get("required").and_then(Value::as_array);
     let properties = schema.get("properties");
-    if marked(schema, "x-choice") {
+    if marked(schema, "x-choice") || marked(schema, "x-short") {
         return Value::Object(Map::new());
     }
     match schema.get("type").and_then(Value::as_str) {

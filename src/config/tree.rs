@@ -113,6 +113,11 @@ impl<'t> Place<'t> {
         &self.path
     }
 
+    /// Whether a single value stands there.
+    pub(super) fn is_scalar(&self) -> bool {
+        matches!(self.node, Some(Node { kind: Kind::Scalar(_), .. }))
+    }
+
     pub(super) fn at(&self) -> Mark {
         self.at
     }

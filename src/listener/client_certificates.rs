@@ -16,7 +16,17 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 
 use super::certificates::{CertificateUnusable, Look};
-use super::settings::{ClientCertificateSettings, Demand};
+use super::settings::{CertificateHosts, ClientCertificateSettings, Demand};
+use crate::client_certificate::ClientCertificate;
+
+/// What a connection has to do with certificates of visitors. One says nothing where no host asks for any.
+#[derive(Clone, Debug)]
+pub enum OfConnection {
+    /// It was made for a host that asks for one: this was brought, if any.
+    Asked(Option<Arc<ClientCertificate>>),
+    /// It was made for a host that asks for none. These do, and their requests belong on connections of their own.
+    NotAsked(Arc<CertificateHosts>),
+}
 
 /// Judges visitors' certificates by the files as they were read last.
 pub struct ClientCertificates {

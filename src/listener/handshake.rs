@@ -1,18 +1,23 @@
 //! The TLS handshake: as every visitor makes it, or with a certificate on either side, by the host that is asked for.
 
+use std::any::Any;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use pingora::listeners::TlsAccept;
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::l4::stream::Stream as TcpConnection;
-use pingora::protocols::tls::TlsStream;
+use pingora::protocols::tls::server::handshake_with_callback;
+use pingora::protocols::tls::{TlsRef, TlsStream};
 use pingora::{Error, ErrorType, Result};
 use rustls::server::Acceptor as HelloReader;
 use tokio::io::AsyncReadExt as _;
 
 use super::certificates::{CertificateUnusable, Certificates, server_config};
-use super::client_certificates::ClientCertificates;
+use super::client_certificates::{ClientCertificates, OfConnection};
 use super::settings::{CertificateHosts, TlsSettings};
 use crate::acme::ACME_TLS;
+use crate::client_certificate::ClientCertificate;
 
 /// The most of a client's first message, in bytes. Post-quantum key shares make some of two kilobytes.
 const LONGEST_HELLO: usize = 64 * 1024;
@@ -25,9 +30,30 @@ pub struct TlsDoor {
 
 /// For hosts that demand a certificate of their visitors.
 struct Demanding {
-    hosts: CertificateHosts,
+    hosts: Arc<CertificateHosts>,
     acceptor: Acceptor,
     certificates: Arc<ClientCertificates>,
+}
+
+/// Reads the certificate that a visitor brought, once for each connection: the requests on it find it in the connection's digest.
+struct Asks;
+
+#[async_trait]
+impl TlsAccept for Asks {
+    async fn handshake_complete_callback(&self, tls: &TlsRef) -> Option<Arc<dyn Any + Send + Sync>> {
+        let brought = tls.peer_certificate_der().map(ClientCertificate::read);
+        Some(Arc::new(OfConnection::Asked(brought.map(Arc::new))))
+    }
+}
+
+/// Leaves a note for requests that do not belong on such a connection.
+struct AsksNot(Arc<CertificateHosts>);
+
+#[async_trait]
+impl TlsAccept for AsksNot {
+    async fn handshake_complete_callback(&self, _: &TlsRef) -> Option<Arc<dyn Any + Send + Sync>> {
+        Some(Arc::new(OfConnection::NotAsked(Arc::clone(&self.0))))
+    }
 }
 
 /// What a client asks for, before anything is answered.
@@ -52,7 +78,7 @@ impl TlsDoor {
                 let judge = ClientCertificates::load(demanded)?;
                 let config = server_config(settings, certificates, Some(Arc::clone(&judge)))?;
                 let acceptor = Acceptor::from_server_config(Arc::new(config));
-                Some(Demanding { hosts: demanded.hosts.clone(), acceptor, certificates: judge })
+                Some(Demanding { hosts: Arc::new(demanded.hosts.clone()), acceptor, certificates: judge })
             }
             None => None,
         };
@@ -74,8 +100,10 @@ impl TlsDoor {
         connection.rewind(&hello.octets);
         // An authority that checks whether the host is ours has no certificate of a visitor, and gets no request through.
         let demanded = !hello.is_challenge && demanding.hosts.asked_for(hello.host.as_deref());
-        let acceptor = if demanded { &demanding.acceptor } else { &self.plain };
-        acceptor.tls_handshake(connection).await
+        if demanded {
+            return handshake_with_callback(&demanding.acceptor, connection, &Asks).await;
+        }
+        handshake_with_callback(&self.plain, connection, &AsksNot(Arc::clone(&demanding.hosts))).await
     }
 }
 

@@ -1,5 +1,7 @@
 //! The pages around a kept form. They say that it is there, and nothing of what it says.
 
+use std::time::Duration;
+
 use askama::Template;
 use http::StatusCode;
 
@@ -24,6 +26,8 @@ pub struct KeptPage<'a> {
     pub handle: &'a str,
     /// When it was kept.
     pub at: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
     /// Whether it is sent without a further click.
     pub by_itself: bool,
 }
@@ -33,6 +37,7 @@ pub struct KeptPage<'a> {
 struct Waits<'a> {
     frame: Frame<'a>,
     sign_in: &'a str,
+    until: Moment,
 }
 
 #[derive(Template)]
@@ -41,12 +46,14 @@ struct Send<'a> {
     frame: Frame<'a>,
     page: KeptPage<'a>,
     at: Moment,
+    until: Moment,
     script: &'static str,
 }
 
-/// Says that what was written is kept, and leads on to `sign_in`, a path of this host, after a moment.
-pub fn kept_form_waits(site: &Site<'_>, sign_in: &str) -> Reply {
-    let page = Waits { frame: Frame::of(site, |texts| texts.kept_form.waits_title), sign_in };
+/// Says that what was written is kept, and until when, and leads on to `sign_in`, a path of this host, after a moment.
+pub fn kept_form_waits(site: &Site<'_>, sign_in: &str, until: Timestamp) -> Reply {
+    let frame = Frame::of(site, |texts| texts.kept_form.waits_title);
+    let page = Waits { frame, sign_in, until: minute_before(until) };
     render(StatusCode::OK, &page, &FormTargets::ours())
 }
 
@@ -57,11 +64,20 @@ pub fn send_kept_form(site: &Site<'_>, page: &KeptPage<'_>) -> Reply {
     } else {
         |t: &'static super::texts::Texts| t.kept_form.ask_title
     };
-    let at = Moment::of(Later::new(page.at, page.at));
-    let filled = Send { frame: Frame::of(site, title), page: *page, at, script: SCRIPT };
+    let (at, until) = (moment(page.at), minute_before(page.until));
+    let filled = Send { frame: Frame::of(site, title), page: *page, at, until, script: SCRIPT };
     let reply = render(StatusCode::OK, &filled, &FormTargets::ours());
     // The upstream's answer may lead elsewhere, as it might have from its own page.
     with_script(reply)
+}
+
+fn moment(at: Timestamp) -> Moment {
+    Moment::of(Later::new(at, at))
+}
+
+/// A moment is rounded up to the minute: what ends then has to be told a minute less.
+fn minute_before(at: Timestamp) -> Moment {
+    moment(at.before(Duration::from_secs(60)))
 }
 
 #[cfg(test)]
@@ -73,7 +89,7 @@ mod tests {
     fn a_form_of_a_person_is_sent_by_itself_and_a_scripts_call_is_not() {
         let site = Site { name: Some("support.acme.com"), language: Language::English, look: None };
         let (at, evil) = (Timestamp::from_seconds(1_764_099_000), "/a?b=1&c=\"><script>alert(1)</script>");
-        let mut page = KeptPage { address: evil, handle: "h", at, by_itself: true };
+        let mut page = KeptPage { address: evil, handle: "h", at, until: at, by_itself: true };
         for (by_itself, scripts) in [(true, 1), (false, 0)] {
             page.by_itself = by_itself;
             let html = String::from_utf8(send_kept_form(&site, &page).body().to_vec()).unwrap();

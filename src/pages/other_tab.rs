@@ -14,22 +14,36 @@ use super::{FormTargets, Frame, LocalHref, Site, render};
 use crate::reply::{self, Reply};
 
 /// Asks every two seconds, while somebody looks at the page, and at once when they come back to it.
-const SCRIPT: &str = "(next=>{const look=async()=>{if(document.hidden)return;try{\
+///
+/// A page that leads to a provider leaves a note in its tab. The tab that then gets the page that waits, because somebody has
+/// loaded it again or gone back, finds that it is the one that is waited for, and goes on.
+const SCRIPT: &str = "(({next,here})=>{const look=async()=>{if(document.hidden)return;try{\
 const answer=await fetch('/.vestibule/session',{cache:'no-store'});if((await answer.json()).signed_in)location.replace(next)}\
-catch{}};setInterval(look,2000);addEventListener('visibilitychange',look);addEventListener('pageshow',look)})\
-(document.currentScript.dataset.next)";
+catch{}};setInterval(look,2000);addEventListener('visibilitychange',look);addEventListener('pageshow',look);\
+try{const note='vestibule-sign-in',now=Date.now();if(!here)sessionStorage.setItem(note,now);\
+else if(now-sessionStorage.getItem(note)<15000)location.replace(here)}catch{}})\
+(document.currentScript.dataset)";
 
 #[derive(Template)]
-#[template(source = "<script data-next=\"{{ next }}\">{{ script|safe }}</script>", ext = "html")]
+#[template(
+    source = "<script data-next=\"{{ next }}\"{% if let Some(here) = here %} data-here=\"{{ here }}\"{% endif %}>{{ script|safe }}</script>",
+    ext = "html"
+)]
 struct Watch<'a> {
     next: &'a str,
+    here: Option<&'a str>,
     script: &'static str,
 }
 
-/// The script for a page from which the visitor goes on to `next` once they are signed in; nothing without one.
+/// The script for a page that leads to a provider, from which the visitor goes on to `next` once they are signed in; nothing
+/// without one.
 pub(super) fn watch(next: Option<&LocalHref>) -> String {
-    let tag = next.map(|next| Watch { next: next.as_str(), script: SCRIPT }.render());
-    tag.and_then(Result::ok).unwrap_or_default()
+    next.map(|next| script(next, None)).unwrap_or_default()
+}
+
+fn script(next: &LocalHref, here: Option<&LocalHref>) -> String {
+    let tag = Watch { next: next.as_str(), here: here.map(LocalHref::as_str), script: SCRIPT };
+    tag.render().unwrap_or_default()
 }
 
 static SOURCES: LazyLock<String> = LazyLock::new(|| {
@@ -57,7 +71,8 @@ struct WaitsForTab<'a> {
 
 /// Another tab is on its way to sign in: waits for it and goes on to `next`; or signs in `here`, if the visitor would rather.
 pub fn waits_for_tab(site: &Site<'_>, next: &LocalHref, here: &LocalHref) -> Reply {
-    let page = WaitsForTab { frame: Frame::of(site, |texts| texts.other_tab.title), here, watch: watch(Some(next)) };
+    let page =
+        WaitsForTab { frame: Frame::of(site, |texts| texts.other_tab.title), here, watch: script(next, Some(here)) };
     with_watch(render(StatusCode::OK, &page, &FormTargets::ours()))
 }
 
@@ -73,7 +88,12 @@ mod tests {
         let reply = waits_for_tab(&site, &next, &next);
         let policy = reply.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
         let html = String::from_utf8(reply.body().to_vec()).unwrap();
-        assert!(html.contains("<script data-next=\"/a?x=&#39;1&#39;&#38;y=%22%3E\">"), "{html}");
+        assert!(
+            html.contains(
+                "<script data-next=\"/a?x=&#39;1&#39;&#38;y=%22%3E\" data-here=\"/a?x=&#39;1&#39;&#38;y=%22%3E\">"
+            ),
+            "{html}"
+        );
         let script =
             html.split_once("<script").unwrap().1.split_once('>').unwrap().1.split_once("</script>").unwrap().0;
         let hash = STANDARD.encode(digest(&SHA256, script.as_bytes()));

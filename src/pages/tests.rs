@@ -64,8 +64,9 @@ fn all_pages(given: Given<'_>) -> Vec<(String, Reply)> {
         ("signed_out_here".to_owned(), signed_out(&site, ProviderSession::MayContinue, &again)),
     ];
     pages.push(("tried".to_owned(), tried(&site)));
-    pages.push(("kept_form_waits".to_owned(), kept_form_waits(&site, token)));
-    let kept = KeptPage { address: token, handle: token, at: Timestamp::from_seconds(60), by_itself: false };
+    pages.push(("kept_form_waits".to_owned(), kept_form_waits(&site, token, Timestamp::from_seconds(60))));
+    let at = Timestamp::from_seconds(60);
+    let kept = KeptPage { address: token, handle: token, at, until: at, by_itself: false };
     pages.push(("kept_form_asks".to_owned(), send_kept_form(&site, &kept)));
     let later = Later::new(Timestamp::from_seconds(60), Timestamp::from_seconds(0));
     for (page, stale, said) in [

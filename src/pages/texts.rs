@@ -135,6 +135,7 @@ pub struct KeptFormTexts {
     pub ask_title: &'static str,
     pub ask_lead: &'static str,
     pub kept_at: &'static str,
+    pub kept_until: &'static str,
     pub send: &'static str,
     pub drop: &'static str,
 }
@@ -265,6 +266,8 @@ explanations! {
     FormGone,
     /// What was kept is somebody else's.
     FormOfAnother,
+    /// What was kept could neither be sent nor kept any longer.
+    FormLost,
     /// The customer session: nobody of that address is a customer, and none may be made.
     CustomerUnknown,
     /// The customer session: the account belongs to an agent.

@@ -103,11 +103,12 @@ impl Admission {
         Ok(())
     }
 
-    /// Whether a refusal for that reason means that the person's admission has ended. A condition on where and when somebody
-    /// comes says nothing of that: tomorrow, or from the office, it holds again.
+    /// Whether a refusal for that reason means that the person's admission has ended. A condition on where, when and by which
+    /// connection somebody comes says nothing of that: tomorrow, from the office, or with another device, it holds again.
     pub fn has_ended(&self, reason: NotAdmitted) -> bool {
-        let passing = |text: &str| text.contains("client_ip") || text.contains("time");
-        reason != NotAdmitted::Condition || !self.require.as_ref().is_some_and(|require| passing(require.text()))
+        let of_the_moment = |text: &str| text.contains("client_ip") || text.contains("time");
+        let passing = |require: &Condition| of_the_moment(require.text()) || require.asks_for_certificate();
+        reason != NotAdmitted::Condition || !self.require.as_ref().is_some_and(passing)
     }
 
     fn is_blocked_account(&self, who: &VerifiedIdentity) -> bool {
@@ -142,12 +143,30 @@ mod tests {
     }
 
     fn admit(settings: &AdmissionSettings, who: &VerifiedIdentity) -> Result<(), NotAdmitted> {
-        let circumstances = Circumstances { client: Some([10, 1, 2, 3].into()), now: Timestamp::from_seconds(1000) };
+        let circumstances =
+            Circumstances { client: Some([10, 1, 2, 3].into()), certificate: None, now: Timestamp::from_seconds(1000) };
         Admission::new(settings).admit(who, &circumstances)
     }
 
     fn person(email: &str) -> VerifiedIdentity {
         VerifiedIdentity::for_test("okta", "1", email)
+    }
+
+    #[test]
+    fn a_condition_on_where_when_and_how_somebody_comes_ends_no_admission() {
+        for (require, ends) in [
+            ("email_domain == 'acme.com'", true),
+            ("'staff' in groups", true),
+            ("cidr('10.0.0.0/8').containsIP(client_ip)", false),
+            ("time.getHours() > 8", false),
+            ("client_certificate.organization == 'Acme'", false),
+            ("client_certificate != null && email_domain == 'acme.com'", false),
+        ] {
+            let require = Some(Condition::parse(require).unwrap());
+            let admission = Admission::new(&AdmissionSettings { require: require.clone(), ..settings(&[], &[]) });
+            assert_eq!(admission.has_ended(NotAdmitted::Condition), ends, "{require:?}");
+            assert!(admission.has_ended(NotAdmitted::Blocked) && admission.has_ended(NotAdmitted::Domain));
+        }
     }
 
     #[test]

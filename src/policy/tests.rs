@@ -26,7 +26,7 @@ fn session(provider: &str) -> Arc<LiveSession> {
 fn outcome(method: &Method, demand: Demand<'_>, session: Option<Arc<LiveSession>>) -> String {
     let providers = [(ProviderName::parse("okta").unwrap(), SpeaksFor::default())].into();
     let admission = Admission::new(&AdmissionSettings { providers, ..AdmissionSettings::default() });
-    let circumstances = Circumstances { client: None, now: Timestamp::from_seconds(1) };
+    let circumstances = Circumstances { client: None, certificate: None, now: Timestamp::from_seconds(1) };
     match decide(&request(method, "/x"), demand, session, &admission, &circumstances) {
         Decision::Forward(permit) if permit.session().is_some() => "signed in".into(),
         Decision::Forward(_) => "anonymous".into(),

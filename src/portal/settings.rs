@@ -259,8 +259,8 @@ pub enum Access {
 pub struct PortalLimits {
     /// Bytes of a request body.
     pub body: u64,
-    /// Bytes of a request body that is kept while its sender signs in again; 0 keeps none.
-    pub kept_form: u64,
+    /// What is kept while its sender signs in again.
+    pub kept_form: KeptFormLimits,
     /// To reach the upstream, TCP and TLS each.
     pub upstream_connect: Duration,
     /// From the request sent to the head of the answer, and between two reads of its body.
@@ -273,6 +273,43 @@ pub struct PortalLimits {
     pub creations: Creations,
     /// How many sign-ins one address may try.
     pub sign_in_attempts: Option<Rate>,
+}
+
+/// What is kept of those whose session is over: sizes in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptFormLimits {
+    /// Of one body; 0 keeps none.
+    pub size: u64,
+    /// For how long.
+    pub kept_for: Duration,
+    /// How many forms of one browser.
+    pub forms_of_one_browser: u64,
+    /// How many calls of scripts in one browser; 0 keeps none.
+    pub calls_of_one_browser: u64,
+    /// Of one person, in all their browsers.
+    pub of_one_person: u64,
+    /// From one address, behind which many people may sit.
+    pub from_one_address: u64,
+    /// Of the portal.
+    pub of_one_portal: u64,
+}
+
+impl Default for KeptFormLimits {
+    fn default() -> Self {
+        Self {
+            size: 1024 * 1024,
+            // Longer than a sign-in may take.
+            kept_for: Duration::from_secs(30 * 60),
+            // One for each tab.
+            forms_of_one_browser: 16,
+            // Of those that are made again and again, few are wanted.
+            calls_of_one_browser: 4,
+            // A part of what one address has: nobody takes the room of those beside them.
+            of_one_person: 8 * 1024 * 1024,
+            from_one_address: 32 * 1024 * 1024,
+            of_one_portal: 128 * 1024 * 1024,
+        }
+    }
 }
 
 /// How many requests one customer may make; `None` for any number.
@@ -297,7 +334,7 @@ impl Default for PortalLimits {
     fn default() -> Self {
         Self {
             body: 64 * 1024 * 1024,
-            kept_form: 1024 * 1024,
+            kept_form: KeptFormLimits::default(),
             upstream_connect: Duration::from_secs(5),
             upstream_response: Duration::from_secs(60),
             upstream_idle: Duration::from_secs(60),

@@ -14,7 +14,7 @@ use super::site::Site;
 use super::{Gateway, endpoints, hand_over, kept, upstream_request};
 use crate::clock::Stopwatch;
 use crate::limits::Counted;
-use crate::listener::head_guard;
+use crate::listener::{OfConnection, head_guard};
 use crate::pages::{self, Wants};
 use crate::policy::{self, Circumstances, Decision, Permit};
 use crate::portal::settings::{Elsewhere, OtherAccounts};
@@ -69,13 +69,22 @@ impl Gateway {
         let Some(site) = self.sites.get(request.host()).cloned() else { return self.lead_home(&request, ctx) };
         ctx.exchange.at_portal(&site.settings.host);
         ctx.site = Some(Arc::clone(&site));
-        let certificate = client_certificate(http);
+        let of_connection = of_connection(http);
+        let certificate = match of_connection {
+            Some(OfConnection::Asked(brought)) => brought.clone(),
+            _ => None,
+        };
         let demanded = self.certificate_hosts.as_ref().is_some_and(|hosts| hosts.include(request.host()));
+        // On a connection of another host nobody can tell whether the visitor has one: browsers make a new one then.
+        let misdirected = matches!(of_connection, Some(OfConnection::NotAsked(hosts)) if hosts.include(request.host()));
         // What the page of that refusal looks like is told to everybody.
-        if demanded && certificate.is_none() && pages::asset(request.path(), &http.req_header().headers).is_none() {
+        if (misdirected || demanded && certificate.is_none())
+            && pages::asset(request.path(), &http.req_header().headers).is_none()
+        {
             return Err(Reason::NoClientCertificate.into());
         }
-        ctx.exchange.by_certificate(certificate);
+        ctx.exchange.by_certificate(certificate.as_ref().map(|certificate| certificate.fingerprint()));
+        ctx.certificate = certificate;
         // What another site posts comes without a session, and would not be believed to be the visitor's wish with one.
         let mut visitor = if endpoints::takes_foreign_posts(&request) {
             let cookies = PresentedCookies::read_posted(&http.req_header().headers);
@@ -170,9 +179,10 @@ impl Gateway {
         Ok(Verdict::Reply(Outcome::Answered, Reply::moved(&there, reads)))
     }
 
-    /// From where the visitor asks, and when.
+    /// From where the visitor asks, by which connection, and when.
     pub(super) fn circumstances(&self, ctx: &RequestCtx) -> Circumstances {
-        Circumstances { client: ctx.exchange.client(), now: self.clock.now() }
+        let certificate = ctx.certificate.clone();
+        Circumstances { client: ctx.exchange.client(), certificate, now: self.clock.now() }
     }
 
     /// Counts a call that makes a request at JSM, where the portal limits those.
@@ -368,9 +378,7 @@ fn check_length(headers: &HeaderMap, site: &Site) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The fingerprint (SHA-256) of the certificate that the visitor brought, which the handshake has found good. A connection
-/// that was made for a host that demands none has none: a request for another host on it is misdirected.
-fn client_certificate(http: &Session) -> Option<[u8; 32]> {
-    let digest = http.as_downstream().digest()?.ssl_digest.as_ref()?;
-    digest.cert_digest.as_slice().try_into().ok()
+/// What the connection has to do with certificates of visitors. One that was brought has been found good by the handshake.
+fn of_connection(http: &Session) -> Option<&OfConnection> {
+    http.as_downstream().digest()?.ssl_digest.as_ref()?.extension.get()
 }

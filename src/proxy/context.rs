@@ -9,6 +9,7 @@ use super::Gateway;
 use super::answer_body::AnswerBody;
 use super::rewrite::FieldRewriter;
 use super::site::Site;
+use crate::client_certificate::ClientCertificate;
 use crate::clock::Stopwatch;
 use crate::limits::Counted;
 use crate::pages::Wants;
@@ -27,6 +28,8 @@ pub struct RequestCtx {
     pub exchange: Exchange,
     /// What kind of answer the visitor can use.
     pub wants: Wants,
+    /// The certificate that the visitor's connection was made with.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// The portal, once it is known.
     pub site: Option<Arc<Site>>,
     /// The page that the visitor wants, where their browser may have to sign on at the upstream first.

@@ -82,11 +82,13 @@ impl Drop for TakesIn {
     }
 }
 
-/// A kept form on its way to be sent again.
+/// A kept form on its way to be sent again. Its body is opened when everything else permits it.
 #[derive(Debug)]
 pub struct Kept {
     handle: FormHandle,
-    again: SentAgain,
+    browser: KnownBrowser,
+    head: RequestHeader,
+    length: u64,
 }
 
 /// What becomes of a request for a kept form.
@@ -146,7 +148,8 @@ impl Gateway {
         let Some(browser) = visitor.known.as_ref().filter(|_| may_be_kept(http, request, site)) else {
             return Err(Reason::SignInRequired.into());
         };
-        let size = site.settings.limits.kept_form;
+        let limits = &site.settings.limits.kept_form;
+        let size = limits.size;
         let count = |result: &'static str| self.metrics.form_kept(site.settings.host.as_str(), result);
         let not_kept = |reason: Reason| if sent_by == SentBy::Person { reason } else { Reason::SignInRequired };
         let client = ctx.exchange.client().unwrap_or(IpAddr::from([0, 0, 0, 0]));
@@ -161,18 +164,20 @@ impl Gateway {
             count(result);
             return Err(not_kept(reason).into());
         };
+        let now = self.clock.now();
         let form = KeptForm {
             portal: site.settings.host.clone(),
             person: browser.person(),
             // Nothing tells whose page it was: who is asked can say.
             sent_by: if sent_by == SentBy::Person && browser.is_shared() { SentBy::OneOfSeveral } else { sent_by },
-            at: self.clock.now(),
+            at: now,
+            until: now.after(limits.kept_for),
             method: request.method().as_str().to_owned(),
             target: request.target(),
             fields: fields(&http.req_header().headers),
-            body,
+            length: u64::try_from(body.len()).unwrap_or(u64::MAX),
         };
-        let handle = match self.sessions.keep_form(browser, form, client).await {
+        let handle = match self.sessions.keep_form(browser, form, &body, client, limits).await {
             Ok(handle) => handle,
             Err(failed) => {
                 count(if failed == NotKept::NoRoom { "no_room" } else { "failed" });
@@ -187,7 +192,7 @@ impl Gateway {
         Err(Reason::SignInRequired.into())
     }
 
-    /// Opens the form that a marked request wants to be sent. It stays kept.
+    /// Finds the form that a marked request wants to be sent. It stays kept, and its body closed.
     pub(super) async fn open_kept(
         &self,
         http: &Session,
@@ -221,6 +226,10 @@ impl Gateway {
         if form.person != PersonMark::of(session.identity()) {
             return Err(self.drop_of_another(&handle, site).await);
         }
+        // Less may be sent than when it was kept: it is not taken for nothing.
+        if form.length > site.settings.limits.body {
+            return Err(Reason::BodyTooLarge.into());
+        }
         let head = head(http.req_header(), &form)?;
         let parts = request::Parts {
             method: &head.method,
@@ -230,8 +239,8 @@ impl Gateway {
             headers: &head.headers,
         };
         let canonical = CanonicalRequest::read(parts)?;
-        let again = SentAgain { head, body: form.body, given: false, taken: None };
-        Ok(Asked::Sends(canonical, Box::new(Kept { handle, again })))
+        let kept = Kept { handle, browser: browser.clone(), head, length: form.length };
+        Ok(Asked::Sends(canonical, Box::new(kept)))
     }
 
     /// The form, if it is of that browser and there.
@@ -245,16 +254,17 @@ impl Gateway {
         found.map_err(|error| Refusal::with_detail(Reason::SessionStore { label: error.label() }, error.to_string()))
     }
 
-    /// Takes the form out, at the last moment: whoever comes second has nothing to send.
+    /// Takes the form out and opens its body, at the last moment: whoever comes second has nothing to send.
     pub(super) async fn take_kept(&self, kept: Kept, site: &Site) -> Result<SentAgain, Refusal> {
-        let Kept { handle, again } = kept;
-        match self.take(&handle).await? {
-            Some(taken) => {
-                self.metrics.form_kept(site.settings.host.as_str(), "sent");
-                Ok(SentAgain { taken: Some(taken), ..again })
-            }
-            None => Err(Reason::FormGone.into()),
-        }
+        let Kept { handle, browser, head, length } = kept;
+        let taken = self.take(&handle).await?.ok_or(Reason::FormGone)?;
+        let body = self.sessions.body_of(&taken, &browser);
+        let Some(body) = body.filter(|body| u64::try_from(body.len()) == Ok(length)) else {
+            self.metrics.form_kept(site.settings.host.as_str(), "lost");
+            return Err(Refusal::with_detail(Reason::FormLost, "the body of a kept form does not open"));
+        };
+        self.metrics.form_kept(site.settings.host.as_str(), "sent");
+        Ok(SentAgain { head, body, given: false, taken: Some(taken) })
     }
 
     /// Takes a form out for good.
@@ -275,17 +285,21 @@ impl Gateway {
     }
 
     /// The upstream was given nothing of the form, because it cannot be reached or the browser broke off: the form waits on.
-    pub(super) async fn put_kept_back(&self, ctx: &mut RequestCtx) {
+    ///
+    /// # Errors
+    /// When it cannot be put back: its writer is told that it is lost.
+    pub(super) async fn put_kept_back(&self, ctx: &mut RequestCtx) -> Result<(), Refusal> {
         let again = ctx.forwarding().and_then(|forwarding| forwarding.sent_again.as_mut()).filter(|again| !again.given);
-        let Some(taken) = again.and_then(|again| again.taken.take()) else { return };
-        match self.sessions.put_form_back(taken, self.clock.now()).await {
-            Ok(()) => {
-                if let Some(site) = &ctx.site {
-                    self.metrics.form_kept(site.settings.host.as_str(), "put_back");
-                }
-            }
-            Err(error) => tracing::error!(%error, "a kept form that could not be sent is lost"),
+        let Some(taken) = again.and_then(|again| again.taken.take()) else { return Ok(()) };
+        let put_back = self.sessions.put_form_back(taken, self.clock.now()).await;
+        if let Some(site) = &ctx.site {
+            let result = if put_back.is_ok() { "put_back" } else { "lost" };
+            self.metrics.form_kept(site.settings.host.as_str(), result);
         }
+        put_back.map_err(|error| {
+            tracing::error!(request = %ctx.exchange.request_id(), %error, "a kept form that could not be sent is lost");
+            Refusal::with_detail(Reason::FormLost, error.to_string())
+        })
     }
 }
 
@@ -295,7 +309,7 @@ fn may_be_kept(http: &Session, request: &CanonicalRequest, site: &Site) -> bool 
     let writes = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
     writes
         && !request.is_websocket()
-        && site.settings.limits.kept_form > 0
+        && site.settings.limits.kept_form.size > 0
         && site.hands_over_to().is_none()
         && is_our_own_page(&http.req_header().headers, &site.settings.public_origin)
 }
@@ -369,7 +383,7 @@ fn head(now: &RequestHeader, form: &KeptForm) -> Result<RequestHeader, Refusal> 
     for (name, value) in fields {
         head.append_header(name, value).map_err(|_| broken("a kept field"))?;
     }
-    let length = form.body.len().to_string();
+    let length = form.length.to_string();
     head.insert_header(header::CONTENT_LENGTH, length).map_err(|_| broken("a kept length"))?;
     Ok(head)
 }

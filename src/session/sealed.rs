@@ -27,8 +27,10 @@ pub(super) enum Kind {
     Lasting = 3,
     /// What a known browser holds.
     Browser = 4,
-    /// What a known browser has sent.
+    /// What is known of a form that a known browser has sent.
     Form = 5,
+    /// The body of one.
+    FormBody = 6,
 }
 
 /// Bytes that say nothing without their key.

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use self::kept::{FormStore, Room, StoredForm};
+pub use self::kept::{FormStore, Room, StoredForm, StoredHead, Whose};
 pub use self::lasting::{RecordChange, RecordSeen, RecordStore, Shelf};
 use super::keys::InvalidKeys;
 pub use super::sealed::{NotSealed, Sealed};

@@ -118,6 +118,13 @@ async fn ready(app: &App) -> String {
     answer.text().await.unwrap()
 }
 
+/// What `/status` tells.
+async fn status(app: &App) -> serde_json::Value {
+    let url = format!("http://{}/status", app.admin_address().unwrap());
+    let answer = reqwest::Client::builder().no_proxy().build().unwrap().get(url).send().await.unwrap();
+    serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+}
+
 /// Waits until `/readyz` tells this.
 async fn told(app: &App, what: &str) -> String {
     eventually(app, what, async || Some(ready(app).await).filter(|told| told.contains(what))).await
@@ -251,12 +258,15 @@ async fn a_failed_challenge_is_told_and_tried_again_and_what_works_is_never_give
     world.authority.http.leads_to(None);
     let sentence = told(&app, "the challenge http-01 failed").await;
     assert!(sentence.contains("port 80 to listen.http") && sentence.contains("tried again after"), "{sentence}");
+    assert_eq!(status(&app).await["certificates"], serde_json::json!([sentence.lines().last().unwrap()]));
     assert_eq!(orders(&app, "acme_challenge_failed").as_deref(), Some("1"));
     assert_eq!(world.authority.made("/order-plz"), 2, "each challenge was tried");
     assert!(world.shown(&app).await.is_none());
     world.authority.reaches(&app);
     world.clock.advance(Duration::from_secs(12 * 60));
     let first = world.issued(&app).await;
+    eventually(&app, "silence", async || (status(&app).await["certificates"] == serde_json::json!([])).then_some(()))
+        .await;
     // A renewal that fails costs nothing while the certificate lasts.
     world.authority.tls.leads_to(None);
     world.authority.http.leads_to(None);

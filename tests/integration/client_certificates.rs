@@ -42,7 +42,13 @@ impl VisitorsAuthority {
     }
 
     pub fn issue(&self, serial: u64) -> Brought {
+        self.issue_to(serial, "Partners")
+    }
+
+    /// One for somebody of that organization.
+    pub fn issue_to(&self, serial: u64, organization: &str) -> Brought {
         let mut params = CertificateParams::new(vec!["ana.partners.test".to_owned()]).unwrap();
+        params.distinguished_name.push(rcgen::DnType::OrganizationName, organization);
         params.serial_number = Some(SerialNumber::from(serial));
         params.use_authority_key_identifier_extension = true;
         params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
@@ -243,4 +249,123 @@ async fn one_that_is_only_asked_for_has_to_be_good_where_it_is_brought() {
     // Nobody behind us learns of it.
     let told = format!("{:?}", recorder.requests());
     assert!(!told.to_lowercase().contains("cert") && !told.contains("partners.test"), "{told}");
+}
+
+/// The status that somebody with `session` gets for `/private/partners` by such a connection.
+async fn asks_with(gateway: &TestGateway, brought: Option<&Brought>, alpn: &[u8], session: &str) -> u16 {
+    let tcp = TcpStream::connect(gateway.app.https_address()).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(visitor(&gateway.ca, brought, alpn));
+    let mut stream = connector.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap();
+    let cookie = format!("__Host-vestibule={session}");
+    if alpn == b"h2" {
+        let (mut send, connection) = h2::client::handshake(stream).await.unwrap();
+        let _driver = crate::harness::AbortOnDrop::of(tokio::spawn(async move {
+            let _ = connection.await;
+        }));
+        let request = http::Request::get(format!("{}/private/partners", gateway.origin())).header("cookie", cookie);
+        let (answer, _) = send.send_request(request.body(()).unwrap(), true).unwrap();
+        return answer.await.unwrap().status().as_u16();
+    }
+    let request =
+        format!("GET /private/partners HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    crate::harness::status_of(&String::from_utf8_lossy(&answer))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conditions_look_at_the_certificate_of_each_requests_own_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = VisitorsAuthority::new();
+    let ca = folder.path().join("visitors.pem");
+    std::fs::write(&ca, &authority.pem).unwrap();
+    let recorder = Recorder::start(Answer::default()).await;
+    let mut options = Options::plain(recorder.address);
+    options.tls = format!(", client_certificates: {{ ca: \"{}\", mode: optional }}", ca.display());
+    options.portal.push_str(
+        "      - path: \"/private/partners\"\n        access: signed_in\n        \
+         require: 'client_certificate.organization == \"Partners\" && client_certificate.issuer == \"CN=Partners\" && \
+         \"dns:ana.partners.test\" in client_certificate.san'\n",
+    );
+    let gateway = TestGateway::start(options).await;
+    let session = gateway.sign_in(&gateway.client(), "ana").await; // without a certificate
+    let (partner, other) = (authority.issue(1), authority.issue_to(2, "Partners,O=Others"));
+    for alpn in [&b"http/1.1"[..], b"h2"] {
+        for (brought, status) in [(None, 403), (Some(&partner), 200), (Some(&other), 403), (Some(&partner), 200)] {
+            assert_eq!(asks_with(&gateway, brought, alpn, &session).await, status);
+        }
+    }
+    assert_eq!(recorder.requests().len(), 4);
+}
+
+/// A browser may ask for a host on a connection that it made for another: where certificates are only asked for, it has to come
+/// back on one of its own as well, or it would seem to have none.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_certificates_are_optional_a_connection_of_another_host_is_misdirected_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = VisitorsAuthority::new();
+    std::fs::write(folder.path().join("visitors.pem"), &authority.pem).unwrap();
+    let (gateway, _recorder) = gateway(folder.path(), ", mode: optional, hosts: [localhost]").await;
+    let (other, ana) = (other_ca(folder.path()), authority.issue(1));
+    for alpn in [&b"http/1.1"[..], b"h2"] {
+        for (ca, sni, host, status) in [
+            (&other, "other.test", "other.test", 200),
+            (&other, "other.test", "localhost", 421),
+            (&gateway.ca, "localhost", "localhost", 200),
+            (&gateway.ca, "localhost", "other.test", 200),
+        ] {
+            let config = visitor(ca, Some(&ana), alpn);
+            if alpn == b"http/1.1" {
+                assert_eq!(asks(&gateway, &config, sni, host).await, status, "{sni} {host}");
+                continue;
+            }
+            let tcp = TcpStream::connect(gateway.app.https_address()).await.unwrap();
+            let connector = tokio_rustls::TlsConnector::from(config);
+            let stream = connector.connect(ServerName::try_from(sni).unwrap(), tcp).await.unwrap();
+            let (mut send, connection) = h2::client::handshake(stream).await.unwrap();
+            let _driver = crate::harness::AbortOnDrop::of(tokio::spawn(async move {
+                let _ = connection.await;
+            }));
+            let request = http::Request::get(format!("https://{host}/public/x")).body(()).unwrap();
+            let (answer, _) = send.send_request(request, true).unwrap();
+            assert_eq!(answer.await.unwrap().status(), status, "{sni} {host}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_access_log_tells_the_fingerprint_of_the_certificate() {
+    let place = crate::process::Place::new();
+    let authority = VisitorsAuthority::new();
+    std::fs::write(place.file("visitors.pem"), &authority.pem).unwrap();
+    let recorder = Recorder::start(Answer::default()).await;
+    let text = place.text("", recorder.address);
+    let text = text.replace(
+        "key: site.key } ] }",
+        "key: site.key } ], client_certificates: { ca: visitors.pem, mode: optional } }",
+    );
+    place.write(&text);
+    let gateway = crate::child::Gateway::start(&place.config(), 1).await.unwrap();
+    use rustls_pki_types::pem::PemObject as _;
+    let site = CertificateDer::from_pem_file(place.file("site.pem")).unwrap();
+    let ana = authority.issue(1);
+    for (brought, path) in [(Some(&ana), "/public/with"), (None, "/public/without")] {
+        let tcp = TcpStream::connect(place.https).await.unwrap();
+        let connector = tokio_rustls::TlsConnector::from(visitor(&site, brought, b"http/1.1"));
+        let mut stream = connector.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+        gateway.wait_for_log(path).await;
+    }
+    let digest = ring::digest::digest(&ring::digest::SHA256, &ana.cert);
+    let fingerprint: String = digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
+    let records: Vec<serde_json::Value> =
+        gateway.log().iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let of = |path: &str| records.iter().find(|record| record["path"] == path).unwrap();
+    assert_eq!(of("/public/with")["certificate"], fingerprint);
+    assert_eq!(of("/public/without").get("certificate"), None);
+    // What it says stays out of the log.
+    assert!(!gateway.log().iter().any(|line| line.contains("partners.test") || line.contains("O=Partners")));
 }

@@ -127,7 +127,7 @@ pub fn string(text: &[u8], bytes: &mut Vec<u8>) {
 }
 
 /// The status at the start of the first header block of a connection: indexed, or a literal with three digits.
-fn status(block: &[u8]) -> u16 {
+pub fn status(block: &[u8]) -> u16 {
     let indexed = [200, 204, 206, 304, 400, 404, 500];
     match block {
         [first @ 0x88..=0x8e, ..] => indexed[usize::from(first - 0x88)],

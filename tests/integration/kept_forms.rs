@@ -396,7 +396,7 @@ async fn known_cookie(walk: &Walk) -> String {
 
 #[tokio::test]
 async fn one_browser_and_one_address_have_so_much_room() {
-    let walk = Walk::start("    limits: { kept_form: 4MiB }\n").await;
+    let walk = Walk::start("    limits: { kept_form: { size: 4MiB, of_one_person: 64MiB } }\n").await;
     let browser = walk.browser_of("ana").await;
     for _ in 0..16 {
         assert_eq!(browser.sends("/private/create", FORM, "a=b").await.status(), 303);
@@ -441,6 +441,74 @@ async fn an_upstream_that_is_away_loses_nothing() {
     assert_eq!((again.status().as_u16(), location(&again)), (303, waits.clone()));
     assert_eq!(title(&browser.page(&waits).await), "Sending what you wrote");
     assert_eq!(walk.counted("put_back"), 1);
+}
+
+#[tokio::test]
+async fn a_form_that_cannot_be_put_back_is_told_to_be_lost() {
+    // An upstream that speaks no TLS: the form is taken, and nothing of it gets there.
+    let upstream = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let clock = Clock::manual(Timestamp::from_seconds(1_764_000_000));
+    let mut options = Options { clock: clock.clone(), ..Options::plain(upstream.local_addr().unwrap()) };
+    options.upstream = format!("https://localhost:{}", upstream.local_addr().unwrap().port());
+    let recorder = Recorder::start(Answer::default()).await;
+    let walk = Walk { recorder, gateway: TestGateway::start(options).await, clock };
+    let browser = walk.browser_of("ana").await;
+    let waits = location(&browser.sends("/private/create", FORM, "a=secret").await);
+    walk.signs_in(&browser, &waits, "ana").await;
+    let page = browser.page(&waits).await;
+    // The store breaks meanwhile.
+    let sessions = walk.gateway.app.sessions().clone();
+    let breaks = tokio::spawn(async move {
+        let (connection, _) = upstream.accept().await.unwrap();
+        sessions.close().await.unwrap();
+        drop(connection);
+    });
+    let told = browser.confirms(&address(&page)).await;
+    assert_eq!(told.status(), 503);
+    let text = told.text().await.unwrap();
+    assert_eq!(title(&text), "What was waiting is lost");
+    assert!(!text.contains("secret"), "{text}");
+    assert_eq!((walk.counted("sent"), walk.counted("lost"), walk.counted("put_back")), (1, 1, 0));
+    breaks.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_policy_refuses_stays_kept_and_closed() {
+    let rule = "      - path: \"/timed/**\"\n        access: signed_in\n        \
+                require: 'time < timestamp(\"2025-11-24T16:40:00Z\")'\n";
+    let walk = Walk::start(rule).await;
+    let browser = walk.browser_of("ana").await; // at 16:31
+    let waits = location(&browser.sends("/timed/create", FORM, "a=b").await);
+    walk.signs_in(&browser, &waits, "ana").await;
+    let page = browser.page(&waits).await;
+    walk.clock.advance(10 * MINUTE);
+    assert_eq!(browser.confirms(&address(&page)).await.status(), 403);
+    assert_eq!((walk.counted("sent"), walk.written().len()), (0, 0));
+    assert_eq!(title(&browser.page(&waits).await), "Sending what you wrote", "it waits on");
+}
+
+#[tokio::test]
+async fn how_much_is_kept_and_how_long_are_settings() {
+    let limits =
+        "    limits: { kept_form: { size: 4KiB, kept_for: 10m, forms_of_one_browser: 2, calls_of_one_browser: 0 } }\n";
+    let walk = Walk::start(limits).await;
+    let browser = walk.browser_of("ana").await;
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let answer = browser.sends("/private/create", FORM, "a=b").await;
+        kept.push(location(&answer));
+    }
+    assert_eq!(browser.sends("/private/create", FORM, "a=b").await.status(), 503);
+    assert_eq!(browser.sends("/private/create", FORM, "a".repeat(4097)).await.status(), 413);
+    let call = browser.client.post(browser.url("/private/api")).header("origin", &browser.origin).body("x");
+    let told: serde_json::Value = serde_json::from_str(&call.send().await.unwrap().text().await.unwrap()).unwrap();
+    assert_eq!(told.get("kept"), None);
+    let page = browser.page(&kept[0]).await;
+    assert!(page.contains("Kept until <time datetime=\"2025-11-24T16:40Z\">"), "{page}");
+    walk.clock.advance(9 * MINUTE);
+    assert_eq!(title(&browser.page(&kept[0]).await), "Sign in to send what you wrote");
+    walk.clock.advance(MINUTE);
+    assert_eq!(title(&browser.page(&kept[0]).await), "This is not waiting any more");
 }
 
 #[tokio::test]

@@ -92,6 +92,54 @@ async fn a_visitor_signs_in_by_saml_uses_the_portal_and_signs_out() {
     assert_eq!(navigate(&client, &format!("{}/private/7", gateway.origin())).await.status(), 303);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_by_saml_serves_all_portals_of_a_group() {
+    let recorder = Recorder::start(Answer::default()).await;
+    let provider = Provider::new();
+    let mut options = Options { providers: "globex", admitted: "globex.com", ..Options::plain(recorder.address) };
+    options.more_providers = format!(
+        "  globex:\n    label: Globex\n    email_domains: [globex.com]\n    saml:\n      metadata: {}\n",
+        provider.metadata().display()
+    );
+    // The home is `localhost`; the other portal is asked for first.
+    options.portal.push_str(&format!(
+        "    session_group: globex\n  - host: 127.0.0.1\n    upstream: \"http://{}\"\n    sign_in: {{ providers: [globex] }}\n    \
+         customer_session: none\n    session_group: globex\n",
+        recorder.address
+    ));
+    let gateway = TestGateway::start(options).await;
+    let client = gateway.client();
+    let other = gateway.origin().replace("localhost", "127.0.0.1");
+    let stopped = navigate(&client, &format!("{other}/private?a=b")).await;
+    let at_home = location(&stopped);
+    assert!(at_home.starts_with(&format!("{}/.vestibule/group/", gateway.origin())), "{at_home}");
+    let sent = Sent::by_redirect(&location(&navigate(&client, &at_home).await));
+    let posted = answer(&gateway, &client, &provider.response(&sent, "gina@globex.com"), &sent).await;
+    // What was posted by another site is not answered by a redirect to yet another one: a page leads on.
+    assert_eq!(posted.status(), 200);
+    let page = posted.text().await.unwrap();
+    let on = page.split("content=\"0;url=").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let mut url = url::Url::parse(&on.replace("&#38;", "&")).unwrap();
+    let arrived = loop {
+        let answer = navigate(&client, url.as_str()).await;
+        if !answer.status().is_redirection() {
+            break answer;
+        }
+        url = url.join(&location(&answer)).unwrap();
+    };
+    assert_eq!((arrived.status().as_u16(), url.as_str()), (200, format!("{other}/private?a=b").as_str()));
+    // The home serves them, too, and signing out at either ends both.
+    assert_eq!(client.get(format!("{}/private", gateway.origin())).send().await.unwrap().status(), 200);
+    let out = client.post(format!("{other}/.vestibule/sign-out")).header("origin", &other).send().await.unwrap();
+    assert!(out.status().as_u16() < 400, "{}", out.status());
+    for origin in [&other, &gateway.origin()] {
+        assert_eq!(client.get(format!("{origin}/private")).send().await.unwrap().status(), 401, "{origin}");
+    }
+    // The response opens nothing a second time, wherever it is posted.
+    let again = answer(&gateway, &gateway.client(), &provider.response(&sent, "gina@globex.com"), &sent).await;
+    assert!(session_of(&again).is_none() && again.status().as_u16() >= 400, "{}", again.status());
+}
+
 /// The provider's answer comes by a form of another site, without the cookie by which the browser is known.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_that_was_kept_is_there_after_a_sign_in_by_saml() {

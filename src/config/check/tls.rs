@@ -8,6 +8,7 @@ use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyD
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{Check, all, days, seconds};
+use crate::condition::Condition;
 use crate::config::raw::{
     RawCertificate, RawCipherSuite, RawClientCertificates, RawDemand, RawHsts, RawTls, RawTlsVersion,
 };
@@ -140,6 +141,31 @@ impl Check<'_> {
                     format!("no portal has the host {host}"),
                     "write it as in portals[].host",
                 );
+            }
+        }
+    }
+
+    /// A condition that looks at a certificate holds of nobody, or of everybody, where none is asked for.
+    pub(super) fn conditions_over_certificates(
+        &mut self,
+        place: &Place<'_>,
+        tls: &TlsSettings,
+        portals: &[PortalSettings],
+    ) {
+        for (index, portal) in portals.iter().enumerate() {
+            if tls.client_certificates.as_ref().is_some_and(|asked| asked.hosts.include(&portal.host)) {
+                continue;
+            }
+            let place = place.index(index);
+            let of_rules = portal.rules.iter().enumerate();
+            let of_rules =
+                of_rules.map(|(number, rule)| (place.key("rules").index(number).key("require"), rule.require.as_ref()));
+            let admission = (place.key("admission").key("require"), portal.admission.require.as_ref());
+            for (place, condition) in std::iter::once(admission).chain(of_rules) {
+                if condition.is_some_and(Condition::asks_for_certificate) {
+                    let what = format!("looks at a certificate, and visitors of {} are not asked for one", portal.host);
+                    self.fault(&place, what, "add the host to tls.client_certificates, with mode: optional if need be");
+                }
             }
         }
     }

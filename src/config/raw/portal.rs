@@ -494,10 +494,10 @@ pub(in crate::config) struct RawPortalLimits {
     /// How long an idle connection to the upstream is kept.
     #[schemars(extend("default" = "1m"))]
     pub upstream_idle: Option<DurationText>,
-    /// A form or call that is sent while the session is over is kept, sealed, until its sender has signed in again, up to this
-    /// size. `0B` keeps none.
+    /// A form or call that is sent while the session is over is kept, sealed, until its sender has signed in again. A size alone
+    /// is that of `size`: `kept_form: 0B` keeps none.
     #[schemars(extend("default" = "1MiB"))]
-    pub kept_form: Option<SizeText>,
+    pub kept_form: Option<RawKeptForm>,
     /// How long a WebSocket stays open with nothing going through it either way.
     #[schemars(extend("default" = "5m"))]
     pub websocket_idle: Option<DurationText>,
@@ -510,4 +510,33 @@ pub(in crate::config) struct RawPortalLimits {
     /// How often one address may begin a sign-in, such as `20/min`. Without it, any number. A whole /64 of IPv6 is one address.
     #[schemars(example = "20/min")]
     pub sign_in_attempts_per_address: Option<RateText>,
+}
+
+/// What is kept of those whose session is over. A size alone is that of `size`.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("type" = ["object", "string"], "x-short" = "size"))]
+pub(in crate::config) struct RawKeptForm {
+    /// The most bytes of one body. `0B` keeps none.
+    #[schemars(extend("default" = "1MiB"))]
+    pub size: Option<SizeText>,
+    /// How long it is kept.
+    #[schemars(extend("default" = "30m"))]
+    pub kept_for: Option<DurationText>,
+    /// How many forms of one browser are kept at once.
+    #[schemars(extend("default" = 16))]
+    pub forms_of_one_browser: Option<u64>,
+    /// How many calls of scripts in one browser are kept at once. `0` keeps none.
+    #[schemars(extend("default" = 4))]
+    pub calls_of_one_browser: Option<u64>,
+    /// The most bytes of one person, in all their browsers. Keep it well below `from_one_address`: nobody is to take the room of
+    /// those beside them. At least two of the largest forms, where nothing is said.
+    #[schemars(extend("default" = "8MiB"))]
+    pub of_one_person: Option<SizeText>,
+    /// The most bytes from one address, behind which many people may sit. A whole /64 of IPv6 is one address.
+    #[schemars(extend("default" = "32MiB"))]
+    pub from_one_address: Option<SizeText>,
+    /// The most bytes of this portal. All portals together keep 256 MiB at most.
+    #[schemars(extend("default" = "128MiB"))]
+    pub of_one_portal: Option<SizeText>,
 }

@@ -47,7 +47,7 @@ pub(super) static TEXTS: Texts = Texts {
     },
     kept_form: KeptFormTexts {
         waits_title: "Sign in to send what you wrote",
-        waits_lead: "Your sign-in had ended when you sent it. We keep what you wrote for half an hour.",
+        waits_lead: "Your sign-in had ended when you sent it. We keep what you wrote meanwhile.",
         waits_advice: "We are taking you to sign in. It is sent as soon as you are back.",
         sign_in: "Sign in",
         send_title: "Sending what you wrote",
@@ -55,6 +55,7 @@ pub(super) static TEXTS: Texts = Texts {
         ask_title: "Send what was waiting?",
         ask_lead: "You are signed in again. A page of this portal had something to send when your sign-in had ended. It was kept, and not sent yet.",
         kept_at: "Kept since",
+        kept_until: "Kept until",
         send: "Send it now",
         drop: "Do not send it",
     },
@@ -181,6 +182,11 @@ fn explain(what: Explanation) -> RefusalTexts {
             "What was waiting was dropped",
             "Somebody else wrote it in this browser, and you have signed in as another person: nothing of it was sent.",
             "If it is still needed, sign in as that person and write it once more.",
+        ),
+        E::FormLost => (
+            "What was waiting is lost",
+            "It could not be delivered, and then it could not be kept any longer. We are sorry: nothing of it was sent.",
+            "Please write it once more. If the page that you wrote it in is still open, copy it from there.",
         ),
         E::CustomerUnknown => (
             "You are not a customer here yet",

@@ -36,8 +36,11 @@ impl Gateway {
         let form = self.find_kept(handle, browser, site).await?.ok_or(Reason::FormGone)?;
         let answered = |reply| Ok(Verdict::Reply(Outcome::Answered, reply));
         let Some(session) = &visitor.session else {
-            let page =
-                pages::kept_form_waits(&page_site(site), &format!("/.vestibule/sign-in?kept={}", handle.reveal()));
+            let page = pages::kept_form_waits(
+                &page_site(site),
+                &format!("/.vestibule/sign-in?kept={}", handle.reveal()),
+                form.until,
+            );
             return Ok(Verdict::Reply(Outcome::SentToSignIn, page));
         };
         if form.person != PersonMark::of(session.identity()) {
@@ -49,6 +52,7 @@ impl Gateway {
                 address: &address_of(&form.target, handle),
                 handle: handle.reveal(),
                 at: form.at,
+                until: form.until,
                 by_itself: form.sent_by == SentBy::Person,
             },
         ))

@@ -56,6 +56,7 @@ fn plain() -> Vec<Refusal> {
         Reason::FormNoRoom,
         Reason::FormGone,
         Reason::FormOfAnother,
+        Reason::FormLost,
         Reason::PathDenied,
         Reason::PathClosed,
         Reason::AccountPage(Passwords::Nowhere),

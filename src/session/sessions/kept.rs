@@ -5,34 +5,25 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::super::keys::RingKey;
-use super::super::sealed::{Kind, NotSealed};
-use super::super::store::{Mark, Room, StoreError, StoredForm, Tag};
+use super::super::sealed::{Kind, NotSealed, Sealed};
+use super::super::store::{Mark, Room, StoreError, StoredForm, Tag, Whose};
 use super::Sessions;
 use super::known_browser::{KnownBrowser, PersonMark};
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
 use crate::limits::attempts::of_one_visitor;
 use crate::portal::host::HostName;
+use crate::portal::settings::KeptFormLimits;
 use crate::random::NoRandomness;
 use crate::secret::Secret;
 
-/// How long a form is kept: longer than a sign-in may take.
-pub const KEPT_FOR: Duration = Duration::from_secs(30 * 60);
-
-/// Forms that people sent, of one browser: one for each of its tabs.
-const FORMS_OF_ONE_BROWSER: u64 = 16;
-/// Calls of scripts, of one browser: of those that are made again and again, few are wanted.
-const CALLS_OF_ONE_BROWSER: u64 = 4;
-/// Bytes from one address, behind which many people may sit.
-const FROM_ONE_ADDRESS: u64 = 32 * 1024 * 1024;
-/// Bytes in all.
+/// Bytes of all portals.
 const IN_ALL: u64 = 256 * 1024 * 1024;
 
 /// Names a kept form: 256 random bits, 43 characters of base64url. It opens nothing without the browser's cookie.
@@ -74,7 +65,7 @@ pub enum SentBy {
     Script,
 }
 
-/// A request that was kept.
+/// A request that was kept, but for its body.
 pub struct KeptForm {
     /// At which portal.
     pub portal: HostName,
@@ -84,33 +75,37 @@ pub struct KeptForm {
     pub sent_by: SentBy,
     /// When.
     pub at: Timestamp,
+    /// From when on it is nobody's any more.
+    pub until: Timestamp,
     /// The method.
     pub method: String,
     /// Path and query.
     pub target: String,
     /// Header fields, without those that are of one moment.
     pub fields: Vec<(String, Vec<u8>)>,
-    /// The body, byte by byte.
-    pub body: Bytes,
+    /// Bytes of the body.
+    pub length: u64,
 }
 
-/// What is written before the body.
+/// The same, as it is written.
 #[derive(Serialize, Deserialize)]
 struct Head {
     portal: HostName,
     person: [u8; 32],
     sent_by: SentBy,
     at: Timestamp,
+    until: Timestamp,
     method: String,
     target: String,
     fields: Vec<(String, Vec<u8>)>,
+    length: u64,
 }
 
 /// Method and path: neither what was written nor who wrote it.
 impl fmt::Debug for KeptForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.target.split('?').next().unwrap_or_default();
-        write!(f, "KeptForm({} {path}, {} bytes)", self.method, self.body.len())
+        write!(f, "KeptForm({} {path}, {} bytes)", self.method, self.length)
     }
 }
 
@@ -118,7 +113,7 @@ impl fmt::Debug for KeptForm {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotKept {
     /// There is no room.
-    #[error("there is no room for another form of this browser, from this address, or at all")]
+    #[error("there is no room for another form of this browser, person, address or portal, or at all")]
     NoRoom,
     /// No handle could be made.
     #[error(transparent)]
@@ -142,7 +137,7 @@ pub struct TakenForm {
 }
 
 impl Sessions {
-    /// Keeps a form of that browser, which came from `client`.
+    /// Keeps a form of that browser, which came from `client`, where `limits` leave room.
     ///
     /// # Errors
     /// When there is no room, or it cannot be written.
@@ -150,31 +145,42 @@ impl Sessions {
         &self,
         browser: &KnownBrowser,
         form: KeptForm,
+        body: &[u8],
         client: IpAddr,
+        limits: &KeptFormLimits,
     ) -> Result<FormHandle, NotKept> {
         let inner = &*self.inner;
         let handle = FormHandle(Secret::generated(inner.random.token()?));
         let (kind, most) = match form.sent_by {
-            SentBy::Person | SentBy::OneOfSeveral => ("form", FORMS_OF_ONE_BROWSER),
-            SentBy::Script => ("call", CALLS_OF_ONE_BROWSER),
+            SentBy::Person | SentBy::OneOfSeveral => ("form", limits.forms_of_one_browser),
+            SentBy::Script => ("call", limits.calls_of_one_browser),
         };
-        let (key, at) = (inner.keys.first(), form.at);
-        let plain = plain(form)?;
-        let sealed =
-            key.form_key(browser.key(), handle.reveal()).seal(Kind::Form, &place(&handle), &plain, &inner.random)?;
+        let (key, place) = (inner.keys.first(), place(&handle));
+        let (at, until) = (form.at, form.until);
         let address = of_one_visitor(client).to_string();
-        let stored = StoredForm {
-            sealed,
+        let whose = Whose {
             browser: key.group_tag(&[b"browser", kind.as_bytes(), browser.key()]),
+            person: key.group_tag(&[b"person", form.person.as_bytes()]),
             address: key.group_tag(&[b"address", address.as_bytes()]),
-            until: at.after(KEPT_FOR),
+            portal: key.group_tag(&[b"portal", form.portal.as_str().as_bytes()]),
         };
-        let room = Room { of_one_browser: most, from_one_address: FROM_ONE_ADDRESS, in_all: IN_ALL };
+        let sealing = key.form_key(browser.key(), handle.reveal());
+        let head = sealing.seal(Kind::Form, &place, &written(form)?, &inner.random)?;
+        let body = sealing.seal(Kind::FormBody, &place, body, &inner.random)?;
+        let room = Room {
+            of_one_browser: most,
+            of_one_person: limits.of_one_person,
+            from_one_address: limits.from_one_address,
+            of_one_portal: limits.of_one_portal,
+            in_all: IN_ALL,
+        };
+        let stored = StoredForm { head, body, whose, until };
         let kept = inner.store.keep_form(&handle.tag(), stored, room, at).await?;
         if kept { Ok(handle) } else { Err(NotKept::NoRoom) }
     }
 
-    /// The form that `handle` names, if that browser has sent it at that portal and its time is not over.
+    /// The form that `handle` names, if that browser has sent it at that portal and its time is not over. Its body stays where
+    /// it is.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -185,14 +191,29 @@ impl Sessions {
         portal: &HostName,
         now: Timestamp,
     ) -> Result<Option<KeptForm>, StoreError> {
-        let stored = self.inner.store.kept_form(&handle.tag()).await?;
+        let stored = self.inner.store.form_head(&handle.tag()).await?;
         let Some(stored) = stored.filter(|stored| now < stored.until) else { return Ok(None) };
-        let opened = stored.sealed.key_id().and_then(|id| {
-            self.inner.keys.with_id(id).find_map(|key: &RingKey| {
-                key.form_key(browser.key(), handle.reveal()).open(Kind::Form, &place(handle), &stored.sealed)
-            })
-        });
-        Ok(opened.and_then(|plain| read(&plain)).filter(|form| form.portal == *portal))
+        let opened = self.open_part(Kind::Form, handle, browser, &stored.head);
+        Ok(opened.and_then(|head| read(&head)).filter(|form| form.portal == *portal))
+    }
+
+    /// The body of a form that was taken out: none where that browser has not sent it.
+    pub fn body_of(&self, taken: &TakenForm, browser: &KnownBrowser) -> Option<Bytes> {
+        let body = self.open_part(Kind::FormBody, &taken.handle, browser, &taken.stored.body)?;
+        Some(Bytes::from_owner(body)) // which is wiped with the last of its copies
+    }
+
+    fn open_part(
+        &self,
+        kind: Kind,
+        handle: &FormHandle,
+        browser: &KnownBrowser,
+        sealed: &Sealed,
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        self.inner
+            .keys
+            .with_id(sealed.key_id()?)
+            .find_map(|key: &RingKey| key.form_key(browser.key(), handle.reveal()).open(kind, &place(handle), sealed))
     }
 
     /// Takes the form out: of many calls one gets it. For whoever has read it by [`Sessions::kept_form`].
@@ -209,7 +230,9 @@ impl Sessions {
     /// # Errors
     /// When there is no room any more, or it cannot be written.
     pub async fn put_form_back(&self, taken: TakenForm, now: Timestamp) -> Result<(), NotKept> {
-        let room = Room { of_one_browser: u64::MAX, from_one_address: u64::MAX, in_all: IN_ALL };
+        let any = u64::MAX;
+        let room =
+            Room { of_one_browser: any, of_one_person: any, from_one_address: any, of_one_portal: any, in_all: IN_ALL };
         let kept = self.inner.store.keep_form(&taken.handle.tag(), taken.stored, room, now).await?;
         if kept { Ok(()) } else { Err(NotKept::NoRoom) }
     }
@@ -219,25 +242,18 @@ fn place(handle: &FormHandle) -> SessionHash {
     SessionHash::from_bytes(*handle.tag().as_bytes())
 }
 
-/// The length of the head, the head, the body. Wiped when dropped.
-fn plain(form: KeptForm) -> Result<Zeroizing<Vec<u8>>, NotSealed> {
-    let KeptForm { portal, person, sent_by, at, method, target, fields, body } = form;
-    let head = Head { portal, person: *person.as_bytes(), sent_by, at, method, target, fields };
-    let head = Zeroizing::new(serde_json::to_vec(&head).map_err(|_| NotSealed::NoJson)?);
-    let length = u32::try_from(head.len()).map_err(|_| NotSealed::NoJson)?;
-    let mut plain = Zeroizing::new(Vec::with_capacity(head.len().saturating_add(body.len()).saturating_add(4)));
-    plain.extend_from_slice(&length.to_be_bytes());
-    plain.extend_from_slice(&head);
-    plain.extend_from_slice(&body);
-    Ok(plain)
+/// Wiped when dropped.
+fn written(form: KeptForm) -> Result<Zeroizing<Vec<u8>>, NotSealed> {
+    let KeptForm { portal, person, sent_by, at, until, method, target, fields, length } = form;
+    let head = Head { portal, person: *person.as_bytes(), sent_by, at, until, method, target, fields, length };
+    serde_json::to_vec(&head).map(Zeroizing::new).map_err(|_| NotSealed::NoJson)
 }
 
-fn read(plain: &[u8]) -> Option<KeptForm> {
-    let (length, rest) = plain.split_first_chunk::<4>()?;
-    let (head, body) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
-    let Head { portal, person, sent_by, at, method, target, fields } = serde_json::from_slice(head).ok()?;
-    let (person, body) = (PersonMark::from_bytes(person), Bytes::copy_from_slice(body));
-    Some(KeptForm { portal, person, sent_by, at, method, target, fields, body })
+fn read(head: &[u8]) -> Option<KeptForm> {
+    let Head { portal, person, sent_by, at, until, method, target, fields, length } =
+        serde_json::from_slice(head).ok()?;
+    let person = PersonMark::from_bytes(person);
+    Some(KeptForm { portal, person, sent_by, at, until, method, target, fields, length })
 }
 
 #[cfg(test)]

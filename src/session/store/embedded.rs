@@ -23,7 +23,7 @@ use self::file::OpenFile;
 use self::writer::{Answer, Op, Queued, Writer};
 use super::{
     FormStore, Mark, RecordChange, RecordSeen, RecordStore, Room, Sealed, SessionStore, Shelf, StoreError, StoredForm,
-    StoredIndex, StoredSession, Tag,
+    StoredHead, StoredIndex, StoredSession, Tag,
 };
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
@@ -207,9 +207,9 @@ impl FormStore for EmbeddedStore {
         self.write(op).await.map(|answer| matches!(answer, Answer::Was(true)))
     }
 
-    async fn kept_form(&self, tag: &Tag) -> Result<Option<StoredForm>, StoreError> {
+    async fn form_head(&self, tag: &Tag) -> Result<Option<StoredHead>, StoreError> {
         let tag = *tag;
-        self.read(move |database| forms::kept(database, &tag)).await
+        self.read(move |database| forms::head(database, &tag)).await
     }
 
     async fn take_form(&self, tag: &Tag) -> Result<Option<StoredForm>, StoreError> {

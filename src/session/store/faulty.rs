@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     FormStore, Mark, RecordChange, RecordSeen, RecordStore, Room, Sealed, SessionStore, Shelf, StoreError, StoredForm,
-    StoredIndex, StoredSession, Tag,
+    StoredHead, StoredIndex, StoredSession, Tag,
 };
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
@@ -150,9 +150,9 @@ impl FormStore for FaultyStore {
         self.inner.keep_form(tag, form, room, now).await
     }
 
-    async fn kept_form(&self, tag: &Tag) -> Result<Option<StoredForm>, StoreError> {
+    async fn form_head(&self, tag: &Tag) -> Result<Option<StoredHead>, StoreError> {
         self.readable()?;
-        self.inner.kept_form(tag).await
+        self.inner.form_head(tag).await
     }
 
     async fn take_form(&self, tag: &Tag) -> Result<Option<StoredForm>, StoreError> {

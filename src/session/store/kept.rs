@@ -13,12 +13,34 @@ const LEAST: u64 = 4096;
 /// A kept form as a store sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredForm {
-    /// What was sent, sealed under the browser's key and a configured one.
-    pub sealed: Sealed,
-    /// Which browser it is from, and what kind of thing it is: blind.
+    /// What is known of it, sealed under the browser's key and a configured one.
+    pub head: Sealed,
+    /// Its body, sealed in the same way.
+    pub body: Sealed,
+    /// Whose it is.
+    pub whose: Whose,
+    /// It is nobody's any more after this moment.
+    pub until: Timestamp,
+}
+
+/// Whose a kept form is: by tags that say nothing, but for what belongs together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whose {
+    /// Which browser it is from, and what kind of thing it is.
     pub browser: Tag,
-    /// Which address it came from: blind.
+    /// Who has written it.
+    pub person: Tag,
+    /// Which address it came from.
     pub address: Tag,
+    /// At which portal.
+    pub portal: Tag,
+}
+
+/// What is looked at of a kept form before its body counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredHead {
+    /// What is known of it, sealed.
+    pub head: Sealed,
     /// It is nobody's any more after this moment.
     pub until: Timestamp,
 }
@@ -26,7 +48,8 @@ pub struct StoredForm {
 impl StoredForm {
     /// The room that it takes, in bytes.
     pub fn size(&self) -> u64 {
-        u64::try_from(self.sealed.as_bytes().len()).unwrap_or(u64::MAX).max(LEAST)
+        let bytes = self.head.as_bytes().len().saturating_add(self.body.as_bytes().len());
+        u64::try_from(bytes).unwrap_or(u64::MAX).max(LEAST)
     }
 }
 
@@ -35,8 +58,12 @@ impl StoredForm {
 pub struct Room {
     /// Forms of one browser and kind.
     pub of_one_browser: u64,
+    /// Bytes of one person.
+    pub of_one_person: u64,
     /// Bytes from one address.
     pub from_one_address: u64,
+    /// Bytes of one portal.
+    pub of_one_portal: u64,
     /// Bytes in all.
     pub in_all: u64,
 }
@@ -45,27 +72,35 @@ pub struct Room {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct TakenUp {
     of_one_browser: u64,
+    of_one_person: u64,
     from_one_address: u64,
+    of_one_portal: u64,
     in_all: u64,
 }
 
 impl TakenUp {
     /// Counts a form that is kept, beside `new`, which is to be kept.
-    pub fn add(&mut self, browser: &Tag, address: &Tag, size: u64, new: &StoredForm) {
-        self.in_all = self.in_all.saturating_add(size);
-        if *browser == new.browser {
-            self.of_one_browser = self.of_one_browser.saturating_add(1);
-        }
-        if *address == new.address {
-            self.from_one_address = self.from_one_address.saturating_add(size);
-        }
+    pub fn add(&mut self, whose: &Whose, size: u64, new: &StoredForm) {
+        let add = |sum: &mut u64, size: u64, counts: bool| {
+            if counts {
+                *sum = sum.saturating_add(size);
+            }
+        };
+        add(&mut self.in_all, size, true);
+        add(&mut self.of_one_browser, 1, whose.browser == new.whose.browser);
+        add(&mut self.of_one_person, size, whose.person == new.whose.person);
+        add(&mut self.from_one_address, size, whose.address == new.whose.address);
+        add(&mut self.of_one_portal, size, whose.portal == new.whose.portal);
     }
 
     /// Whether there is room for `new`.
     pub fn leaves_room(&self, new: &StoredForm, room: Room) -> bool {
+        let size = new.size();
         self.of_one_browser < room.of_one_browser
-            && self.from_one_address.saturating_add(new.size()) <= room.from_one_address
-            && self.in_all.saturating_add(new.size()) <= room.in_all
+            && self.of_one_person.saturating_add(size) <= room.of_one_person
+            && self.from_one_address.saturating_add(size) <= room.from_one_address
+            && self.of_one_portal.saturating_add(size) <= room.of_one_portal
+            && self.in_all.saturating_add(size) <= room.in_all
     }
 }
 
@@ -76,8 +111,8 @@ pub trait FormStore: fmt::Debug + Send + Sync {
     /// is none.
     async fn keep_form(&self, tag: &Tag, form: StoredForm, room: Room, now: Timestamp) -> Result<bool, StoreError>;
 
-    /// The form under that tag, over or not.
-    async fn kept_form(&self, tag: &Tag) -> Result<Option<StoredForm>, StoreError>;
+    /// What is known of the form under that tag, over or not. Its body stays where it is.
+    async fn form_head(&self, tag: &Tag) -> Result<Option<StoredHead>, StoreError>;
 
     /// Takes the form under that tag out: of many calls at the same time, one gets it.
     async fn take_form(&self, tag: &Tag) -> Result<Option<StoredForm>, StoreError>;

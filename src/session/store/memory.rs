@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use super::kept::TakenUp;
 use super::{
     FormStore, Mark, RecordChange, RecordSeen, RecordStore, Room, Sealed, SessionStore, Shelf, StoreError, StoredForm,
-    StoredIndex, StoredSession, Tag,
+    StoredHead, StoredIndex, StoredSession, Tag,
 };
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
@@ -184,7 +184,7 @@ impl FormStore for MemoryStore {
             kept.forms.retain(|_, form| form.until >= now);
             let mut taken_up = TakenUp::default();
             for other in kept.forms.values() {
-                taken_up.add(&other.browser, &other.address, other.size(), &form);
+                taken_up.add(&other.whose, other.size(), &form);
             }
             let fits = taken_up.leaves_room(&form, room);
             if fits {
@@ -194,8 +194,9 @@ impl FormStore for MemoryStore {
         })
     }
 
-    async fn kept_form(&self, tag: &Tag) -> Result<Option<StoredForm>, StoreError> {
-        self.with_all(|kept| kept.forms.get(tag).cloned())
+    async fn form_head(&self, tag: &Tag) -> Result<Option<StoredHead>, StoreError> {
+        let head = |form: &StoredForm| StoredHead { head: form.head.clone(), until: form.until };
+        self.with_all(|kept| kept.forms.get(tag).map(head))
     }
 
     async fn take_form(&self, tag: &Tag) -> Result<Option<StoredForm>, StoreError> {

@@ -20,6 +20,7 @@ async fn two_companies_use_one_portal_at_cloud_without_a_password() {
     walk.gina_comes_in_and_sees_what_globex_has_asked().await;
     walk.each_still_sees_their_own().await;
     walk.mia_reads_that_she_has_an_atlassian_account().await;
+    walk.nothing_went_wrong_in_the_browsers().await;
     browser.stop().await;
     world.stop().await;
 }
@@ -86,6 +87,28 @@ impl Walk<'_> {
         assert!(self.world.cloud.jsm.kill_all("ana@acme.example") > 0);
         self.browser.open(&self.url(ALL_REQUESTS)).await;
         self.browser.sees(Thing::Text(COLLEAGUES)).await;
+    }
+
+    /// The console of each is free of errors, but for the page that refuses Mia; and nobody was asked but the gateway and the providers.
+    async fn nothing_went_wrong_in_the_browsers(&mut self) {
+        let provider = self.world.provider.as_ref().unwrap().issuer();
+        let saml = url::Url::parse(&self.world.saml.as_ref().unwrap().entity_id()).unwrap();
+        let saml = saml.origin().ascii_serialization();
+        for (visitor, expected) in [("cloud-ana", 0), ("cloud-gina", 0), ("cloud-mia", 1)] {
+            self.browser.visitor(visitor).await;
+            let traffic = self.browser.traffic().await;
+            assert!(traffic.requests.iter().any(|url| url.path() == ALL_REQUESTS.split('?').next().unwrap()));
+            for url in &traffic.requests {
+                let origin = url.origin().ascii_serialization();
+                let known = [&self.world.cloud_origin(), &provider, &saml].contains(&&origin) || url.scheme() == "data";
+                assert!(known, "{visitor} asked for {url}");
+            }
+            assert!(traffic.blocked.is_empty(), "{visitor}: {:?}", traffic.blocked);
+            let complaints =
+                traffic.console.iter().filter(|(_, text)| !text.contains("status of 403")).collect::<Vec<_>>();
+            assert!(complaints.is_empty(), "{visitor}: {complaints:#?}");
+            assert_eq!(traffic.console.len(), expected, "{visitor}: {:#?}", traffic.console);
+        }
     }
 
     /// Nobody but the gateway and the provider: not the site, nor the host beside it.

@@ -240,6 +240,48 @@ async fn ten_tabs_of_one_browser_sign_in_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_tab_that_began_a_sign_in_may_be_loaded_again() {
+    let recorder = Recorder::start(site()).await;
+    let clock = Clock::manual(Timestamp::from_seconds(1_764_000_000));
+    let mut options = Options { clock, ..Options::plain(recorder.address) };
+    options.more_providers =
+        "  other:\n    oidc: { issuer: \"http://localhost:9\", client_id: a, client_secret: b }\n    label: Other\n"
+            .into();
+    options.providers = "acme, other";
+    let gateway = TestGateway::start(options).await;
+    let mut browser = Browser::start().await;
+    let page = format!("{}/private/page", gateway.origin());
+    browser.visitor("reload-ana").await;
+    browser.open(&page).await;
+    browser.click(Thing::Button("Acme")).await;
+    browser.click(Thing::Text("Ana Lima")).await;
+    browser.at(&page).await;
+    all_sessions_end(gateway.app.sessions()).await;
+    browser.open(&page).await;
+    browser.sees(Thing::Text("Where do you have your account?")).await;
+    browser.tab().await;
+    browser.open(&format!("{page}/2")).await;
+    browser.sees(Thing::Heading("You are signing in in another tab")).await;
+    browser.turn_to(0).await;
+    for _ in 0..2 {
+        browser.open(&page).await;
+        browser.sees(Thing::Text("Where do you have your account?")).await;
+    }
+    // The other one still waits, and goes on by itself.
+    browser.turn_to(1).await;
+    browser.sees(Thing::Heading("You are signing in in another tab")).await;
+    browser.turn_to(0).await;
+    browser.click(Thing::Button("Acme")).await;
+    browser.click(Thing::Text("Ana Lima")).await;
+    browser.at(&page).await;
+    browser.turn_to(1).await;
+    browser.sees(Thing::Heading("Page /private/page/2")).await;
+    let complaints = browser.traffic().await.console;
+    assert!(complaints.is_empty(), "{complaints:#?}");
+    browser.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_browser_that_goes_round_and_round_reads_why() {
     let recorder = Recorder::start(site()).await;
     let gateway = TestGateway::start(Options::plain(recorder.address)).await;
