@@ -50,6 +50,7 @@ struct Families {
     config_reloads: IntCounterVec,
     config_number: IntGauge,
     config_since: IntGauge,
+    upgrades: IntCounterVec,
     panics: IntCounter,
     log_lines_dropped: IntCounter,
 }
@@ -181,6 +182,7 @@ impl Metrics {
                 "Times that the configuration was read again, by result",
                 &["result"],
             )?,
+            upgrades: counters("upgrades_total", "Handovers from one process to the next, by result", &["result"])?,
             config_number: gauge("config_number", "How many configurations have been in force, with the present one")?,
             config_since: gauge(
                 "config_confirmed_timestamp_seconds",
@@ -303,6 +305,11 @@ impl Metrics {
     /// The configuration was read again, with that result.
     pub fn config_read_again(&self, result: &str) {
         self.0.config_reloads.with_label_values(&[result]).inc();
+    }
+
+    /// This process has "taken_over" from another, or none has taken over from it, for that reason.
+    pub fn upgraded(&self, result: &str) {
+        self.0.upgrades.with_label_values(&[result]).inc();
     }
 
     /// The configuration of that number is in force, and is what the file said then.

@@ -49,5 +49,6 @@ mod secrecy;
 mod smuggling;
 mod thousand;
 mod trusted_jwt;
+mod upgrade;
 mod upstream;
 mod websocket;
