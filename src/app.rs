@@ -86,6 +86,8 @@ pub struct App {
     store: Arc<MovingStore>,
     metrics: Metrics,
     readiness: Readiness,
+    /// To the process before, while it ends what it has begun.
+    lending: Option<JoinHandle<()>>,
     running: Arc<Running>,
     background: Background,
 }
@@ -154,9 +156,20 @@ impl App {
         let _ = self.running.upgrades.set(orders);
     }
 
-    /// Notes that this process has taken the place of another one.
-    pub fn took_over(&self) {
+    /// Notes that this process has taken the place of another one, which `lending` serves as long as it lives.
+    pub fn took_over(&mut self, lending: Option<JoinHandle<()>>) {
+        self.lending = lending;
         self.running.took_over();
+    }
+
+    /// Waits, within the drain limit, until the process before has no need of this one any more.
+    fn process_before_ends(&mut self) -> impl Future<Output = ()> + Send + 'static {
+        let (lending, limit) = (self.lending.take(), self.running.doors.https.now().limits.drain);
+        async move {
+            if let Some(lending) = lending {
+                let _ = tokio::time::timeout(limit, lending).await;
+            }
+        }
     }
 
     /// Notes why no other process has taken over.
@@ -201,9 +214,11 @@ impl App {
 
     /// Stops to accept, lets requests in flight finish, and writes what is not written yet. Whether all of them
     /// finished in time.
-    pub async fn drain(self) -> bool {
+    pub async fn drain(mut self) -> bool {
         self.readiness.is_draining();
-        let (https, plain, _) = tokio::join!(self.https.drain(), drain(self.behind_tls_proxy), drain(self.http));
+        let before = self.process_before_ends();
+        let (https, plain, ..) =
+            tokio::join!(self.https.drain(), drain(self.behind_tls_proxy), drain(self.http), before);
         let all_finished = https && plain;
         self.background.end();
         self.running.current.lock().await.metadata.end();

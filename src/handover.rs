@@ -63,8 +63,6 @@ pub(crate) enum ToPredecessor {
     /// The store is open, and connections are accepted.
     Serving,
     News(SessionNews),
-    /// Some news was lost.
-    Missed,
     Granted {
         number: u64,
         granted: Result<Granted, StoreError>,

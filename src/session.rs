@@ -34,6 +34,6 @@ pub use recent_logouts::LogoutScope;
 pub use sessions::{
     CarriedOver, Change, Ended, EndedSession, FormHandle, Found, Kept, KeptForm, KnownBrowser, Lookup, NotHanded,
     NotKept, OpenError, PartlyEnded, PersonMark, RecordError, RecordName, Records, Seen, SentBy, SessionNews, Sessions,
-    TakenForm, Unchanged, Walked,
+    TakenForm, ToldBy, Unchanged, Walked,
 };
 pub use store::StoreError;

@@ -153,6 +153,7 @@ impl Prepared {
             store: self.store,
             metrics,
             readiness,
+            lending: None,
             background: Background { sweeping, looking, ordering },
         })
     }

@@ -119,17 +119,19 @@ impl App {
 
     /// Accepts nothing more, answers what is under way, and tells the process that serves what it has to know of that.
     /// Whether all of it finished in time.
-    pub async fn drain_handed_over(self, handed_over: HandedOver) -> bool {
+    pub async fn drain_handed_over(mut self, handed_over: HandedOver) -> bool {
         self.readiness.is_draining();
         self.background.end();
         self.running.current.lock().await.metadata.end();
         let (finished, done) = watch::channel(false);
         let talking = tokio::spawn(last_exchanges(handed_over.words, self.sessions.clone(), done));
+        let before = self.process_before_ends();
         let (https, plain, ..) = tokio::join!(
             self.https.drain_handed_over(),
             drain_handed_over(self.behind_tls_proxy),
             drain_handed_over(self.http),
             drain_handed_over(self.admin),
+            before,
         );
         if let Err(error) = self.sessions.close().await {
             tracing::error!(%error, "not all that this process knew of sessions could be told to the next one");

@@ -158,7 +158,7 @@ async fn start(config: Config, Given { sockets, before }: Given) -> Result<Start
         Ok(store) => prepared.serve(store).await,
         Err(error) => Err(error.into()),
     };
-    let app = match served {
+    let mut app = match served {
         Ok(app) => app,
         Err(error) => {
             line.send(ToPredecessor::CannotServe(vec![error.to_string()]));
@@ -166,12 +166,12 @@ async fn start(config: Config, Given { sockets, before }: Given) -> Result<Start
             return Err(error);
         }
     };
-    app.took_over();
     if alone {
+        app.took_over(None);
         service_manager::is_ready();
     } else {
         let sessions = app.sessions().clone();
-        tokio::spawn(lend(line, (sessions, news), service_manager::is_ready, begun));
+        app.took_over(Some(tokio::spawn(lend(line, (sessions, news), service_manager::is_ready, begun))));
     }
     Ok(Start::Serves(Box::new(app)))
 }

@@ -18,7 +18,7 @@ use super::successor::TAKES_OVER_FROM;
 use super::{Line, PROTOCOL, ToPredecessor, ToSuccessor, Welcome};
 use crate::clock::deadline;
 use crate::session::store::lent::{Granted, Wished};
-use crate::session::{SessionNews, Sessions, StoreError};
+use crate::session::{SessionNews, Sessions, StoreError, ToldBy};
 use crate::sign_in::under_way::HeldSignIn;
 
 /// How long the new process may take until it is ready but for the store.
@@ -242,7 +242,7 @@ pub(crate) struct LastWords {
     /// What exchanges that end here want of the store.
     pub wishes: mpsc::Receiver<Wished>,
     /// Sessions that end here.
-    pub news: broadcast::Receiver<SessionNews>,
+    pub news: broadcast::Receiver<(ToldBy, SessionNews)>,
     /// Sign-ins that begin and end here.
     pub sign_ins: mpsc::UnboundedReceiver<HeldSignIn>,
 }
@@ -262,11 +262,10 @@ pub(crate) async fn last_exchanges(words: LastWords, sessions: Sessions, mut don
                         let _ = answer.send(granted);
                     }
                 }
-                Some(ToPredecessor::News(told)) => sessions.hears(told),
-                Some(ToPredecessor::Missed) => sessions.trust_none(),
+                Some(ToPredecessor::News(told)) => sessions.hears(ToldBy::TheNextOne, told),
                 Some(ToPredecessor::Prepared { .. } | ToPredecessor::CannotServe(_) | ToPredecessor::Serving) => {}
                 None => {
-                    tracing::error!("the process that took this one's place is gone: nobody is believed to be signed in any more");
+                    tracing::warn!("the process that took this one's place is gone: nobody is believed to be signed in any more");
                     sessions.trust_none();
                     return;
                 }
@@ -278,13 +277,15 @@ pub(crate) async fn last_exchanges(words: LastWords, sessions: Sessions, mut don
                 }
                 line.send(ToSuccessor::Wish { number, wish });
             }
-            Ok(told) = news.recv() => line.send(ToSuccessor::News(told)),
+            Ok((by, told)) = news.recv() => if by != ToldBy::TheNextOne { line.send(ToSuccessor::News(told)) },
             Some(held) = sign_ins.recv() => line.send(ToSuccessor::SignIn(held)),
             _ = done.wait_for(|done| *done) => break,
         }
     }
-    while let Ok(told) = news.try_recv() {
-        line.send(ToSuccessor::News(told));
+    while let Ok((by, told)) = news.try_recv() {
+        if by != ToldBy::TheNextOne {
+            line.send(ToSuccessor::News(told));
+        }
     }
     while let Ok(held) = sign_ins.try_recv() {
         line.send(ToSuccessor::SignIn(held));

@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::line::{receive_with, send_with};
 use super::{Line, PROTOCOL, ToPredecessor, ToSuccessor, Welcome};
-use crate::session::{CarriedOver, SessionNews, Sessions};
+use crate::session::{CarriedOver, SessionNews, Sessions, ToldBy};
 use crate::sign_in::under_way::HeldSignIn;
 
 /// Tells a process that its standard input is the line to the one whose place it takes: the number of that process, which has
@@ -114,7 +114,7 @@ impl Inheritance {
 /// first visitor. `alone` is called when this process is the only one that accepts connections; `begun` takes the sign-ins that are under way.
 pub(crate) async fn lend(
     mut line: Line<ToPredecessor, ToSuccessor>,
-    (sessions, mut news): (Sessions, broadcast::Receiver<SessionNews>),
+    (sessions, mut news): (Sessions, broadcast::Receiver<(ToldBy, SessionNews)>),
     alone: impl Fn(),
     begun: impl Fn(HeldSignIn),
 ) {
@@ -129,15 +129,16 @@ pub(crate) async fn lend(
                         let _ = answers.send(ToPredecessor::Granted { number, granted });
                     });
                 }
-                Some(ToSuccessor::News(told)) => sessions.hears(told),
+                Some(ToSuccessor::News(told)) => sessions.hears(ToldBy::TheOneBefore, told),
                 Some(ToSuccessor::SignIn(held)) => begun(held),
                 Some(ToSuccessor::Alone) => alone(),
                 Some(ToSuccessor::Yours(_) | ToSuccessor::Stop) => {}
                 None => break,
             },
             told = news.recv() => match told {
-                Ok(told) => line.send(ToPredecessor::News(told)),
-                Err(RecvError::Lagged(_)) => line.send(ToPredecessor::Missed),
+                Ok((ToldBy::TheOneBefore, _)) => {}
+                Ok((_, told)) => line.send(ToPredecessor::News(told)),
+                Err(RecvError::Lagged(_)) => line.send(ToPredecessor::News(SessionNews::AnyMayHaveEnded)),
                 Err(RecvError::Closed) => break,
             },
         }

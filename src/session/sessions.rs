@@ -23,7 +23,7 @@ pub use self::kept::{FormHandle, KeptForm, NotKept, SentBy, TakenForm};
 pub use self::known_browser::{KnownBrowser, PersonMark};
 pub use self::records::{Change, Found, RecordError, RecordName, Records, Seen, Unchanged, Walked};
 use self::shared::JustOpened;
-pub use self::succession::{CarriedOver, SessionNews};
+pub use self::succession::{CarriedOver, SessionNews, ToldBy};
 use super::customer_session::CustomerSession;
 use super::entry::Listing;
 use super::keys::KeyRing;
@@ -56,7 +56,7 @@ struct Inner {
     just_opened: JustOpened,
     logouts: RecentLogouts,
     /// For the other process, while two of them serve.
-    news: broadcast::Sender<SessionNews>,
+    news: broadcast::Sender<(ToldBy, SessionNews)>,
     lifetimes: Lifetimes,
     clock: Clock,
     random: Random,

@@ -278,9 +278,13 @@ impl PendingSignIns {
             }
         };
         let mut tables = self.tables();
+        let told = slot.held(key, browser, came, since);
         match tables.slot(&key, since) {
             // It is known, and has gone on meanwhile.
-            Some((owner, known)) if *owner == browser => *known = slot,
+            Some((owner, known)) if *owner == browser => {
+                *known = slot;
+                tables.tell_heir(told);
+            }
             Some(_) => {}
             None => tables.insert(key, (browser, came), slot, size, since),
         }

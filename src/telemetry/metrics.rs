@@ -492,6 +492,7 @@ mod tests {
         written.certificates_looked_at("changed");
         written.certificate_ordered("issued");
         written.config_read_again("applied");
+        written.upgraded("taken_over");
         written.certificates_end(&[("acme.com".to_owned(), END)]);
         written.watch_customers(&HostName::parse("acme.com").unwrap()).note(&CustomerEvent::Ended { confirmed: true });
         let good = MetadataEvent::Good { at: END, new: true, valid_until: Some(END) };

@@ -20,6 +20,20 @@ pub enum SessionNews {
     Ended(SessionHash),
     /// A provider has told of this logout.
     LoggedOut(ToldLogout),
+    /// Nobody knows which sessions were ended: only the next process says so to the one before.
+    AnyMayHaveEnded,
+}
+
+/// Who told it. Processes stand in a row, each before the next one, so that news go on from one to the other and never come
+/// back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToldBy {
+    /// It happened here.
+    ThisProcess,
+    /// The process whose place this one has taken.
+    TheOneBefore,
+    /// The process that has taken this one's place.
+    TheNextOne,
 }
 
 /// What only memory knows of sessions.
@@ -31,37 +45,43 @@ pub struct CarriedOver {
     logouts: Vec<ToldLogout>,
 }
 
-pub(super) fn news() -> broadcast::Sender<SessionNews> {
+pub(super) fn news() -> broadcast::Sender<(ToldBy, SessionNews)> {
     broadcast::Sender::new(WAITING)
 }
 
 impl Inner {
     /// Tells the other process, if there is one.
     pub(super) fn tell(&self, news: SessionNews) {
-        let _ = self.news.send(news);
+        let _ = self.news.send((ToldBy::ThisProcess, news));
     }
 }
 
 impl Sessions {
     /// What happens from now on. Who has missed any of it knows nothing for sure, and has to take all sessions for ended.
-    pub fn news(&self) -> broadcast::Receiver<SessionNews> {
+    pub fn news(&self) -> broadcast::Receiver<(ToldBy, SessionNews)> {
         self.inner.news.subscribe()
     }
 
-    /// Takes note of what happened in the other process.
-    pub fn hears(&self, news: SessionNews) {
+    /// Takes note of what happened in another process.
+    pub fn hears(&self, by: ToldBy, news: SessionNews) {
         let inner = &*self.inner;
-        match news {
+        match &news {
             SessionNews::Ended(hash) => {
-                if let Some(live) = inner.registry.end(&hash) {
+                if let Some(live) = inner.registry.end(hash) {
                     live.mark_ended();
-                    // There may be a third process, which ends what it began before.
-                    inner.tell(SessionNews::Ended(hash));
                 }
-                inner.cache.invalidate(&hash);
+                inner.cache.invalidate(hash);
             }
-            SessionNews::LoggedOut(told) => inner.logouts.note(told),
+            SessionNews::LoggedOut(told) => inner.logouts.note(told.clone()),
+            SessionNews::AnyMayHaveEnded => {
+                if by == ToldBy::TheNextOne {
+                    self.trust_none();
+                }
+                return;
+            }
         }
+        // There may be a third process, which still ends what it began.
+        let _ = inner.news.send((by, news));
     }
 
     /// Nobody tells any more what has become of the sessions: whoever has one here has none from now on.
@@ -73,6 +93,7 @@ impl Sessions {
             inner.cache.invalidate(live.hash());
         }
         inner.cache.invalidate_all();
+        let _ = inner.news.send((ToldBy::TheNextOne, SessionNews::AnyMayHaveEnded));
     }
 
     /// What the next process cannot read in the store.
@@ -200,9 +221,9 @@ mod tests {
         }
 
         /// Passes on what was told.
-        fn pass_on(from: &mut broadcast::Receiver<SessionNews>, to: &Sessions) {
-            while let Ok(news) = from.try_recv() {
-                to.hears(news);
+        fn pass_on(from: &mut broadcast::Receiver<(ToldBy, SessionNews)>, to: &Sessions) {
+            while let Ok((_, news)) = from.try_recv() {
+                to.hears(ToldBy::TheNextOne, news);
             }
         }
     }
@@ -259,6 +280,23 @@ mod tests {
         Two::pass_on(&mut told, &two.old);
         let refused = two.old.open_begun(ben(), None, portal(), CLIENT, begun).await;
         assert_eq!(refused.map(|_| ()), Err(OpenError::EndedMeanwhile), "told after the handover, to the new process");
+    }
+
+    #[tokio::test]
+    async fn news_go_on_in_the_row_and_nobody_before_ends_the_sessions_of_the_next_one() {
+        let mut opened = None;
+        let two = Two::after(async |old: &Sessions, _: &Clock| opened = Some(open(old, "ana").await)).await;
+        let (id, at_old) = opened.unwrap();
+        let at_new = two.new.find(&id, &portal(), START).await.unwrap().unwrap();
+        let mut told = two.old.news();
+        let other = SessionNews::Ended(SessionHash::from_bytes([7; 32]));
+        two.old.hears(ToldBy::TheNextOne, other.clone());
+        assert_eq!(told.try_recv(), Ok((ToldBy::TheNextOne, other)), "for a third process, which came before");
+        two.new.hears(ToldBy::TheOneBefore, SessionNews::AnyMayHaveEnded);
+        assert!(!at_new.is_ended());
+        two.old.hears(ToldBy::TheNextOne, SessionNews::AnyMayHaveEnded);
+        assert!(at_old.is_ended());
+        assert_eq!(told.try_recv(), Ok((ToldBy::TheNextOne, SessionNews::AnyMayHaveEnded)));
     }
 
     #[tokio::test]

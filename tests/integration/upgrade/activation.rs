@@ -107,18 +107,24 @@ fn systemd_understands_the_units_of_the_documents() {
     for (before, unit) in text.split("```ini\n").zip(text.split("```ini\n").skip(1)) {
         let unit = unit.split("```").next().unwrap();
         let name = before.rsplit("/etc/systemd/system/").next().unwrap().split('`').next().unwrap();
-        let path = folder.path().join(format!("{}-{name}", units.len()));
-        // The name of the service's socket, the program that is there, and what Debian 12 knows.
-        let unit = unit
-            .replace("/usr/local/bin/vestibule", env!("CARGO_BIN_EXE_vestibule"))
-            .replace("Type=notify-reload", "Type=notify")
-            .replace("=vestibule.socket", "=1-vestibule.socket");
-        std::fs::write(&path, unit).unwrap();
-        units.push(path);
+        // The program that is there, and what Debian 12 knows.
+        let unit = unit.replace("/usr/local/bin/vestibule", env!("CARGO_BIN_EXE_vestibule"));
+        units.push((name.to_owned(), unit.replace("Type=notify-reload", "Type=notify")));
     }
-    assert_eq!(units.len(), 3, "{units:?}");
-    let output =
-        std::process::Command::new("systemd-analyze").args(["verify", "--man=no"]).args(&units).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success() && !said.contains(folder.path().to_str().unwrap()), "{said}");
+    let names: Vec<&str> = units.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["vestibule.service", "vestibule.socket", "vestibule.service"]);
+    // The first stands alone; the others belong together.
+    for (place, units) in [("alone", &units[..1]), ("with-socket", &units[1..])] {
+        let place = folder.path().join(place);
+        std::fs::create_dir(&place).unwrap();
+        let mut command = std::process::Command::new("systemd-analyze");
+        command.args(["verify", "--man=no"]);
+        for (name, unit) in units {
+            std::fs::write(place.join(name), unit).unwrap();
+            command.arg(place.join(name));
+        }
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && !said.contains(place.to_str().unwrap()), "{said}");
+    }
 }
