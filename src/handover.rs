@@ -11,6 +11,8 @@ mod line;
 mod predecessor;
 mod successor;
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::line::Line;
@@ -39,7 +41,11 @@ pub(crate) enum ToSuccessor {
     /// A sign-in that is under way, or how it has gone on.
     SignIn(HeldSignIn),
     /// The store is closed: open it.
-    Yours(CarriedOver),
+    Yours {
+        carried_over: CarriedOver,
+        /// The file that was closed in order.
+        store: PathBuf,
+    },
     /// You are the gateway now, and the service manager knows.
     Alone,
     /// You are not wanted.

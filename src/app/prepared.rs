@@ -2,6 +2,7 @@
 //! undone by doing nothing; then the rest.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use super::background;
@@ -96,6 +97,19 @@ impl Prepared {
         open_store(&self.config.session.store).await
     }
 
+    /// The same, where the file of that path was just closed in order by another process.
+    ///
+    /// # Errors
+    /// As for [`Prepared::open_store`].
+    pub async fn open_handed_over(&self, closed: &Path) -> Result<Arc<dyn SessionStore>, StoreError> {
+        let StoreSettings::Embedded { path } = self.config.session.store.clone();
+        if path == closed {
+            open_by(move || EmbeddedStore::open_handed_over(path)).await
+        } else {
+            self.open_store().await
+        }
+    }
+
     /// Goes on with a sign-in that another process has begun.
     pub fn take_over(&self) -> impl Fn(HeldSignIn) + Send + Sync + 'static {
         let sign_in = Arc::clone(&self.serving.gateway.sign_in);
@@ -162,8 +176,13 @@ impl Prepared {
 /// Opens the store beside the requests.
 pub(super) async fn open_store(settings: &StoreSettings) -> Result<Arc<dyn SessionStore>, StoreError> {
     let StoreSettings::Embedded { path } = settings.clone();
-    let opening = tokio::task::spawn_blocking(move || EmbeddedStore::open(path));
-    let opened = opening.await.unwrap_or(Err(StoreError::Closed))?;
+    open_by(move || EmbeddedStore::open(path)).await
+}
+
+async fn open_by(
+    open: impl FnOnce() -> Result<EmbeddedStore, StoreError> + Send + 'static,
+) -> Result<Arc<dyn SessionStore>, StoreError> {
+    let opened = tokio::task::spawn_blocking(open).await.unwrap_or(Err(StoreError::Closed))?;
     Ok(Arc::new(opened))
 }
 

@@ -82,7 +82,10 @@ impl App {
             self.take_back(moving, &current.config.session.store).await?;
             return Err(NotUpgraded::Store(error));
         }
-        successor.line.send(ToSuccessor::Yours(self.sessions.carried_over()));
+        let closed = watch.elapsed();
+        let StoreSettings::Embedded { path } = current.config.session.store.clone();
+        let carried_over = self.sessions.carried_over();
+        successor.line.send(ToSuccessor::Yours { carried_over, store: path });
         if let Err(why) = successor.is_serving().await {
             successor.end().await;
             self.take_back(moving, &current.config.session.store).await?;
@@ -91,11 +94,12 @@ impl App {
         let number = successor.number().unwrap_or_default();
         let (lent, wishes) = LentStore::new();
         moving.arrives(Arc::new(lent));
-        let took = watch.elapsed();
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
             process = number,
             version,
-            store_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            close_ms = millis(closed),
+            store_ms = millis(watch.elapsed()),
             "another process has taken over"
         );
         let words = LastWords { line: successor.is_on_its_own(), wishes, news, sign_ins };

@@ -142,19 +142,19 @@ async fn start(config: Config, Given { sockets, before }: Given) -> Result<Start
         }
     };
     let (received, line) = before.prepared(prepared.take_over()).await?;
-    let alone = match received {
-        Received::Yours(carried_over) => {
+    let (begun, news) = (prepared.take_over(), prepared.sessions().news());
+    let (alone, store) = match received {
+        Received::Yours { carried_over, store } => {
             prepared.sessions().carry_on(carried_over);
-            false
+            (false, prepared.open_handed_over(&store).await)
         }
         Received::Orphaned => {
             tracing::warn!("the process before has died in the middle of the handover: this one serves in its place");
-            true
+            (true, prepared.open_store().await)
         }
         Received::NotWanted => return Ok(Start::NotWanted),
     };
-    let (begun, news) = (prepared.take_over(), prepared.sessions().news());
-    let served = match prepared.open_store().await {
+    let served = match store {
         Ok(store) => prepared.serve(store).await,
         Err(error) => Err(error.into()),
     };

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::net::sockopt::socket_peercred;
@@ -44,8 +45,8 @@ pub enum NoInheritance {
 /// What to do after the new process has said that it is prepared.
 #[derive(Debug)]
 pub(crate) enum Received {
-    /// The store is free.
-    Yours(CarriedOver),
+    /// The store is free: its file was closed in order.
+    Yours { carried_over: CarriedOver, store: PathBuf },
     /// The process before has died: its place is free, whatever it had in memory.
     Orphaned,
     /// It goes on by itself.
@@ -100,7 +101,7 @@ impl Inheritance {
         let received = loop {
             match line.next().await {
                 Some(ToSuccessor::SignIn(held)) => begun(held),
-                Some(ToSuccessor::Yours(carried_over)) => break Received::Yours(carried_over),
+                Some(ToSuccessor::Yours { carried_over, store }) => break Received::Yours { carried_over, store },
                 Some(ToSuccessor::Stop) => break Received::NotWanted,
                 Some(ToSuccessor::Alone | ToSuccessor::News(_) | ToSuccessor::Wish { .. }) => {}
                 None => break Received::Orphaned,
@@ -132,7 +133,7 @@ pub(crate) async fn lend(
                 Some(ToSuccessor::News(told)) => sessions.hears(ToldBy::TheOneBefore, told),
                 Some(ToSuccessor::SignIn(held)) => begun(held),
                 Some(ToSuccessor::Alone) => alone(),
-                Some(ToSuccessor::Yours(_) | ToSuccessor::Stop) => {}
+                Some(ToSuccessor::Yours { .. } | ToSuccessor::Stop) => {}
                 None => break,
             },
             told = news.recv() => match told {

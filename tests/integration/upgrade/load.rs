@@ -131,8 +131,12 @@ async fn ten_thousand_sessions_change_hands_within_a_moment() {
         world.upgraded().await;
     }
     for line in world.gateway.log().iter().filter(|line| line.contains("another process has taken over")).skip(1) {
-        let took = serde_json::from_str::<serde_json::Value>(line).unwrap()["store_ms"].as_u64().unwrap();
-        println!("with 10 000 sessions the store changed hands in {took} ms");
+        let told: serde_json::Value = serde_json::from_str(line).unwrap();
+        let took = told["store_ms"].as_u64().unwrap();
+        println!(
+            "with 10 000 sessions the store changed hands in {took} ms, {} ms of them to close it",
+            told["close_ms"]
+        );
         worst = worst.max(took);
     }
     assert!(worst < 5000, "{worst} ms");

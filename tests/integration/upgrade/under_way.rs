@@ -154,11 +154,13 @@ async fn held() -> (Sender<()>, Recorder) {
 async fn an_upload_and_a_long_answer_across_the_handover_are_completed_once() {
     let (open, recorder) = held().await;
     let mut world = World::start(recorder).await;
+    let session = world.sign_in(&world.browser(), "ana").await;
     let waiting = tokio::spawn(world.place.client().get(world.place.url("/public/held")).send());
     let mut upload = world.place.tls(b"http/1.1").await;
     let length = 200_000;
     let head = format!(
-        "POST /public/upload HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\nContent-Length: {length}\r\n\r\n"
+        "POST /deep/upload HTTP/1.1\r\nHost: localhost\r\nCookie: __Host-vestibule={session}\r\nSec-Fetch-Site: same-origin\r\n\
+         Content-Length: {length}\r\n\r\n"
     );
     upload.write_all(head.as_bytes()).await.unwrap();
     upload.write_all(&vec![b'a'; length / 2]).await.unwrap();
@@ -166,17 +168,23 @@ async fn an_upload_and_a_long_answer_across_the_handover_are_completed_once() {
         let seen = world.recorder.bytes();
         seen.windows(wanted.len()).any(|window| window == wanted.as_bytes())
     };
-    eventually("both have arrived", || asked("GET /public/held") && asked("POST /public/upload")).await;
+    tokio::select! {
+        () = eventually("the question has arrived", || asked("GET /public/held")) => {}
+        answer = says(&mut upload, b"\r\n\r\n") => panic!("{answer}"),
+    }
+    tokio::select! {
+        () = eventually("the upload has begun to arrive", || asked("POST /deep/upload")) => {}
+        answer = says(&mut upload, b"\r\n\r\n") => panic!("{answer}"),
+    }
     world.upgraded().await;
     assert_eq!(world.place.client().get(world.place.url("/public/a")).send().await.unwrap().status(), 200);
     upload.write_all(&vec![b'a'; length / 2]).await.unwrap();
-    let mut answer = String::new();
-    upload.read_to_string(&mut answer).await.unwrap();
+    let answer = says(&mut upload, b" octets").await;
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&format!("{length} octets")), "{answer}");
     assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
     open.send(()).unwrap();
     assert_eq!(waiting.await.unwrap().unwrap().text().await.unwrap(), "0 octets");
-    let uploads = world.recorder.requests().iter().filter(|request| request.target() == "/public/upload").count();
+    let uploads = world.recorder.requests().iter().filter(|request| request.target() == "/deep/upload").count();
     assert_eq!(uploads, 1);
     assert!(world.gateway.gone().await.success());
     assert_eq!(world.gateway.logged("stopped")["all_finished"], true);
