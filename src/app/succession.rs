@@ -102,7 +102,7 @@ impl App {
             store_ms = millis(watch.elapsed()),
             "another process has taken over"
         );
-        let words = LastWords { line: successor.is_on_its_own(), wishes, news, sign_ins };
+        let words = LastWords { line: successor.set_free(), wishes, news, sign_ins };
         Ok(HandedOver { number, version, words })
     }
 

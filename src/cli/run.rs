@@ -265,7 +265,7 @@ async fn stop(app: App, signals: &mut Signals) -> ExitCode {
     let drained = tokio::select! {
         drained = app.drain() => drained,
         // Asked twice: at once.
-        () = signals.to_stop() => false,
+        () = signals.told_to_stop() => false,
     };
     tracing::info!(all_finished = drained, "stopped");
     ExitCode::SUCCESS
@@ -290,9 +290,9 @@ async fn end_handed_over(
     let drained = tokio::select! {
         drained = &mut draining => drained,
         // Told with all others of the service, or by somebody who means it: what is under way may end.
-        () = signals.to_stop() => tokio::select! {
+        () = signals.told_to_stop() => tokio::select! {
             drained = &mut draining => drained,
-            () = signals.to_stop() => false,
+            () = signals.told_to_stop() => false,
         },
     };
     tracing::info!(all_finished = drained, "stopped");
@@ -317,7 +317,7 @@ impl Signals {
         })
     }
 
-    async fn to_stop(&mut self) {
+    async fn told_to_stop(&mut self) {
         wait(&mut self.terminate, &mut self.interrupt).await;
     }
 }

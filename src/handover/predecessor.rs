@@ -121,7 +121,7 @@ fn found(name: &Path) -> Option<PathBuf> {
     env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_absolute() && path.is_file())
 }
 
-/// A new process that is to take the place of this one. Dropped before [`Successor::is_on_its_own`], it is killed.
+/// A new process that is to take the place of this one. Dropped before [`Successor::set_free`], it is killed.
 #[derive(Debug)]
 pub(crate) struct Successor {
     process: Process,
@@ -223,7 +223,7 @@ impl Successor {
     }
 
     /// It serves, and outlives this process.
-    pub fn is_on_its_own(self) -> Line<ToSuccessor, ToPredecessor> {
+    pub fn set_free(self) -> Line<ToSuccessor, ToPredecessor> {
         let Self { mut process, line, .. } = self;
         process.on_its_own = true;
         line

@@ -91,13 +91,11 @@ impl RecentLogouts {
 
     /// All of them, the oldest first.
     pub fn all(&self) -> Vec<ToldLogout> {
-        let mut all: Vec<ToldLogout> = Vec::new();
-        for told in self.0.iter().flat_map(|(_, told)| told.to_vec()) {
-            // One that was told by several selectors is found by each.
-            if !all.iter().any(|known| *known == *told) {
-                all.push((*told).clone());
-            }
-        }
+        let mut told: Vec<Arc<ToldLogout>> = self.0.iter().flat_map(|(_, told)| told.to_vec()).collect();
+        // One that was told by several selectors is found by each.
+        told.sort_by_key(|told| Arc::as_ptr(told).addr());
+        told.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        let mut all: Vec<ToldLogout> = told.iter().map(|told| (**told).clone()).collect();
         all.sort_by_key(|told| told.at);
         all
     }
