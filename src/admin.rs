@@ -21,7 +21,10 @@ use self::test_sign_in::{LONGEST_FORM, TestSignIns};
 use crate::acme::Waits;
 use crate::clock::{self, Clock};
 use crate::listener::head_guard;
-use crate::operator::{ImportRow, InForceNow, LARGEST, Operator, OperatorKeys, Order, RELOAD, Reload, read_rows};
+use crate::operator::{
+    ImportRow, InForceNow, LARGEST, Operator, OperatorKeys, Order, ProcessNow, RELOAD, RunningGateway, UPGRADE,
+    read_rows,
+};
 use crate::pages;
 use crate::reply::Reply;
 use crate::session::Sessions;
@@ -77,10 +80,10 @@ pub struct AdminSide {
     pub operator: Operator,
 }
 
-/// Whom to believe orders, and who reads the configuration again.
+/// Whom to believe orders, and who carries out those to the gateway itself.
 pub struct Orders {
     keys: OperatorKeys,
-    reload: Weak<dyn Reload>,
+    running: Weak<dyn RunningGateway>,
     clock: Clock,
 }
 
@@ -92,8 +95,8 @@ impl fmt::Debug for Orders {
 
 impl Orders {
     /// Has carried out what is proved by `keys`.
-    pub fn new(keys: OperatorKeys, reload: Weak<dyn Reload>, clock: Clock) -> Self {
-        Self { keys, reload, clock }
+    pub fn new(keys: OperatorKeys, running: Weak<dyn RunningGateway>, clock: Clock) -> Self {
+        Self { keys, running, clock }
     }
 
     /// Answers an order. What comes along with it is read only from somebody who is believed.
@@ -108,12 +111,16 @@ impl Orders {
         if !self.keys.believe(authorization, target, self.clock.now()) {
             return (StatusCode::FORBIDDEN, JSON, Vec::new());
         }
-        if target == RELOAD {
-            let Some(reload) = self.reload.upgrade() else {
+        if [RELOAD, UPGRADE].contains(&target) {
+            let Some(running) = self.running.upgrade() else {
                 return (StatusCode::SERVICE_UNAVAILABLE, JSON, Vec::new());
             };
+            if target == UPGRADE {
+                tracing::info!("an operator's order to have a new process take over");
+                return json(&running.upgrade().await);
+            }
             tracing::info!("an operator's order to read the configuration again");
-            return json(&reload.reload().await);
+            return json(&running.reload().await);
         }
         let Some(order) = Order::read(target) else { return (StatusCode::NOT_FOUND, JSON, Vec::new()) };
         tracing::info!(?order, "an operator's order");
@@ -126,10 +133,11 @@ impl Orders {
 
     /// What is in force, and what is waited for.
     fn status(&self, certificates: &Waits) -> (StatusCode, &'static str, Vec<u8>) {
-        match self.reload.upgrade() {
-            Some(reload) => json(&Status {
+        match self.running.upgrade() {
+            Some(running) => json(&Status {
                 version: env!("CARGO_PKG_VERSION"),
-                configuration: reload.standing(),
+                process: running.process(),
+                configuration: running.standing(),
                 certificates: certificates.sentences(),
             }),
             None => (StatusCode::SERVICE_UNAVAILABLE, JSON, Vec::new()),
@@ -141,6 +149,7 @@ impl Orders {
 #[derive(Serialize)]
 struct Status {
     version: &'static str,
+    process: ProcessNow,
     configuration: InForceNow,
     /// What each host waits for whose certificate is ordered.
     certificates: Arc<Vec<String>>,
@@ -174,8 +183,8 @@ const SEALING: usize = 64;
 /// How long a form may take to arrive.
 const FORM_TIME: Duration = Duration::from_secs(10);
 
-/// Answers `/metrics`, `/healthz`, `/readyz`, `/status` and `/test-sign-in`, and carries out orders below `/customers/` and
-/// `/configuration/`.
+/// Answers `/metrics`, `/healthz`, `/readyz`, `/status` and `/test-sign-in`, and carries out orders below `/customers/`,
+/// `/configuration/` and `/process/`.
 #[derive(Debug)]
 pub struct Admin {
     metrics: Metrics,
@@ -263,7 +272,7 @@ impl ServeHttp for Admin {
 }
 
 fn is_order(path: &str) -> bool {
-    ["/customers/", "/configuration/"].iter().any(|below| path.starts_with(below))
+    ["/customers/", "/configuration/", "/process/"].iter().any(|below| path.starts_with(below))
 }
 
 /// A small body, the whole of it in time.

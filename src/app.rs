@@ -4,41 +4,44 @@ mod background;
 mod certificates;
 mod changes;
 mod customers;
+mod prepared;
 mod running;
 mod serving;
+mod succession;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pingora::apps::HttpServerApp;
 use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use self::customers::CustomerParts;
-pub use self::running::ConfigSource;
+pub use self::prepared::Prepared;
 use self::running::Running;
-use self::serving::Lasting;
-use crate::acme::{Hosts, KeeperUnusable, Waits};
-use crate::admin::{Admin, Orders, Readiness};
+pub use self::running::{ConfigSource, UpgradeOrder};
+pub use self::succession::HandedOver;
+use crate::acme::KeeperUnusable;
+use crate::admin::{Admin, Readiness};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::customer::ledger::Ledger;
 use crate::customer::trusted_jwt::TokenKeyRefused;
+use crate::handover::NotUpgraded;
 use crate::http_client::NoHttpClient;
-use crate::limits::StoredCreations;
-use crate::listener::certificates::{CertificateUnusable, Certificates};
+use crate::listener::certificates::CertificateUnusable;
 use crate::listener::redirect::RedirectToHttps;
-use crate::listener::{Bound, ListenFailed, Listening, TlsDoor};
-use crate::operator::{Operator, Reload, Reloaded};
+use crate::listener::{Inherited, InvalidInherited, ListenFailed, Listening};
+use crate::operator::{Operator, Reloaded, RunningGateway as _, Upgraded};
 use crate::proxy::in_force::InForce;
 use crate::proxy::site::SiteUnusable;
 use crate::random::Random;
 use crate::session::store::SessionStore;
+use crate::session::store::moving::MovingStore;
 use crate::session::{Sessions, StoreError};
 use crate::sign_in::UnusableProvider;
-use crate::sign_in::trial::Trials;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::MetricsFailed;
 
@@ -51,6 +54,8 @@ const KEPT_UPSTREAM_CONNECTIONS: usize = 512;
 pub enum StartFailed {
     #[error(transparent)]
     Listen(#[from] ListenFailed),
+    #[error(transparent)]
+    Inherited(#[from] InvalidInherited),
     #[error(transparent)]
     Certificate(#[from] CertificateUnusable),
     #[error(transparent)]
@@ -67,6 +72,8 @@ pub enum StartFailed {
     SignIn(#[from] UnusableProvider),
     #[error(transparent)]
     Metrics(#[from] MetricsFailed),
+    #[error("the process whose place this one is to take cannot be heard: {0}")]
+    Before(#[from] std::io::Error),
 }
 
 /// A gateway that serves.
@@ -76,14 +83,32 @@ pub struct App {
     http: Option<Listening<RedirectToHttps>>,
     admin: Option<Listening<Admin>>,
     sessions: Sessions,
+    store: Arc<MovingStore>,
     metrics: Metrics,
     readiness: Readiness,
+    /// To the process before, while it ends what it has begun.
+    lending: Option<JoinHandle<()>>,
     running: Arc<Running>,
+    background: Background,
+}
+
+/// Work that goes on beside the requests.
+struct Background {
     sweeping: JoinHandle<()>,
     /// At the certificates.
     looking: JoinHandle<()>,
     /// At the certificates that are ordered.
     ordering: Option<JoinHandle<()>>,
+}
+
+impl Background {
+    fn end(&self) {
+        self.sweeping.abort();
+        self.looking.abort();
+        if let Some(ordering) = &self.ordering {
+            ordering.abort();
+        }
+    }
 }
 
 impl App {
@@ -92,7 +117,9 @@ impl App {
     /// # Errors
     /// The first thing that is in the way: a taken port, an unreadable certificate, a damaged session store.
     pub async fn start(config: Config, clock: Clock, random: Random) -> Result<Self, StartFailed> {
-        Self::start_at(config, None, clock, random).await
+        let prepared = Prepared::new(config, Inherited::default(), clock, random).await?;
+        let store = prepared.open_store().await?;
+        prepared.serve(store).await
     }
 
     /// The same at a store that is open already, whatever `config` says of stores: gateways may share it.
@@ -105,83 +132,7 @@ impl App {
         clock: Clock,
         random: Random,
     ) -> Result<Self, StartFailed> {
-        Self::start_at(config, Some(store), clock, random).await
-    }
-
-    async fn start_at(
-        config: Config,
-        store: Option<Arc<dyn SessionStore>>,
-        clock: Clock,
-        random: Random,
-    ) -> Result<Self, StartFailed> {
-        // Both TLS stacks in one process need to agree on one provider; a second installation changes nothing.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let metrics = Metrics::new()?;
-        let certificates = Certificates::load(&config.tls.certificates)?;
-        let tls = Arc::new(TlsDoor::new(&config.tls, &certificates)?);
-        let listen = &config.listen;
-        let https = Bound::bind(listen.https).await?;
-        let behind_tls_proxy = bind(listen.behind_tls_proxy).await?;
-        let http = bind(listen.http).await?;
-        let admin = bind(listen.admin).await?;
-        let sessions = match store {
-            None => Sessions::start(&config.session, clock.clone(), random.clone())?,
-            Some(store) => Sessions::with_store(&config.session, store, clock.clone(), random.clone())?,
-        };
-        let lasting = Lasting {
-            hosts: Hosts::new(config.served_hosts()),
-            sessions: sessions.clone(),
-            metrics: metrics.clone(),
-            people: Arc::default(),
-            trials: Arc::new(Trials::new(clock.clone(), random.clone())),
-            tunnels: Arc::default(),
-            https_port: https.address().port(),
-            clock,
-            random,
-        };
-        let serving = lasting.serving(&config, None)?;
-        for (host, site) in &serving.gateway.sites {
-            tokio::spawn(background::check_service_user(host.clone(), Arc::clone(site)));
-        }
-        tokio::spawn(customers::reseal_ledger(Ledger::new(sessions.records())));
-        tokio::spawn(customers::reseal_passwords(sessions.records(), Arc::clone(&lasting.people)));
-        let (waits, ordering) = match config.tls.acme.clone() {
-            Some(acme) => {
-                let (records, hosts) = (sessions.records(), lasting.hosts.clone());
-                let source = (lasting.clock.clone(), lasting.random.clone());
-                let kept = certificates::keep_ordered(acme, hosts, &certificates, records, &metrics, source).await?;
-                (kept.0, Some(kept.1))
-            }
-            None => (Waits::default(), None),
-        };
-        let answers = certificates.answers().clone();
-        let creations = StoredCreations::new(sessions.records());
-        let sweep = background::sweep(sessions.clone(), creations, metrics.clone(), lasting.clock.clone());
-        let sweeping = tokio::spawn(sweep);
-        let running = Arc::new(Running::new(lasting, config, Arc::clone(&certificates), tls, serving));
-        let looking = certificates::keep_fresh(certificates, running.doors.https.clone(), metrics.clone());
-        let looking = tokio::spawn(looking);
-        let readiness = Readiness::new(sessions.clone(), waits);
-        let Running { doors, in_force, origins, admin_side, .. } = &*running;
-        let (keys, reload) = (running.operator_keys().await, Arc::downgrade(&running) as Weak<dyn Reload>);
-        let orders = Orders::new(keys, reload, running.lasting.clock.clone());
-        let admin_side = Admin::new(metrics.clone(), readiness.clone(), Arc::clone(admin_side), orders);
-        let gateway = Arc::new(http_proxy(in_force.clone(), in_force.now().limits.idle_time));
-        let redirects = Arc::new(RedirectToHttps::new(Arc::clone(origins), answers));
-        let app = Self {
-            https: https.serve(Arc::clone(&gateway), doors.https.clone()),
-            behind_tls_proxy: behind_tls_proxy.map(|bound| bound.serve(gateway, doors.behind_tls_proxy.clone())),
-            http: http.map(|bound| bound.serve(redirects, doors.http.clone())),
-            admin: admin.map(|bound| bound.serve(Arc::new(admin_side), doors.admin.clone())),
-            running,
-            sessions,
-            metrics,
-            readiness,
-            sweeping,
-            looking,
-            ordering,
-        };
-        Ok(app)
+        Prepared::new(config, Inherited::default(), clock, random).await?.serve(store).await
     }
 
     /// Has the configuration read from `source` whenever it is to be read again. The first call counts.
@@ -198,6 +149,32 @@ impl App {
     /// Puts `config` in force, or nothing of it.
     pub async fn apply(&self, config: Config) -> Reloaded {
         self.running.apply(config).await
+    }
+
+    /// Has whoever receives from the other end start a new process whenever one is to take over. The first call counts.
+    pub fn is_upgraded_by(&self, orders: mpsc::Sender<UpgradeOrder>) {
+        let _ = self.running.upgrades.set(orders);
+    }
+
+    /// Notes that this process has taken the place of another one, which `lending` serves as long as it lives.
+    pub fn took_over(&mut self, lending: Option<JoinHandle<()>>) {
+        self.lending = lending;
+        self.running.took_over();
+    }
+
+    /// Waits, within the drain limit, until the process before has no need of this one any more.
+    fn process_before_ends(&mut self) -> impl Future<Output = ()> + Send + 'static {
+        let (lending, limit) = (self.lending.take(), self.running.doors.https.now().limits.drain);
+        async move {
+            if let Some(lending) = lending {
+                let _ = tokio::time::timeout(limit, lending).await;
+            }
+        }
+    }
+
+    /// Notes why no other process has taken over.
+    pub fn not_upgraded(&self, why: NotUpgraded) -> Upgraded {
+        self.running.not_upgraded(why)
     }
 
     /// How many configurations serve something: the one in force, and those whose last exchanges are not over.
@@ -237,15 +214,13 @@ impl App {
 
     /// Stops to accept, lets requests in flight finish, and writes what is not written yet. Whether all of them
     /// finished in time.
-    pub async fn drain(self) -> bool {
+    pub async fn drain(mut self) -> bool {
         self.readiness.is_draining();
-        let (https, plain, _) = tokio::join!(self.https.drain(), drain(self.behind_tls_proxy), drain(self.http));
+        let before = self.process_before_ends();
+        let (https, plain, ..) =
+            tokio::join!(self.https.drain(), drain(self.behind_tls_proxy), drain(self.http), before);
         let all_finished = https && plain;
-        self.sweeping.abort();
-        self.looking.abort();
-        if let Some(ordering) = &self.ordering {
-            ordering.abort();
-        }
+        self.background.end();
         self.running.current.lock().await.metadata.end();
         if let Err(error) = self.sessions.close().await {
             tracing::error!(%error, "the session store could not be closed");
@@ -255,13 +230,6 @@ impl App {
             admin.drain().await;
         }
         all_finished
-    }
-}
-
-async fn bind(address: Option<SocketAddr>) -> Result<Option<Bound>, ListenFailed> {
-    match address {
-        Some(address) => Bound::bind(address).await.map(Some),
-        None => Ok(None),
     }
 }
 

@@ -10,6 +10,7 @@ mod run;
 mod running_gateway;
 mod saml;
 mod service_manager;
+mod upgrade;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,8 +32,10 @@ pub struct Arguments {
 enum Command {
     /// Serve the portals of a configuration until SIGTERM or SIGINT.
     ///
-    /// Logs one line for each listener and portal. On SIGHUP it reads the configuration again. On SIGTERM it stops to accept connections, lets requests in flight
-    /// finish for up to listen.limits.drain, and exits. Exit code 0 after an orderly end, 1 when it cannot start.
+    /// Logs one line for each listener and portal. On SIGHUP it reads the configuration again. On SIGUSR2 a new process of the
+    /// program takes its place, as by `vestibule upgrade`. On SIGTERM it stops to accept connections, lets requests in flight
+    /// finish for up to listen.limits.drain, and exits. Sockets that systemd passes (LISTEN_FDS) are used, and nothing is bound
+    /// in their place. Exit code 0 after an orderly end, 1 when it cannot start.
     Run(ConfigArgument),
     /// Have the running gateway read its configuration again, and say what came of it.
     ///
@@ -41,6 +44,14 @@ enum Command {
     /// reached at listen.admin, which has to be on loopback. Exit code 0 when it is in force, 1 when the configuration
     /// before stays so.
     Reload(ConfigArgument),
+    /// Have a new process of the program take the place of the running gateway, and say what came of it.
+    ///
+    /// The same as SIGUSR2. The program is the file that stands now where the running gateway was started from, with the same
+    /// arguments. It gets the listening sockets, reads the configuration, and takes over once it is ready: no connection is
+    /// refused, sessions and sign-ins under way go on. What is open ends in the old process, within listen.limits.drain. The
+    /// gateway is reached at listen.admin, which has to be on loopback. Exit code 0 when the new process serves, 1 when the old
+    /// one serves on.
+    Upgrade(ConfigArgument),
     /// Check a configuration and print every fault with its place, or what the configuration means.
     ///
     /// Nothing is started and nothing is called. Secrets are told by where they come from, never by what they are.
@@ -185,6 +196,7 @@ impl Arguments {
         match self.command {
             Command::Run(argument) => run::run(&argument.config),
             Command::Reload(argument) => reload::reload(&argument.config),
+            Command::Upgrade(argument) => upgrade::upgrade(&argument.config),
             Command::Check(argument) => check::check(&argument.config),
             Command::Schema => check::schema(),
             Command::Keys { command: KeysCommand::New } => keys::new(),

@@ -15,6 +15,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod handover;
 
 pub mod listener;
 pub mod proxy;

@@ -7,6 +7,7 @@ pub mod certificates;
 mod client_certificates;
 mod handshake;
 pub mod head_guard;
+mod inherited;
 mod proxy_protocol;
 pub mod redirect;
 pub mod rules;
@@ -15,5 +16,6 @@ pub mod settings;
 
 pub use client_certificates::{ClientCertificates, OfConnection};
 pub use handshake::TlsDoor;
+pub use inherited::{Inherited, InvalidInherited};
 pub use rules::{Peers, Rules, RulesInForce};
 pub use serve::{Bound, ListenFailed, Listening};

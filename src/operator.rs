@@ -6,6 +6,7 @@
 mod import;
 mod keys;
 mod reload;
+mod upgrade;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,8 @@ pub use self::import::{
     ImportResult, ImportRow, Imported, InvalidRow, LARGEST, read as read_rows, write as write_rows,
 };
 pub use self::keys::OperatorKeys;
-pub use self::reload::{InForceNow, RELOAD, RefusedFor, Reload, Reloaded};
+pub use self::reload::{InForceNow, RELOAD, RefusedFor, Reloaded, RunningGateway};
+pub use self::upgrade::{ProcessNow, UPGRADE, Upgraded};
 use crate::clock::{Clock, deadline};
 use crate::customer::{ClaimFailed, Customer, Directory, DirectoryFailed, PasswordClaims, Standing, SyncOutcome};
 use crate::email::EmailAddress;

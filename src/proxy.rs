@@ -225,6 +225,10 @@ impl ProxyHttp for InForce {
         if http.req_header().version == Version::HTTP_10 && response.remove_header(&TRANSFER_ENCODING).is_some() {
             http.set_keepalive(None);
         }
+        // Its head came before the end was near: the answer says that the connection ends with it.
+        if http.is_process_shutting_down() {
+            http.set_keepalive(None);
+        }
         Ok(())
     }
 

@@ -30,9 +30,10 @@ pub use entry::{Listing, Selector, SessionEntry};
 pub use family::Family;
 pub use keys::InvalidKeys;
 pub use live::LiveSession;
+pub use recent_logouts::LogoutScope;
 pub use sessions::{
-    Change, Ended, EndedSession, FormHandle, Found, Kept, KeptForm, KnownBrowser, Lookup, NotHanded, NotKept,
-    OpenError, PartlyEnded, PersonMark, RecordError, RecordName, Records, Seen, SentBy, Sessions, TakenForm, Unchanged,
-    Walked,
+    CarriedOver, Change, Ended, EndedSession, FormHandle, Found, Kept, KeptForm, KnownBrowser, Lookup, NotHanded,
+    NotKept, OpenError, PartlyEnded, PersonMark, RecordError, RecordName, Records, Seen, SentBy, SessionNews, Sessions,
+    TakenForm, ToldBy, Unchanged, Walked,
 };
 pub use store::StoreError;

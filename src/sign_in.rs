@@ -26,6 +26,7 @@ mod signing_out;
 mod start;
 mod together;
 pub mod trial;
+pub mod under_way;
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What is new in a configuration, and what of that takes a restart. In words for operators; never a secret.
+//! What is new in a configuration, and what of that takes a new process. In words for operators; never a secret.
 
 use std::fmt::{Debug, Display};
 
@@ -12,7 +12,7 @@ pub(super) fn needing_restart(before: &Config, now: &Config) -> Vec<String> {
         let told = |address: Option<&dyn Display>| address.map_or("closed".to_owned(), ToString::to_string);
         if told(old) != told(new) {
             let what = format!("listen.{name} was {} at the start and is {} now", told(old), told(new));
-            found.push(format!("{what}: a running gateway keeps its sockets, so that this takes a restart"));
+            found.push(format!("{what}: a running process keeps its sockets: run `vestibule upgrade`"));
         }
     };
     listener("https", Some(&old.https), Some(&new.https));
@@ -21,16 +21,17 @@ pub(super) fn needing_restart(before: &Config, now: &Config) -> Vec<String> {
     listener("admin", shown(&old.admin), shown(&new.admin));
     let mut other = |name: &str, same: bool, why: &str| {
         if !same {
-            found.push(format!("{name} has changed: {why}, so that this takes a restart"));
+            found.push(format!("{name} has changed: {why}: run `vestibule upgrade`"));
         }
     };
-    let (most, idle) = ("the places for connections are counted from the start", "connections that stand rely on it");
+    let (most, idle) =
+        ("the places for connections are counted from the start of the process", "connections that stand rely on it");
     other("listen.limits.connections", old.limits.connections == new.limits.connections, most);
     other("listen.limits.idle_time", old.limits.idle_time == new.limits.idle_time, idle);
-    other("tls.acme", before.tls.acme == now.tls.acme, "orders are under way with the account of the start");
+    other("tls.acme", before.tls.acme == now.tls.acme, "orders are under way with another account");
     let (old, new) = (&before.session, &now.session);
-    other("session.store", old.store == new.store, "the gateway has the store open");
-    other("keys", old.keys == new.keys, "what the gateway holds in memory is sealed under them");
+    other("session.store", old.store == new.store, "the process has the store open");
+    other("keys", old.keys == new.keys, "what the process holds in memory is sealed under them");
     let lifetimes = |session: &crate::session::settings::SessionSettings| {
         (session.idle_timeout, session.absolute_timeout, session.cache_entries)
     };

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::StartFailed;
 use super::background::{MetadataCare, check_service_user, gone};
@@ -17,11 +17,12 @@ use super::customers::OfPortal;
 use super::serving::{Before, Lasting, Serving};
 use crate::admin::AdminSide;
 use crate::config::{Config, Faults};
+use crate::handover::NotUpgraded;
 use crate::listener::certificates::{Certificates, ReadCertificates};
 use crate::listener::redirect::Origins;
 use crate::listener::settings::ListenSettings;
 use crate::listener::{Peers, Rules, RulesInForce, TlsDoor};
-use crate::operator::{InForceNow, OperatorKeys, RefusedFor, Reload, Reloaded};
+use crate::operator::{InForceNow, OperatorKeys, ProcessNow, RefusedFor, Reloaded, RunningGateway, Upgraded};
 use crate::portal::HostName;
 use crate::proxy::in_force::InForce;
 
@@ -40,6 +41,10 @@ pub trait ConfigSource: Send + Sync + 'static {
     fn ends(&self) {}
 }
 
+/// Somebody wants a new process to take over, and waits for what comes of it.
+#[derive(Debug)]
+pub struct UpgradeOrder(pub oneshot::Sender<Upgraded>);
+
 /// The running gateway.
 pub(super) struct Running {
     pub lasting: Lasting,
@@ -50,6 +55,9 @@ pub(super) struct Running {
     pub doors: Doors,
     pub source: OnceLock<Arc<dyn ConfigSource>>,
     pub standing: ArcSwap<InForceNow>,
+    /// Whoever can start a new process.
+    pub upgrades: OnceLock<mpsc::Sender<UpgradeOrder>>,
+    pub process: ArcSwap<ProcessNow>,
     pub current: Mutex<Current>,
 }
 
@@ -113,6 +121,8 @@ impl Running {
         let doors = Doors::new(&config.listen, &tls);
         let current = Current { config, customers: serving.customers, tls, metadata, number: 1 };
         let standing = ArcSwap::from_pointee(stands(&lasting, &current, None));
+        let since = lasting.clock.now().to_string();
+        let process = ProcessNow { number: std::process::id(), since, took_over: false, last_upgrade: None };
         Self {
             lasting,
             in_force: InForce::new(serving.gateway),
@@ -122,6 +132,8 @@ impl Running {
             doors,
             source: OnceLock::new(),
             standing,
+            upgrades: OnceLock::new(),
+            process: ArcSwap::from_pointee(process),
             current: Mutex::new(current),
         }
     }
@@ -157,6 +169,22 @@ impl Running {
         self.note(&outcome, &current);
         source.ends();
         outcome
+    }
+
+    /// This process has taken the place of another one.
+    pub fn took_over(&self) {
+        self.lasting.metrics.upgraded("taken_over");
+        self.process.rcu(|process| ProcessNow { took_over: true, ..(**process).clone() });
+    }
+
+    /// Tells what came of a try to have a new process take over.
+    pub fn not_upgraded(&self, why: NotUpgraded) -> Upgraded {
+        let result = why.label().to_owned();
+        self.lasting.metrics.upgraded(&result);
+        self.process.rcu(|process| ProcessNow { last_upgrade: Some(result.clone()), ..(**process).clone() });
+        let problems = why.sentences();
+        tracing::error!(result, problems = problems.join("; "), "no other process has taken over: this one serves on");
+        Upgraded::Refused { result, problems }
     }
 
     fn note(&self, outcome: &Reloaded, current: &Current) {
@@ -255,13 +283,29 @@ impl Running {
 }
 
 #[async_trait]
-impl Reload for Running {
+impl RunningGateway for Running {
     async fn reload(&self) -> Reloaded {
         self.read_again().await
     }
 
     fn standing(&self) -> InForceNow {
         (*self.standing.load_full()).clone()
+    }
+
+    async fn upgrade(&self) -> Upgraded {
+        let (tell, told) = oneshot::channel();
+        let Some(upgrades) = self.upgrades.get() else { return self.not_upgraded(NotUpgraded::NoProgram) };
+        if upgrades.try_send(UpgradeOrder(tell)).is_err() {
+            return self.not_upgraded(NotUpgraded::UnderWay);
+        }
+        match told.await {
+            Ok(upgraded) => upgraded,
+            Err(_) => self.not_upgraded(NotUpgraded::Stopping),
+        }
+    }
+
+    fn process(&self) -> ProcessNow {
+        (*self.process.load_full()).clone()
     }
 }
 

@@ -22,6 +22,12 @@ pub(super) fn is_reloading() {
     }
 }
 
+/// Another process serves, and is the one to watch from now on. What this one says afterwards is not heard any more
+/// (`NotifyAccess=main`).
+pub(super) fn main_process_is(number: u32) {
+    tell(&[NotifyState::MainPid(number)]);
+}
+
 /// The gateway drains.
 pub(super) fn is_stopping() {
     tell(&[NotifyState::Stopping]);

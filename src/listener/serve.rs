@@ -1,7 +1,7 @@
-//! Binds, accepts, shakes hands, and hands each connection to an application until told to stop.
+//! Binds or takes over, accepts, shakes hands, and hands each connection to an application until told to stop.
 
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,12 +15,17 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use super::head_guard::{GuardedStream, HeadGuard};
+use super::inherited::Inherited;
 use super::proxy_protocol;
 use super::rules::{Rules, RulesInForce, includes};
 
 /// Beyond the limit for heads, this much is still read, so that a head which is a little too large gets an answer
 /// instead of a reset connection.
 const HEAD_TOLERANCE: usize = 64 * 1024;
+
+/// How long a connection without a request stays open after another process has taken the socket over: its peer may just
+/// have sent one, and a closed connection would be the answer.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// A socket could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +56,19 @@ impl Bound {
         Ok(Self { socket, address })
     }
 
+    /// Takes the socket of that name and address that the process was given; binds, where there is none.
+    ///
+    /// # Errors
+    /// As for [`Bound::bind`].
+    pub async fn open(name: &str, address: SocketAddr, inherited: &mut Inherited) -> Result<Self, ListenFailed> {
+        let Some(socket) = inherited.take(name, address) else { return Self::bind(address).await };
+        let failed = |source| ListenFailed { address, source };
+        socket.set_nonblocking(true).map_err(failed)?;
+        let socket = TcpListener::from_std(socket).map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        Ok(Self { socket, address })
+    }
+
     /// Where it is bound.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -62,11 +80,13 @@ impl Bound {
         A: HttpServerApp + Send + Sync + 'static,
     {
         let (stop, stopped) = watch::channel(false);
+        let (abandon, abandoned) = watch::channel(false);
         let most = rules.now().limits.connections;
         let connections = Arc::new(Semaphore::new(most));
-        let edge = Arc::new(Edge { app: Arc::clone(&app), rules: rules.clone(), stopped: stopped.clone() });
-        let accepting = tokio::spawn(accept(self.socket, edge, Arc::clone(&connections), stopped));
-        Listening { address: self.address, app, stop, accepting, connections, most, rules }
+        let edge = Arc::new(Edge { app: Arc::clone(&app), rules: rules.clone(), stopped: stopped.clone(), abandoned });
+        let socket = Arc::new(self.socket);
+        let accepting = tokio::spawn(accept(Arc::clone(&socket), edge, Arc::clone(&connections), stopped));
+        Listening { address: self.address, socket, app, stop, abandon, accepting, connections, most, rules }
     }
 }
 
@@ -74,8 +94,10 @@ impl Bound {
 #[derive(Debug)]
 pub struct Listening<A> {
     address: SocketAddr,
+    socket: Arc<TcpListener>,
     app: Arc<A>,
     stop: watch::Sender<bool>,
+    abandon: watch::Sender<bool>,
     accepting: JoinHandle<()>,
     connections: Arc<Semaphore>,
     /// Connections at once.
@@ -91,11 +113,43 @@ impl<A: HttpServerApp + Send + Sync + 'static> Listening<A> {
 
     /// Stops to accept, lets requests in flight finish within the drain limit, and says whether all did.
     pub async fn drain(self) -> bool {
-        self.stop.send_replace(true);
-        let _ = self.accepting.await;
-        self.app.http_cleanup().await;
-        let all = u32::try_from(self.most).unwrap_or(u32::MAX);
-        tokio::time::timeout(self.rules.now().limits.drain, self.connections.acquire_many(all)).await.is_ok()
+        self.abandon.send_replace(true);
+        self.finish().await
+    }
+
+    /// The same after another process has taken the socket over. Each connection gets an answer to the request that it may
+    /// have sent meanwhile, and is closed after it.
+    pub async fn drain_handed_over(self) -> bool {
+        self.finish().await
+    }
+
+    async fn finish(self) -> bool {
+        let Self { socket, app, stop, abandon, accepting, connections, most, rules, .. } = self;
+        stop.send_replace(true);
+        let _ = accepting.await;
+        drop(socket);
+        let limit = rules.now().limits.drain;
+        let all = u32::try_from(most).unwrap_or(u32::MAX);
+        let ended = async {
+            if !*abandon.borrow() {
+                let lingering = tokio::time::timeout(LINGER, connections.acquire_many(all));
+                if let Ok(ended) = lingering.await {
+                    return ended.is_ok();
+                }
+                abandon.send_replace(true);
+            }
+            app.http_cleanup().await;
+            connections.acquire_many(all).await.is_ok()
+        };
+        tokio::time::timeout(limit, ended).await.unwrap_or(false)
+    }
+
+    /// The socket once more, for another process.
+    ///
+    /// # Errors
+    /// When the system has no descriptor left.
+    pub fn socket(&self) -> std::io::Result<OwnedFd> {
+        self.socket.as_fd().try_clone_to_owned()
     }
 }
 
@@ -103,11 +157,14 @@ impl<A: HttpServerApp + Send + Sync + 'static> Listening<A> {
 struct Edge<A> {
     app: Arc<A>,
     rules: RulesInForce,
+    /// Nothing new from now on.
     stopped: watch::Receiver<bool>,
+    /// Nobody is waited for who has not begun a request.
+    abandoned: watch::Receiver<bool>,
 }
 
 async fn accept<A>(
-    socket: TcpListener,
+    socket: Arc<TcpListener>,
     edge: Arc<Edge<A>>,
     connections: Arc<Semaphore>,
     mut stopped: watch::Receiver<bool>,
@@ -167,10 +224,10 @@ impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
         if !includes(&rules.proxies, peer) {
             return Some(peer);
         }
-        let mut stopped = self.stopped.clone();
+        let mut abandoned = self.abandoned.clone();
         let told = tokio::select! {
             told = tokio::time::timeout(rules.limits.header_time, proxy_protocol::read(connection)) => told,
-            _ = stopped.wait_for(|stop| *stop) => return None,
+            _ = abandoned.wait_for(|abandoned| *abandoned) => return None,
         };
         match told {
             Ok(Ok(visitor)) => Some(visitor.unwrap_or(peer)),
@@ -194,10 +251,10 @@ impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
         let mut connection = TcpConnection::from(connection);
         connection.set_socket_digest(digest);
         let Some(tls) = &rules.tls else { return Some(Box::new(connection)) };
-        let mut stopped = self.stopped.clone();
+        let mut abandoned = self.abandoned.clone();
         let shaken = tokio::select! {
             shaken = tokio::time::timeout(rules.limits.header_time, tls.handshake(connection)) => shaken,
-            _ = stopped.wait_for(|stop| *stop) => return None,
+            _ = abandoned.wait_for(|abandoned| *abandoned) => return None,
         };
         match shaken {
             Ok(Ok(stream)) => Some(Box::new(stream)),
@@ -235,9 +292,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
     /// Serves the next request, unless it is time to stop before any of it has come.
     async fn serve_one(&self, session: ServerSession, guard: &Arc<HeadGuard>) -> Option<ReusedHttpStream> {
         guard.expect_head();
-        let mut stopped = self.stopped.clone();
+        let mut abandoned = self.abandoned.clone();
         let idle_at_stop = async {
-            let _ = stopped.wait_for(|stop| *stop).await;
+            let _ = abandoned.wait_for(|abandoned| *abandoned).await;
             if !guard.is_waiting() {
                 std::future::pending::<()>().await;
             }

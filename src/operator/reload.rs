@@ -3,17 +3,25 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::upgrade::{ProcessNow, Upgraded};
+
 /// The target of the order over the admin listener.
 pub const RELOAD: &str = "/configuration/reload";
 
-/// Whoever can read the configuration again.
+/// What operators can have a running gateway do with itself.
 #[async_trait]
-pub trait Reload: Send + Sync {
-    /// Reads it, and puts it in force if it can be. Nothing changes otherwise.
+pub trait RunningGateway: Send + Sync {
+    /// Reads its configuration again, and puts it in force if it can be. Nothing changes otherwise.
     async fn reload(&self) -> Reloaded;
 
     /// What is in force now.
     fn standing(&self) -> InForceNow;
+
+    /// Has a new process of its program take its place.
+    async fn upgrade(&self) -> Upgraded;
+
+    /// The process that serves.
+    fn process(&self) -> ProcessNow;
 }
 
 /// What came of it.

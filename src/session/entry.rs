@@ -76,7 +76,7 @@ impl SessionEntry {
 }
 
 /// Which sessions to end.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Selector {
     /// Those that hang on one session at the provider (OpenID Connect Back-Channel Logout `sid`, SAML SessionIndex).
     ProviderSession {

@@ -4,6 +4,7 @@
 //! a record's key needs the session id as well, which only the visitor's browser has.
 
 use ring::hmac;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::entry::Selector;
@@ -13,7 +14,7 @@ use crate::ids::{SessionHash, SessionId};
 use crate::secret::Secret;
 
 /// What is wrong with the configured keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum InvalidKeys {
     /// None is configured.
     #[error("no session key is configured; make one with `vestibule keys new`")]

@@ -94,6 +94,16 @@ impl Registry {
         self.table().ending.iter().copied().collect()
     }
 
+    /// Whether the session was ended here, and the store may still hold it.
+    pub fn is_ending(&self, hash: &SessionHash) -> bool {
+        self.table().ending.contains(hash)
+    }
+
+    /// The session, if it is here.
+    pub fn here(&self, hash: &SessionHash) -> Option<Arc<LiveSession>> {
+        self.table().live.get(hash).and_then(Weak::upgrade)
+    }
+
     /// All live sessions.
     pub fn all(&self) -> Vec<Arc<LiveSession>> {
         self.table().live.values().filter_map(Weak::upgrade).collect()

@@ -2,6 +2,7 @@
 //! the session's hash are authenticated too, so that no sealed part opens in another place than its own.
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::ids::SessionHash;
@@ -34,8 +35,37 @@ pub(super) enum Kind {
 }
 
 /// Bytes that say nothing without their key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sealed(Vec<u8>);
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed(#[serde(with = "octets")] Vec<u8>);
+
+/// As one string of octets, not as a list of numbers.
+mod octets {
+    use serde::{Deserializer, Serializer, de};
+
+    pub fn serialize<S: Serializer>(octets: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(octets)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        struct Octets;
+        impl de::Visitor<'_> for Octets {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("octets")
+            }
+
+            fn visit_bytes<E: de::Error>(self, octets: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(octets.to_vec())
+            }
+
+            fn visit_byte_buf<E: de::Error>(self, octets: Vec<u8>) -> Result<Vec<u8>, E> {
+                Ok(octets)
+            }
+        }
+        from.deserialize_byte_buf(Octets)
+    }
+}
 
 impl Sealed {
     /// Bytes from a store: nothing is known of them until they are opened.
@@ -58,7 +88,7 @@ impl Sealed {
 }
 
 /// Sealing did not work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum NotSealed {
     /// For want of a nonce.
     #[error("the system gave no random bytes")]

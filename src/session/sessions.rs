@@ -7,12 +7,14 @@ mod known_browser;
 mod lookup;
 mod records;
 mod shared;
+mod succession;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use moka::sync::Cache;
+use tokio::sync::broadcast;
 
 pub use self::ending::{Ended, EndedSession, PartlyEnded};
 pub use self::handing::NotHanded;
@@ -21,6 +23,7 @@ pub use self::kept::{FormHandle, KeptForm, NotKept, SentBy, TakenForm};
 pub use self::known_browser::{KnownBrowser, PersonMark};
 pub use self::records::{Change, Found, RecordError, RecordName, Records, Seen, Unchanged, Walked};
 use self::shared::JustOpened;
+pub use self::succession::{CarriedOver, SessionNews, ToldBy};
 use super::customer_session::CustomerSession;
 use super::entry::Listing;
 use super::keys::KeyRing;
@@ -52,6 +55,8 @@ struct Inner {
     codes: Codes,
     just_opened: JustOpened,
     logouts: RecentLogouts,
+    /// For the other process, while two of them serve.
+    news: broadcast::Sender<(ToldBy, SessionNews)>,
     lifetimes: Lifetimes,
     clock: Clock,
     random: Random,
@@ -148,8 +153,8 @@ impl Sessions {
     ) -> Self {
         let (cache, lifetimes) = (Cache::new(settings.cache_entries), Lifetimes::of(settings));
         let (registry, codes, just_opened) = (Registry::default(), Codes::default(), shared::just_opened());
-        let logouts = RecentLogouts::default();
-        let inner = Inner { keys, store, cache, registry, codes, just_opened, logouts, lifetimes, clock, random };
+        let (logouts, news) = (RecentLogouts::default(), succession::news());
+        let inner = Inner { keys, store, cache, registry, codes, just_opened, logouts, news, lifetimes, clock, random };
         Self { inner: Arc::new(inner) }
     }
 

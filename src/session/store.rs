@@ -7,7 +7,9 @@
 pub mod embedded;
 mod kept;
 mod lasting;
+pub mod lent;
 pub mod memory;
+pub mod moving;
 
 #[cfg(test)]
 pub(super) mod faulty;
@@ -23,6 +25,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 pub use self::kept::{FormStore, Room, StoredForm, StoredHead, Whose};
 pub use self::lasting::{RecordChange, RecordSeen, RecordStore, Shelf};
@@ -32,7 +35,7 @@ use crate::clock::Timestamp;
 use crate::ids::SessionHash;
 
 /// Finds sessions without telling whose they are: HMAC of what is looked for, under a configured key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Tag([u8; 32]);
 
 impl Tag {
@@ -54,7 +57,7 @@ impl fmt::Debug for Tag {
 }
 
 /// Stands for something that may be used once: SHA-256 of what it is. It says nothing to whoever does not know that.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Mark([u8; 32]);
 
 impl Mark {
@@ -84,7 +87,7 @@ impl fmt::Debug for Mark {
 }
 
 /// A session as a store sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredSession {
     /// The secrets, sealed under the session id and a configured key.
     pub record: Sealed,
@@ -93,7 +96,7 @@ pub struct StoredSession {
 }
 
 /// The part of a stored session that is written each time its use is noted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredIndex {
     /// The index part, sealed under a configured key.
     pub sealed: Sealed,
@@ -157,7 +160,7 @@ pub trait SessionStore: RecordStore + FormStore {
 }
 
 /// Why sessions cannot be kept or found. Each says what an operator can do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum StoreError {
     /// The configured keys will not do.
     #[error(transparent)]

@@ -68,6 +68,14 @@ impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
         Some(held.value)
     }
 
+    /// What is held, the oldest first, with the time at which it was put in.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = (&K, &V, Timestamp)> {
+        self.order.iter().filter_map(|(key, number)| {
+            let held = self.held.get(key).filter(|held| held.number == *number)?;
+            Some((key, &held.value, held.since))
+        })
+    }
+
     pub(super) fn len(&self) -> usize {
         self.held.len()
     }
@@ -121,5 +129,6 @@ mod tests {
         }
         assert!(map.order.len() <= 25, "{}", map.order.len());
         assert_eq!(map.bytes, map.len() * 7);
+        assert_eq!(map.in_order().collect::<Vec<_>>(), [(&0, &998, at(0))]);
     }
 }

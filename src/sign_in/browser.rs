@@ -6,6 +6,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::ids::SessionHash;
@@ -16,7 +17,7 @@ use crate::secret::Secret;
 pub struct BrowserKey(Zeroizing<String>);
 
 /// SHA-256 of a [`BrowserKey`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BrowserHash([u8; 32]);
 
 impl BrowserKey {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::browser::is_token;
@@ -17,7 +18,8 @@ pub const SIGNED_IN: &str = "/.vestibule/signed-in";
 
 /// A path, perhaps with a query, on the host it was asked on; never one of our own pages, but where this module
 /// makes it. At most 4 KiB.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct NextUrl(Arc<str>);
 
 /// The text is not a path on this host that somebody may be sent to.

@@ -11,12 +11,15 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use super::bounded::Bounded;
 use super::browser::{BrowserHash, sha256};
 use super::next_url::NextUrl;
 use super::provider::Provider;
 use super::saml::AuthnAsked;
 use super::trial::TrialId;
+use super::under_way::{HeldSignIn, HeldSlot, Waits};
 use crate::clock::Timestamp;
 use crate::ids::{ProviderName, SessionHash};
 use crate::portal::HostName;
@@ -111,6 +114,18 @@ enum Slot {
     Used { portal: HostName, next: NextUrl, repeats: u32 },
 }
 
+impl Slot {
+    /// For another process. A test sign-in stays with the process whose operator waits for it.
+    fn held(&self, key: Key, browser: BrowserHash, came: Came, since: Timestamp) -> Option<HeldSignIn> {
+        let slot = match self {
+            Self::Remembered { portal, next } => HeldSlot::Remembered { portal: portal.clone(), next: next.clone() },
+            Self::Used { portal, next, .. } => HeldSlot::Used { portal: portal.clone(), next: next.clone() },
+            Self::Waiting(pending) => HeldSlot::Waits(Box::new(Waits::of(pending)?)),
+        };
+        Some(HeldSignIn { key, browser, with_cookie: came == Came::WithCookie, since, slot })
+    }
+}
+
 /// The hash under which something is held.
 type Key = [u8; 32];
 
@@ -128,6 +143,8 @@ struct Tables {
     browsers: Bounded<BrowserHash, VecDeque<Key>>,
     restarts: Bounded<BrowserHash, VecDeque<Timestamp>>,
     completions: Bounded<BrowserHash, VecDeque<Timestamp>>,
+    /// The next process, which is told of everything from the moment of the handover on.
+    heir: Option<mpsc::UnboundedSender<HeldSignIn>>,
 }
 
 impl PendingSignIns {
@@ -141,6 +158,7 @@ impl PendingSignIns {
             browsers: Bounded::new(counted, usize::MAX, LIFETIME),
             restarts: Bounded::new(counted, usize::MAX, LOOP_WINDOW),
             completions: Bounded::new(counted, usize::MAX, LOOP_WINDOW),
+            heir: None,
         };
         Self { tables: Mutex::new(tables) }
     }
@@ -205,11 +223,14 @@ impl PendingSignIns {
             }
             Slot::Waiting(pending) if pending.portal == *portal => {
                 let used = Slot::Used { portal: portal.clone(), next: pending.next.clone(), repeats: 0 };
-                match std::mem::replace(slot, used) {
+                let told = used.held(key, browser, Came::WithCookie, now);
+                let taken = match std::mem::replace(slot, used) {
                     Slot::Waiting(pending) if pending.provider == *provider => Taken::Pending(pending),
                     Slot::Waiting(pending) => Taken::OtherProvider(pending.next),
                     Slot::Remembered { .. } | Slot::Used { .. } => Taken::Unknown,
-                }
+                };
+                tables.tell_heir(told);
+                taken
             }
             Slot::Waiting(_) | Slot::Remembered { .. } | Slot::Used { .. } => Taken::Unknown,
         }
@@ -223,6 +244,50 @@ impl PendingSignIns {
     /// Counts a completed sign-in of that browser; false when it has had too many within a minute.
     pub(super) fn may_complete(&self, browser: BrowserHash, now: Timestamp) -> bool {
         count(&mut self.tables().completions, browser, COMPLETIONS, now)
+    }
+
+    /// All that are held, the oldest first; and those that change from now on, as long as the receiver is kept.
+    pub(super) fn hand_over(&self, now: Timestamp) -> (Vec<HeldSignIn>, mpsc::UnboundedReceiver<HeldSignIn>) {
+        let (heir, later) = mpsc::unbounded_channel();
+        let mut tables = self.tables();
+        let pools = [(Came::Without, &tables.newcomers), (Came::WithCookie, &tables.returning)];
+        let mut held = Vec::new();
+        for (came, pool) in pools {
+            let lives = pool.in_order().filter(|(.., since)| now.since(*since) < LIFETIME);
+            held.extend(lives.filter_map(|(key, (browser, slot), since)| slot.held(*key, *browser, came, since)));
+        }
+        tables.heir = Some(heir);
+        (held, later)
+    }
+
+    /// Holds what another process held. `asked_of` finds the provider that was asked.
+    pub(super) fn take_over(&self, held: HeldSignIn, asked_of: impl FnOnce(&Waits) -> Weak<Provider>) {
+        let HeldSignIn { key, browser, with_cookie, since, slot } = held;
+        let came = if with_cookie { Came::WithCookie } else { Came::Without };
+        let (slot, size) = match slot {
+            HeldSlot::Remembered { portal, next } => {
+                let size = next.as_str().len();
+                (Slot::Remembered { portal, next }, size)
+            }
+            HeldSlot::Used { portal, next } => (Slot::Used { portal, next, repeats: 0 }, 0),
+            HeldSlot::Waits(waits) => {
+                let asked_of = asked_of(&waits);
+                let pending = waits.into_pending(browser, asked_of);
+                let size = pending.next.as_str().len();
+                (Slot::Waiting(Box::new(pending)), size)
+            }
+        };
+        let mut tables = self.tables();
+        let told = slot.held(key, browser, came, since);
+        match tables.slot(&key, since) {
+            // It is known, and has gone on meanwhile.
+            Some((owner, known)) if *owner == browser => {
+                *known = slot;
+                tables.tell_heir(told);
+            }
+            Some(_) => {}
+            None => tables.insert(key, (browser, came), slot, size, since),
+        }
     }
 
     /// How many sign-ins are held.
@@ -239,6 +304,7 @@ impl PendingSignIns {
 
 impl Tables {
     fn insert(&mut self, key: Key, (browser, came): (BrowserHash, Came), slot: Slot, size: usize, now: Timestamp) {
+        self.tell_heir(slot.held(key, browser, came, now));
         // About what an entry takes besides its URL.
         let bytes = size.saturating_add(512);
         let pool = match came {
@@ -257,6 +323,15 @@ impl Tables {
         self.browsers.insert(browser, keys, 0, now);
         for (key, (browser, _)) in gone {
             self.forget(key, browser, now);
+        }
+    }
+
+    /// The next process goes by what it is told last.
+    fn tell_heir(&mut self, held: Option<HeldSignIn>) {
+        if let (Some(heir), Some(held)) = (&self.heir, held)
+            && heir.send(held).is_err()
+        {
+            self.heir = None;
         }
     }
 

@@ -24,6 +24,19 @@ pub struct ProviderSettings {
     pub protocol: Protocol,
 }
 
+impl ProviderSettings {
+    /// Who is asked, and as whom: two processes with the same text send people to the same provider. Holds no secret.
+    pub fn who_is_asked(&self) -> String {
+        match &self.protocol {
+            Protocol::Oidc(oidc) => format!("oidc {:?} {:?}", oidc.issuer_text, oidc.client_id),
+            Protocol::Saml(saml) => {
+                let SamlSettings { metadata, our_entity_id, .. } = saml;
+                format!("saml {:?} {:?} {our_entity_id:?}", metadata.from, metadata.entity_id)
+            }
+        }
+    }
+}
+
 /// How a provider is spoken to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Protocol {

@@ -50,6 +50,7 @@ struct Families {
     config_reloads: IntCounterVec,
     config_number: IntGauge,
     config_since: IntGauge,
+    upgrades: IntCounterVec,
     panics: IntCounter,
     log_lines_dropped: IntCounter,
 }
@@ -181,6 +182,7 @@ impl Metrics {
                 "Times that the configuration was read again, by result",
                 &["result"],
             )?,
+            upgrades: counters("upgrades_total", "Handovers from one process to the next, by result", &["result"])?,
             config_number: gauge("config_number", "How many configurations have been in force, with the present one")?,
             config_since: gauge(
                 "config_confirmed_timestamp_seconds",
@@ -303,6 +305,11 @@ impl Metrics {
     /// The configuration was read again, with that result.
     pub fn config_read_again(&self, result: &str) {
         self.0.config_reloads.with_label_values(&[result]).inc();
+    }
+
+    /// This process has "taken_over" from another, or none has taken over from it, for that reason.
+    pub fn upgraded(&self, result: &str) {
+        self.0.upgrades.with_label_values(&[result]).inc();
     }
 
     /// The configuration of that number is in force, and is what the file said then.
@@ -485,6 +492,7 @@ mod tests {
         written.certificates_looked_at("changed");
         written.certificate_ordered("issued");
         written.config_read_again("applied");
+        written.upgraded("taken_over");
         written.certificates_end(&[("acme.com".to_owned(), END)]);
         written.watch_customers(&HostName::parse("acme.com").unwrap()).note(&CustomerEvent::Ended { confirmed: true });
         let good = MetadataEvent::Good { at: END, new: true, valid_until: Some(END) };

@@ -62,6 +62,14 @@ impl Gateway {
     pub async fn start_in(config: &Path, portals: usize, environment: &[(&str, &str)]) -> Result<Self, String> {
         let mut command = vestibule(&["run", "--config", config.to_str().unwrap()]);
         command.envs(environment.iter().copied());
+        Self::start_by(command, portals).await
+    }
+
+    /// The same by any command that leads to it.
+    ///
+    /// # Errors
+    /// What it wrote to standard error, when it ended instead.
+    pub async fn start_by(mut command: Command, portals: usize) -> Result<Self, String> {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = Lines::of(child.stdout.take().unwrap());
         let mut gateway = Self { child, lines };
@@ -83,6 +91,17 @@ impl Gateway {
     pub fn logged(&self, message: &str) -> serde_json::Value {
         let lines = self.log().into_iter().map(|line| serde_json::from_str::<serde_json::Value>(&line).unwrap());
         lines.into_iter().find(|line| line["message"] == message).unwrap_or_else(|| panic!("{:?}", self.log()))
+    }
+
+    /// Waits until so many lines hold `text`.
+    pub async fn wait_for_logs(&self, count: usize, text: &str) {
+        let enough = |lines: &[String]| lines.iter().filter(|line| line.contains(text)).count() >= count;
+        assert!(self.lines.wait_for(enough).await, "it ended without {count} of {text:?}: {:?}", self.log());
+    }
+
+    /// Waits for the end of this process, whoever else writes to its log.
+    pub async fn gone(&mut self) -> ExitStatus {
+        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends").unwrap()
     }
 
     /// Waits for a line that holds `text`.

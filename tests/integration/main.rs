@@ -52,6 +52,7 @@ mod smuggling;
 mod streams;
 mod thousand;
 mod trusted_jwt;
+mod upgrade;
 mod upstream;
 mod websocket;
 mod websocket_peers;

@@ -404,6 +404,7 @@ async fn help_is_complete() {
             "",
             "run",
             "reload",
+            "upgrade",
             "check",
             "schema",
             "keys",
@@ -429,7 +430,7 @@ async fn help_is_complete() {
         );
     }
     let run = outcome(&["run", "--help"]).await.1;
-    for told in ["--config", "gateway.yaml", "VESTIBULE_CONFIG", "SIGHUP", "SIGTERM", "Exit code"] {
+    for told in ["--config", "gateway.yaml", "VESTIBULE_CONFIG", "SIGHUP", "SIGUSR2", "SIGTERM", "Exit code"] {
         assert!(run.contains(told), "{told}: {run}");
     }
     assert_eq!(outcome(&["serve"]).await.0, 2, "an unknown command");

@@ -106,6 +106,11 @@ impl Recorder {
         self.log.lock().unwrap().requests.clone()
     }
 
+    /// How many requests there were.
+    pub fn count(&self) -> usize {
+        *self.changed.borrow()
+    }
+
     pub fn bytes(&self) -> Vec<u8> {
         self.log.lock().unwrap().bytes.clone()
     }

@@ -19,7 +19,7 @@ use crate::proxy::refuse::logout_token_refusal;
 use crate::proxy::site::Site;
 use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
-use crate::session::{Selector, SessionEntry};
+use crate::session::{LogoutScope, Selector};
 use crate::sign_in::{LogoutTokenRejected, TokenLogout};
 use crate::telemetry::{LogoutBegun, Outcome, Step};
 
@@ -78,11 +78,9 @@ impl Gateway {
             (None, Some(subject)) => Selector::Subject { issuer: issuer.clone(), subject: subject.clone() },
             (None, None) => return Err(Reason::Internal.into()),
         };
-        let (of, subject) = (provider.clone(), subject.clone());
-        let meant = move |entry: &SessionEntry| {
-            entry.provider == of && subject.as_ref().is_none_or(|subject| *subject == entry.subject)
-        };
-        let carried_out = self.end_selected(&[selector], meant).await;
+        let scope =
+            LogoutScope { provider: Some(provider.clone()), subject: subject.clone(), ..LogoutScope::default() };
+        let carried_out = self.end_selected(&[selector], scope).await;
         self.metrics.logout_ended(provider.as_str(), LogoutBegun::AtProvider, carried_out.result());
         match carried_out.wholly {
             // Nothing tells whether anybody was signed in.

@@ -14,7 +14,7 @@ use crate::proxy::site::Site;
 use crate::refusal::{Reason, Refusal};
 use crate::reply::Reply;
 use crate::session::cookie::SignInKey;
-use crate::session::{Ended, LiveSession, Selector, cookie};
+use crate::session::{Ended, LiveSession, LogoutScope, Selector, cookie};
 use crate::sign_in::{Departure, Leaving};
 use crate::telemetry::Outcome;
 
@@ -83,7 +83,7 @@ impl Gateway {
     /// Ends the sessions of the same browser at the other portals of the group. `false` when the store did not take it.
     async fn end_family(&self, session: &LiveSession) -> bool {
         let Some(family) = session.family().cloned() else { return true };
-        self.end_selected(&[Selector::Family(family)], |_| true).await.wholly
+        self.end_selected(&[Selector::Family(family)], LogoutScope::all()).await.wholly
     }
 
     /// Ends a session that this request did not bring, here and upstream.

@@ -29,7 +29,7 @@ use crate::saml::binding::{Arrived, post, redirect, soap};
 use crate::saml::message::MessageRefused;
 use crate::saml::metadata::Binding;
 use crate::session::cookie::{self, SignInKey};
-use crate::session::{EndedSession, Selector, SessionEntry};
+use crate::session::{EndedSession, LogoutScope, Selector};
 use crate::sign_in::saml::{AtProvider, LogoutAnswer, LogoutRejected, Named, TheirLogout};
 use crate::sign_in::{Departure, LogoutMessage};
 use crate::telemetry::{LogoutBegun, Outcome, Step};
@@ -162,24 +162,18 @@ impl Gateway {
             .iter()
             .map(|name_id| Selector::NameId { issuer: named.issuer.clone(), name_id: name_id.clone() })
             .collect();
-        let named = named.clone();
-        // Whoever signed in at the home of a group is known to the provider as somebody of the home.
-        let portals = named.portal.as_ref().map(|portal| self.groups.hosts_at(portal));
-        self.end_selected(&selectors, move |entry| {
-            let here = portals.as_ref().is_none_or(|portals| portals.contains(&entry.portal));
-            here && (named.session_indexes.is_empty()
-                || entry.provider_sessions().any(|index| named.session_indexes.iter().any(|one| one == index)))
-        })
-        .await
+        let scope = LogoutScope {
+            // Whoever signed in at the home of a group is known to the provider as somebody of the home.
+            portals: named.portal.as_ref().map(|portal| self.groups.hosts_at(portal)),
+            provider_sessions: named.session_indexes.clone(),
+            ..LogoutScope::default()
+        };
+        self.end_selected(&selectors, scope).await
     }
 
-    /// Ends the sessions that any of `selectors` means and that are `meant`, here and upstream.
-    pub(super) async fn end_selected(
-        &self,
-        selectors: &[Selector],
-        meant: impl Fn(&SessionEntry) -> bool + Send + Sync + 'static,
-    ) -> CarriedOut {
-        let outcome = self.sessions.end_where(selectors, meant).await;
+    /// Ends the sessions that any of `selectors` means and that are in `scope`, here and upstream.
+    pub(super) async fn end_selected(&self, selectors: &[Selector], scope: LogoutScope) -> CarriedOut {
+        let outcome = self.sessions.end_where(selectors, scope).await;
         let (ended, wholly) = match outcome {
             Ok(ended) => (ended, true),
             Err(partly) => {

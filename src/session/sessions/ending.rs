@@ -12,9 +12,9 @@ use futures_util::future::join_all;
 use super::super::customer_session::CustomerSession;
 use super::super::entry::{Selector, SessionEntry};
 use super::super::live::LiveSession;
-use super::super::recent_logouts::Meant;
+use super::super::recent_logouts::{LogoutScope, ToldLogout};
 use super::super::store::StoreError;
-use super::{Inner, Sessions};
+use super::{Inner, SessionNews, Sessions};
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
 use crate::sign_in::SignOutHint;
@@ -102,7 +102,7 @@ impl Sessions {
         }
     }
 
-    /// Ends those sessions that any of `selectors` means and that are `meant`; and those, too, that a sign-in would open which
+    /// Ends those sessions that any of `selectors` means and that are in `scope`; and those, too, that a sign-in would open which
     /// has begun already (see [`Sessions::open_begun`]).
     ///
     /// # Errors
@@ -110,11 +110,12 @@ impl Sessions {
     pub async fn end_where(
         &self,
         selectors: &[Selector],
-        meant: impl Fn(&SessionEntry) -> bool + Send + Sync + 'static,
+        scope: LogoutScope,
     ) -> Result<Vec<EndedSession>, PartlyEnded> {
         let inner = &*self.inner;
-        let meant: Meant = Arc::new(meant);
-        inner.logouts.note(selectors, &meant, inner.clock.now());
+        let told = ToldLogout { selectors: selectors.to_vec(), scope, at: inner.clock.now() };
+        inner.logouts.note(told.clone());
+        inner.tell(SessionNews::LoggedOut(told.clone()));
         let (mut hashes, mut fault) = (HashSet::new(), None);
         for selector in selectors {
             match inner.store.find_by_tag(&inner.keys.tags(selector)).await {
@@ -131,7 +132,7 @@ impl Sessions {
         let mut ended = Vec::new();
         for hash in hashes {
             match inner.entry_of(&hash).await {
-                Ok(Some(entry)) if meant(&entry) => {
+                Ok(Some(entry)) if told.scope.means(&entry) => {
                     let (session, result) = inner.end_unseen(&hash).await;
                     ended.extend(session);
                     fault = result.err().or(fault);
@@ -184,11 +185,12 @@ impl Sessions {
 
 impl Inner {
     /// Refuses a session from now on, and has the store forget it.
-    async fn end(&self, hash: &SessionHash) -> Result<bool, StoreError> {
+    pub(super) async fn end(&self, hash: &SessionHash) -> Result<bool, StoreError> {
         if let Some(live) = self.registry.end(hash) {
             live.mark_ended();
         }
         self.cache.invalidate(hash);
+        self.tell(SessionNews::Ended(*hash));
         let known = self.store.forget(hash).await?;
         self.registry.forgotten(hash);
         Ok(known)

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::super::entry::{Selector, SessionEntry};
+use super::super::entry::Selector;
+use super::super::recent_logouts::LogoutScope;
 use super::super::sealed::Kind;
 use super::super::store::faulty::FaultyStore;
 use super::super::store::memory::MemoryStore;
@@ -488,15 +489,15 @@ async fn a69_a_logout_by_name_ends_what_is_meant_and_no_more() {
     let (second, ..) = open_by_saml(&process, "ana", &["sid-ana"]).await;
     let (ben, ..) = open_by_saml(&process, "ben", &["_2"]).await;
     let by = |issuer: &str| [Selector::NameId { issuer: issuer.into(), name_id: ana.clone() }];
-    let named = |index: &'static str| move |entry: &SessionEntry| entry.provider_sessions().any(|one| one == index);
-    assert!(process.sessions.end_where(&by("https://other.example"), |_| true).await.unwrap().is_empty());
+    let named = |index: &str| LogoutScope { provider_sessions: vec![index.to_owned()], ..LogoutScope::all() };
+    assert!(process.sessions.end_where(&by("https://other.example"), LogoutScope::all()).await.unwrap().is_empty());
     assert!(process.sessions.end_where(&by("https://adfs.example"), named("_3")).await.unwrap().is_empty());
     let ended = process.sessions.end_where(&by("https://adfs.example"), named("_2")).await.unwrap();
     assert_eq!(ended.iter().map(|session| session.entry.hash).collect::<Vec<_>>(), [first.hash()]);
     assert!(process.find(&first).await.is_none() && process.find(&second).await.is_some());
     // The rest, and in nobody's memory.
     let after = process.restarted(&[key("a")]);
-    assert_eq!(after.sessions.end_where(&by("https://adfs.example"), |_| true).await.unwrap().len(), 1);
+    assert_eq!(after.sessions.end_where(&by("https://adfs.example"), LogoutScope::all()).await.unwrap().len(), 1);
     assert!(after.find(&second).await.is_none() && after.find(&ben).await.is_some());
 }
 
@@ -506,7 +507,11 @@ async fn b57_what_was_ended_since_a_sign_in_began_is_not_opened() {
     let seconds = |number: u64| START.after(Duration::from_secs(number));
     let person = |name: &str| VerifiedIdentity::for_test("okta", name, &format!("{name}@acme.com"));
     process.clock.advance(Duration::from_secs(10));
-    process.sessions.end_where(&[subject("ana")], |entry| entry.portal == portal()).await.unwrap();
+    process
+        .sessions
+        .end_where(&[subject("ana")], LogoutScope { portals: Some(vec![portal()]), ..LogoutScope::all() })
+        .await
+        .unwrap();
     process.clock.advance(Duration::from_secs(10));
     let elsewhere = HostName::parse("other.acme.com").unwrap();
     for (name, at, begun, opens) in [
@@ -527,7 +532,7 @@ async fn b57_what_was_ended_since_a_sign_in_began_is_not_opened() {
     }
     // Whichever comes first: a logout that is told while a session is being written finds it.
     let (id, _) = process.sessions.open_begun(person("cho"), None, portal(), CLIENT, seconds(5)).await.unwrap();
-    assert_eq!(process.sessions.end_where(&[subject("cho")], |_| true).await.unwrap().len(), 1);
+    assert_eq!(process.sessions.end_where(&[subject("cho")], LogoutScope::all()).await.unwrap().len(), 1);
     assert!(!process.is_cached(&id));
 }
 
@@ -538,7 +543,7 @@ async fn a69_a_logout_by_name_reaches_memory_even_when_the_store_fails() {
     process.store.fail_reads(Some(StoreError::Busy));
     process.store.fail_writes(Some(StoreError::Busy));
     let selector = Selector::NameId { issuer: "https://adfs.example".into(), name_id: ana };
-    let partly = process.sessions.end_where(&[selector], |_| true).await.unwrap_err();
+    let partly = process.sessions.end_where(&[selector], LogoutScope::all()).await.unwrap_err();
     assert_eq!((partly.ended.len(), partly.cause), (1, StoreError::Busy));
     assert!(!process.is_cached(&id));
 }

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use redb::Database;
 use tokio::sync::{Semaphore, oneshot};
 
-use self::file::OpenFile;
+use self::file::{Check, OpenFile};
 use self::writer::{Answer, Op, Queued, Writer};
 use super::{
     FormStore, Mark, RecordChange, RecordSeen, RecordStore, Room, Sealed, SessionStore, Shelf, StoreError, StoredForm,
@@ -60,13 +60,26 @@ impl EmbeddedStore {
     /// When the file cannot be opened, is in use, is of another format, or is no session store. It is never changed or
     /// deleted then.
     pub fn open(path: PathBuf) -> Result<Self, StoreError> {
-        let path: Arc<Path> = path.into();
-        let shown = Arc::clone(&path);
-        Self::start(path, OpenFile::new(move |check| file::open(&shown, check)))
+        Self::open_checked(path, Check::Whole)
     }
 
-    fn start(path: Arc<Path>, open: OpenFile) -> Result<Self, StoreError> {
-        let database = open.first(&path)?;
+    /// Opens a file that another process of ours has just closed in order: nobody reads all of it once more, so that it takes no
+    /// longer the more there is.
+    ///
+    /// # Errors
+    /// As for [`EmbeddedStore::open`].
+    pub fn open_handed_over(path: PathBuf) -> Result<Self, StoreError> {
+        Self::open_checked(path, Check::None)
+    }
+
+    fn open_checked(path: PathBuf, check: Check) -> Result<Self, StoreError> {
+        let path: Arc<Path> = path.into();
+        let shown = Arc::clone(&path);
+        Self::start(path, OpenFile::new(move |check| file::open(&shown, check)), check)
+    }
+
+    fn start(path: Arc<Path>, open: OpenFile, check: Check) -> Result<Self, StoreError> {
+        let database = open.opened(&path, check)?;
         let fault = ArcSwapOption::empty();
         let shared = Arc::new(Shared { path: Arc::clone(&path), open, database: RwLock::new(Some(database)), fault });
         let (queue, waiting) = mpsc::channel();

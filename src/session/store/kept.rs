@@ -3,6 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use super::{Sealed, StoreError, Tag};
 use crate::clock::Timestamp;
@@ -11,7 +12,7 @@ use crate::clock::Timestamp;
 const LEAST: u64 = 4096;
 
 /// A kept form as a store sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredForm {
     /// What is known of it, sealed under the browser's key and a configured one.
     pub head: Sealed,
@@ -54,7 +55,7 @@ impl StoredForm {
 }
 
 /// How much may be kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Room {
     /// Forms of one browser and kind.
     pub of_one_browser: u64,

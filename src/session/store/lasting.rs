@@ -4,11 +4,12 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use super::{Sealed, StoreError, Tag};
 
 /// What kind of record it is. The number is part of the file's format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Shelf {
     /// What the gateway has done for a person at an upstream.
     People = 1,
@@ -23,7 +24,7 @@ pub enum Shelf {
 }
 
 /// One record put in a place, or taken from it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordChange {
     /// On which shelf.
     pub shelf: Shelf,
@@ -34,7 +35,7 @@ pub struct RecordChange {
 }
 
 /// What stood in a place when somebody looked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordSeen {
     /// On which shelf.
     pub shelf: Shelf,

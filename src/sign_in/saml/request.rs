@@ -1,5 +1,6 @@
 //! What the provider is asked (SAML Core 3.4.1), and how the browser carries it there.
 
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::rejected::SamlStartFailed;
@@ -13,7 +14,7 @@ use crate::saml::sign::sign;
 use crate::sign_in::outcome::Departure;
 
 /// What the answer has to fit to. It waits here, on the server's side.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::sign_in) struct AuthnAsked {
     /// The ID of the request.
     pub(in crate::sign_in) id: String,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::sign_in::under_way::HeldSignIn;
 
 #[tokio::test]
 async fn b16_fifty_callbacks_at_once_sign_in_once() {
@@ -87,6 +88,63 @@ async fn c11_after_a_restart_people_begin_again_and_arrive() {
     let mut browser = Browser { world: &world, key: browser.key.clone() };
     assert_eq!(told(&browser.callback(&query).await), ("stale", "/"));
     assert_eq!(told(&browser.sign_in("/b").await), ("signed_in", "/b"));
+}
+
+/// Begins, and gives the query with which the provider sends the browser back.
+async fn way_back(browser: &mut Browser<'_>, path: &str) -> String {
+    let location = browser.start(path).await;
+    browser.visit(location).await
+}
+
+/// What one process says to the next, written and read as between processes.
+fn handed_over(from: &SignIn, to: &SignIn) -> tokio::sync::mpsc::UnboundedReceiver<HeldSignIn> {
+    let (held, later) = from.hand_over();
+    held.into_iter().for_each(|held| passed_on(&held, to));
+    later
+}
+
+fn passed_on(held: &HeldSignIn, to: &SignIn) {
+    to.take_over(rmp_serde::from_slice(&rmp_serde::to_vec_named(held).unwrap()).unwrap());
+}
+
+#[tokio::test]
+async fn c11_after_a_handover_people_arrive_where_they_were_going() {
+    let world = World::start().await;
+    let next_process = World::gateway(vec![provider("acme", &world.op.issuer())], &world.clock);
+    let (mut early, mut late, mut done) = (world.browser(), world.browser(), world.browser());
+    let query_of_early = way_back(&mut early, "/early").await;
+    let used = way_back(&mut done, "/done").await;
+    let mut later = handed_over(&world.sign_in, &next_process);
+    // What the old process begins and ends afterwards counts, too.
+    let query_of_late = way_back(&mut late, "/late").await;
+    assert_eq!(told(&done.callback(&used).await), ("signed_in", "/done"));
+    while let Ok(held) = later.try_recv() {
+        assert!(!format!("{held:?}").contains("verifier: \""), "{held:?}");
+        passed_on(&held, &next_process);
+    }
+    let keys = [early.key.clone(), late.key.clone(), done.key.clone()];
+    let world = World { sign_in: next_process, ..world_like(&world) };
+    let [early, late, done] = keys.map(|key| Browser { world: &world, key });
+    let thief = Browser { world: &world, key: late.key.clone() };
+    assert_eq!(told(&thief.callback(&query_of_early).await).0, "stale", "of another browser");
+    assert_eq!(told(&early.callback(&query_of_early).await), ("signed_in", "/early"));
+    assert_eq!(told(&early.callback(&query_of_early).await), ("stale", "/early"), "once");
+    assert_eq!(told(&late.callback(&query_of_late).await), ("signed_in", "/late"));
+    assert_eq!(told(&done.callback(&used).await), ("stale", "/done"), "used before, in the other process");
+}
+
+#[tokio::test]
+async fn b15_after_a_handover_nobody_else_by_the_same_name_answers() {
+    let world = World::start().await;
+    let mut browser = world.browser();
+    let query = way_back(&mut browser, "/a").await;
+    let mut other = provider("acme", &world.op.issuer());
+    oidc(&mut other).client_id = "another".into();
+    let next_process = World::gateway(vec![other], &world.clock);
+    drop(handed_over(&world.sign_in, &next_process));
+    let world = World { sign_in: next_process, ..world_like(&world) };
+    let browser = Browser { world: &world, key: browser.key.clone() };
+    assert_eq!(told(&browser.callback(&query).await), ("stale", "/a"), "it begins again");
 }
 
 fn world_like(world: &World) -> World {

@@ -209,7 +209,7 @@ async fn nothing_is_applied_when_anything_cannot_be() {
     ] {
         let (result, problems) = gateway.refused(|text| denying("/private/**")(text.replace(from, to))).await;
         assert_eq!((result, problems.len()), (RefusedFor::NeedsRestart, 1), "{problems:?}");
-        assert!(problems[0].starts_with(told) && problems[0].ends_with("this takes a restart"), "{problems:?}");
+        assert!(problems[0].starts_with(told) && problems[0].ends_with("run `vestibule upgrade`"), "{problems:?}");
     }
     assert_eq!(status(&client, &gateway, "/private/a").await, 200, "no part of it is in force");
     let metrics = gateway.metrics();

@@ -34,17 +34,13 @@ impl OpenFile {
         Self(Box::new(open))
     }
 
-    /// Opens the file at the start of the process.
-    pub fn first(&self, path: &Arc<Path>) -> Result<Database, StoreError> {
-        self.opened(path, Check::Whole)
-    }
-
     /// Opens the file again after a fault.
     pub fn again(&self, path: &Arc<Path>) -> Result<Database, StoreError> {
         self.opened(path, Check::None)
     }
 
-    fn opened(&self, path: &Arc<Path>, check: Check) -> Result<Database, StoreError> {
+    /// Opens the file, trusting it so far.
+    pub fn opened(&self, path: &Arc<Path>, check: Check) -> Result<Database, StoreError> {
         // redb may panic over a file that something else has changed.
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let database = (self.0)(check).map_err(|error| not_opened(path, error))?;

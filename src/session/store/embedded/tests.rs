@@ -86,7 +86,7 @@ fn store_on(disk: &Disk, path: PathBuf) -> EmbeddedStore {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&at)?;
         file::with_backend(FaultyFile { file: FileBackend::new(file)?, disk: disk.clone() }, check)
     });
-    EmbeddedStore::start(path.into(), open).unwrap()
+    EmbeddedStore::start(path.into(), open, Check::Whole).unwrap()
 }
 
 /// Asks until the store is well again: the writer tries by itself.
