@@ -25,7 +25,7 @@ pub struct StoredForm {
 }
 
 /// Whose a kept form is: by tags that say nothing, but for what belongs together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Whose {
     /// Which browser it is from, and what kind of thing it is.
     pub browser: Tag,
@@ -38,7 +38,7 @@ pub struct Whose {
 }
 
 /// What is looked at of a kept form before its body counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredHead {
     /// What is known of it, sealed.
     pub head: Sealed,

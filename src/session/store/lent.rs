@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     FormStore, Mark, RecordChange, RecordSeen, RecordStore, Room, Sealed, SessionStore, Shelf, StoreError, StoredForm,
-    StoredIndex, StoredSession, Tag,
+    StoredHead, StoredIndex, StoredSession, Tag,
 };
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
@@ -35,7 +35,7 @@ pub enum Wish {
     ChangeIf(Vec<RecordSeen>, Vec<RecordChange>),
     Walk(Shelf, Option<Tag>, usize),
     KeepForm(Tag, StoredForm, Room, Timestamp),
-    KeptForm(Tag),
+    FormHead(Tag),
     TakeForm(Tag),
 }
 
@@ -52,6 +52,7 @@ pub enum Granted {
     Record(Option<Sealed>),
     Records(Vec<(Tag, Sealed)>),
     Form(Option<StoredForm>),
+    FormHead(Option<StoredHead>),
 }
 
 /// A wish, and who waits for what comes of it; nobody does for [`Wish::Touch`].
@@ -103,10 +104,6 @@ impl LentStore {
     async fn hashes(&self, wish: Wish) -> Result<Vec<SessionHash>, StoreError> {
         self.expect(wish, |granted| if let Granted::Hashes(hashes) = granted { Some(hashes) } else { None }).await
     }
-
-    async fn form(&self, wish: Wish) -> Result<Option<StoredForm>, StoreError> {
-        self.expect(wish, |granted| if let Granted::Form(form) = granted { Some(form) } else { None }).await
-    }
 }
 
 impl fmt::Debug for LentStore {
@@ -137,7 +134,7 @@ pub async fn grant(store: &dyn SessionStore, wish: Wish) -> Result<Granted, Stor
         Wish::ChangeIf(seen, changes) => Granted::Was(store.change_if(seen, changes).await?),
         Wish::Walk(shelf, after, limit) => Granted::Records(store.walk(shelf, after.as_ref(), limit).await?),
         Wish::KeepForm(tag, form, room, now) => Granted::Was(store.keep_form(&tag, form, room, now).await?),
-        Wish::KeptForm(tag) => Granted::Form(store.kept_form(&tag).await?),
+        Wish::FormHead(tag) => Granted::FormHead(store.form_head(&tag).await?),
         Wish::TakeForm(tag) => Granted::Form(store.take_form(&tag).await?),
     })
 }
@@ -235,12 +232,14 @@ impl FormStore for LentStore {
         self.was(Wish::KeepForm(*tag, form, room, now)).await
     }
 
-    async fn kept_form(&self, tag: &Tag) -> Result<Option<StoredForm>, StoreError> {
-        self.form(Wish::KeptForm(*tag)).await
+    async fn form_head(&self, tag: &Tag) -> Result<Option<StoredHead>, StoreError> {
+        let read = |granted| if let Granted::FormHead(head) = granted { Some(head) } else { None };
+        self.expect(Wish::FormHead(*tag), read).await
     }
 
     async fn take_form(&self, tag: &Tag) -> Result<Option<StoredForm>, StoreError> {
-        self.form(Wish::TakeForm(*tag)).await
+        let read = |granted| if let Granted::Form(form) = granted { Some(form) } else { None };
+        self.expect(Wish::TakeForm(*tag), read).await
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedRwLockWriteGuard, RwLock, RwLockReadGuard};
 
 use super::{
     FormStore, Mark, RecordChange, RecordSeen, RecordStore, Room, Sealed, SessionStore, Shelf, StoreError, StoredForm,
-    StoredIndex, StoredSession, Tag,
+    StoredHead, StoredIndex, StoredSession, Tag,
 };
 use crate::clock::Timestamp;
 use crate::ids::SessionHash;
@@ -148,8 +148,8 @@ impl FormStore for MovingStore {
         self.now().await?.keep_form(tag, form, room, now).await
     }
 
-    async fn kept_form(&self, tag: &Tag) -> Result<Option<StoredForm>, StoreError> {
-        self.now().await?.kept_form(tag).await
+    async fn form_head(&self, tag: &Tag) -> Result<Option<StoredHead>, StoreError> {
+        self.now().await?.form_head(tag).await
     }
 
     async fn take_form(&self, tag: &Tag) -> Result<Option<StoredForm>, StoreError> {
