@@ -2,6 +2,7 @@
 //! prove that they have the configured keys.
 
 pub mod test_sign_in;
+pub mod upstreams;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +19,7 @@ use pingora::protocols::http::ServerSession;
 use serde::Serialize;
 
 use self::test_sign_in::{LONGEST_FORM, TestSignIns};
+use self::upstreams::{UpstreamStanding, Upstreams};
 use crate::acme::Waits;
 use crate::clock::{self, Clock};
 use crate::listener::head_guard;
@@ -37,7 +39,8 @@ pub struct Readiness {
 
 impl Readiness {
     /// Ready, as long as `sessions` can be written. That certificates are waited for is told, and no reason to send nobody:
-    /// the authority would not get here either.
+    /// the authority would not get here either. So is that upstreams are out: whoever comes gets a page that says so, from here
+    /// alone.
     pub fn new(sessions: Sessions, certificates: Waits) -> Self {
         Self { draining: Arc::new(AtomicBool::new(false)), sessions, certificates }
     }
@@ -48,14 +51,15 @@ impl Readiness {
     }
 
     /// "ready", or why not.
-    fn check(&self) -> (StatusCode, String) {
+    fn check(&self, upstreams: &Upstreams) -> (StatusCode, String) {
         if self.draining.load(Ordering::Acquire) {
             return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into());
         }
         match self.sessions.health() {
             Ok(()) => {
-                let waits = self.certificates.sentences();
-                (StatusCode::OK, waits.iter().fold("ready\n".to_owned(), |told, wait| format!("{told}{wait}\n")))
+                let (waits, out) = (self.certificates.sentences(), upstreams.sentences());
+                let told = waits.iter().chain(&out);
+                (StatusCode::OK, told.fold("ready\n".to_owned(), |told, one| format!("{told}{one}\n")))
             }
             Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("session store: {error}\n")),
         }
@@ -75,6 +79,8 @@ pub struct AdminSide {
     pub test_sign_ins: TestSignIns,
     /// Carries orders out for their customers.
     pub operator: Operator,
+    /// How their upstreams stand.
+    pub upstreams: Upstreams,
 }
 
 /// Whom to believe orders, and who reads the configuration again.
@@ -125,9 +131,13 @@ impl Orders {
     }
 
     /// What is in force.
-    fn status(&self) -> (StatusCode, &'static str, Vec<u8>) {
+    fn status(&self, upstreams: &Upstreams) -> (StatusCode, &'static str, Vec<u8>) {
         match self.reload.upgrade() {
-            Some(reload) => json(&Status { version: env!("CARGO_PKG_VERSION"), configuration: reload.standing() }),
+            Some(reload) => json(&Status {
+                version: env!("CARGO_PKG_VERSION"),
+                configuration: reload.standing(),
+                upstreams: upstreams.standing(),
+            }),
             None => (StatusCode::SERVICE_UNAVAILABLE, JSON, Vec::new()),
         }
     }
@@ -138,6 +148,7 @@ impl Orders {
 struct Status {
     version: &'static str,
     configuration: InForceNow,
+    upstreams: Vec<UpstreamStanding>,
 }
 
 const JSON: &str = "application/json";
@@ -216,7 +227,7 @@ impl Admin {
             },
             "/healthz" => (StatusCode::OK, TEXT, b"alive\n".to_vec()),
             "/readyz" => {
-                let (status, text) = self.readiness.check();
+                let (status, text) = self.readiness.check(&self.side.load().upstreams);
                 (status, TEXT, text.into_bytes())
             }
             _ => (StatusCode::NOT_FOUND, TEXT, b"/metrics /healthz /readyz /status /test-sign-in\n".to_vec()),
@@ -242,7 +253,7 @@ impl ServeHttp for Admin {
                 self.orders.answer(&target, &authorization, session, &side.operator).await
             }
             Some(target) if target == "/status" && matches!(header.method, Method::GET | Method::HEAD) => {
-                self.orders.status()
+                self.orders.status(&self.side.load().upstreams)
             }
             _ => self.answer(&header.method, header.uri.path()),
         };

@@ -31,6 +31,7 @@ use crate::limits::StoredCreations;
 use crate::listener::certificates::{CertificateUnusable, Certificates};
 use crate::listener::redirect::RedirectToHttps;
 use crate::listener::{Bound, ListenFailed, Listening, TlsDoor};
+use crate::nodes::{Nodes, NodesParts, Resolver};
 use crate::operator::{Operator, Reload, Reloaded};
 use crate::proxy::in_force::InForce;
 use crate::proxy::site::SiteUnusable;
@@ -92,7 +93,20 @@ impl App {
     /// # Errors
     /// The first thing that is in the way: a taken port, an unreadable certificate, a damaged session store.
     pub async fn start(config: Config, clock: Clock, random: Random) -> Result<Self, StartFailed> {
-        Self::start_at(config, None, clock, random).await
+        Self::start_at(config, None, Outside { clock, random, resolver: Resolver::System }).await
+    }
+
+    /// The same, where the names of upstreams are looked up by `resolver`.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_resolving(
+        config: Config,
+        resolver: Resolver,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, StartFailed> {
+        Self::start_at(config, None, Outside { clock, random, resolver }).await
     }
 
     /// The same at a store that is open already, whatever `config` says of stores: gateways may share it.
@@ -105,15 +119,15 @@ impl App {
         clock: Clock,
         random: Random,
     ) -> Result<Self, StartFailed> {
-        Self::start_at(config, Some(store), clock, random).await
+        Self::start_at(config, Some(store), Outside { clock, random, resolver: Resolver::System }).await
     }
 
     async fn start_at(
         config: Config,
         store: Option<Arc<dyn SessionStore>>,
-        clock: Clock,
-        random: Random,
+        outside: Outside,
     ) -> Result<Self, StartFailed> {
+        let Outside { clock, random, resolver } = outside;
         // Both TLS stacks in one process need to agree on one provider; a second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let metrics = Metrics::new()?;
@@ -138,6 +152,7 @@ impl App {
             https_port: https.address().port(),
             clock,
             random,
+            resolver,
         };
         let serving = lasting.serving(&config, None)?;
         for (host, site) in &serving.gateway.sites {
@@ -246,7 +261,10 @@ impl App {
         if let Some(ordering) = &self.ordering {
             ordering.abort();
         }
-        self.running.current.lock().await.metadata.end();
+        let mut current = self.running.current.lock().await;
+        current.metadata.end();
+        current.nodes.end();
+        drop(current);
         if let Err(error) = self.sessions.close().await {
             tracing::error!(%error, "the session store could not be closed");
         }
@@ -256,6 +274,13 @@ impl App {
         }
         all_finished
     }
+}
+
+/// What comes from outside.
+struct Outside {
+    clock: Clock,
+    random: Random,
+    resolver: Resolver,
 }
 
 async fn bind(address: Option<SocketAddr>) -> Result<Option<Bound>, ListenFailed> {
@@ -283,7 +308,9 @@ pub fn operator(config: &Config, clock: Clock, random: Random) -> Result<(Operat
     let customers = CustomerParts::new(&sessions, &metrics, &clock, &random);
     let mut for_operators = Vec::new();
     for portal in &config.portals {
-        for_operators.extend(customers.of(portal)?.for_operators);
+        let parts = NodesParts { portal: portal.host.as_str().into(), ..NodesParts::unwatched() };
+        let nodes = Arc::new(Nodes::new(&portal.upstream, &portal.limits, parts, None));
+        for_operators.extend(customers.of(portal, &nodes)?.for_operators);
     }
     Ok((Operator::new(for_operators, clock.clone()), sessions))
 }

@@ -101,6 +101,9 @@ fn kind(schema: &Value) -> String {
     if schema.get("x-choice").is_some() {
         return "one kind, below".to_owned();
     }
+    if schema.get("x-short").is_some() {
+        return "text or mapping".to_owned();
+    }
     if let Some(quantity) = schema["x-quantity"].as_str() {
         return quantity.to_owned();
     }

@@ -44,6 +44,7 @@ impl Walk<'_> {
             Kind::Map(entries) => entries,
             Kind::Null => &[],
             Kind::Scalar(word) if choice => return self.choice_by_word(node, word, place, schema),
+            Kind::Scalar(_) if marked(schema, "x-short") => return self.short(node, place, schema),
             Kind::Scalar(_) | Kind::List(_) => {
                 let cure = "write its settings below it, indented";
                 self.report.broken(place, format!("takes a mapping, and this is {}", node.found()), cure);
@@ -89,6 +90,13 @@ impl Walk<'_> {
         let entry = Entry { key: word.to_owned(), key_at: node.at, value: Node { at: node.at, kind: Kind::Null } };
         let chosen = Node { at: node.at, kind: Kind::Map(vec![entry]) };
         self.mapping(&chosen, place, schema)
+    }
+
+    /// `upstream: URL` is `upstream: {url: URL}`, and its faults stand where it was written.
+    fn short(&mut self, node: &Node, place: &Place<'_>, schema: &Value) -> Value {
+        let key = schema.get("x-short").and_then(Value::as_str).unwrap_or_default();
+        let of_key = schema.get("properties").and_then(|known| known.get(key)).unwrap_or(&Value::Null);
+        Value::Object(Map::from_iter([(key.to_owned(), self.value(node, place, of_key))]))
     }
 
     fn unknown(&mut self, entry: &Entry, given: &[Entry], place: &Place<'_>, properties: Option<&Map<String, Value>>) {
@@ -266,7 +274,8 @@ fn filler(schema: &Value) -> Value {
     if marked(schema, "x-choice") {
         return Value::Object(Map::new());
     }
-    match schema.get("type").and_then(Value::as_str) {
+    let kind = if marked(schema, "x-short") { Some("object") } else { schema.get("type").and_then(Value::as_str) };
+    match kind {
         Some("object") => {
             let keys = required.into_iter().flatten().filter_map(Value::as_str);
             let fill = |key: &str| {
