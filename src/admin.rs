@@ -2,6 +2,7 @@
 //! prove that they have the configured keys.
 
 pub mod test_sign_in;
+pub mod upstreams;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +19,7 @@ use pingora::protocols::http::ServerSession;
 use serde::Serialize;
 
 use self::test_sign_in::{LONGEST_FORM, TestSignIns};
+use self::upstreams::{UpstreamStanding, Upstreams};
 use crate::acme::Waits;
 use crate::clock::{self, Clock};
 use crate::listener::head_guard;
@@ -40,7 +42,8 @@ pub struct Readiness {
 
 impl Readiness {
     /// Ready, as long as `sessions` can be written. That certificates are waited for is told, and no reason to send nobody:
-    /// the authority would not get here either.
+    /// the authority would not get here either. So is that upstreams are out: whoever comes gets a page that says so, from here
+    /// alone.
     pub fn new(sessions: Sessions, certificates: Waits) -> Self {
         Self { draining: Arc::new(AtomicBool::new(false)), sessions, certificates }
     }
@@ -51,14 +54,15 @@ impl Readiness {
     }
 
     /// "ready", or why not.
-    fn check(&self) -> (StatusCode, String) {
+    fn check(&self, upstreams: &Upstreams) -> (StatusCode, String) {
         if self.draining.load(Ordering::Acquire) {
             return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into());
         }
         match self.sessions.health() {
             Ok(()) => {
-                let waits = self.certificates.sentences();
-                (StatusCode::OK, waits.iter().fold("ready\n".to_owned(), |told, wait| format!("{told}{wait}\n")))
+                let (waits, out) = (self.certificates.sentences(), upstreams.sentences());
+                let told = waits.iter().chain(&out);
+                (StatusCode::OK, told.fold("ready\n".to_owned(), |told, one| format!("{told}{one}\n")))
             }
             Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("session store: {error}\n")),
         }
@@ -78,6 +82,8 @@ pub struct AdminSide {
     pub test_sign_ins: TestSignIns,
     /// Carries orders out for their customers.
     pub operator: Operator,
+    /// How their upstreams stand.
+    pub upstreams: Upstreams,
 }
 
 /// Whom to believe orders, and who carries out those to the gateway itself.
@@ -131,14 +137,15 @@ impl Orders {
         json(&operator.carry_out(&order, &rows).await)
     }
 
-    /// What is in force, and what is waited for.
-    fn status(&self, certificates: &Waits) -> (StatusCode, &'static str, Vec<u8>) {
+    /// What is in force, what is waited for, and how the upstreams stand.
+    fn status(&self, certificates: &Waits, upstreams: &Upstreams) -> (StatusCode, &'static str, Vec<u8>) {
         match self.running.upgrade() {
             Some(running) => json(&Status {
                 version: env!("CARGO_PKG_VERSION"),
                 process: running.process(),
                 configuration: running.standing(),
                 certificates: certificates.sentences(),
+                upstreams: upstreams.standing(),
             }),
             None => (StatusCode::SERVICE_UNAVAILABLE, JSON, Vec::new()),
         }
@@ -153,6 +160,7 @@ struct Status {
     configuration: InForceNow,
     /// What each host waits for whose certificate is ordered.
     certificates: Arc<Vec<String>>,
+    upstreams: Vec<UpstreamStanding>,
 }
 
 const JSON: &str = "application/json";
@@ -231,7 +239,7 @@ impl Admin {
             },
             "/healthz" => (StatusCode::OK, TEXT, b"alive\n".to_vec()),
             "/readyz" => {
-                let (status, text) = self.readiness.check();
+                let (status, text) = self.readiness.check(&self.side.load().upstreams);
                 (status, TEXT, text.into_bytes())
             }
             _ => (StatusCode::NOT_FOUND, TEXT, b"/metrics /healthz /readyz /status /test-sign-in\n".to_vec()),
@@ -257,7 +265,7 @@ impl ServeHttp for Admin {
                 self.orders.answer(&target, &authorization, session, &side.operator).await
             }
             Some(target) if target == "/status" && matches!(header.method, Method::GET | Method::HEAD) => {
-                self.orders.status(&self.readiness.certificates)
+                self.orders.status(&self.readiness.certificates, &self.side.load().upstreams)
             }
             _ => self.answer(&header.method, header.uri.path()),
         };

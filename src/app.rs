@@ -34,6 +34,7 @@ use crate::http_client::NoHttpClient;
 use crate::listener::certificates::CertificateUnusable;
 use crate::listener::redirect::RedirectToHttps;
 use crate::listener::{Inherited, InvalidInherited, ListenFailed, Listening};
+use crate::nodes::{Nodes, NodesParts, Resolver};
 use crate::operator::{Operator, Reloaded, RunningGateway as _, Upgraded};
 use crate::proxy::in_force::InForce;
 use crate::proxy::site::SiteUnusable;
@@ -117,7 +118,20 @@ impl App {
     /// # Errors
     /// The first thing that is in the way: a taken port, an unreadable certificate, a damaged session store.
     pub async fn start(config: Config, clock: Clock, random: Random) -> Result<Self, StartFailed> {
-        let prepared = Prepared::new(config, Inherited::default(), clock, random).await?;
+        Self::start_resolving(config, Resolver::System, clock, random).await
+    }
+
+    /// The same, where the names of upstreams are looked up by `resolver`.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_resolving(
+        config: Config,
+        resolver: Resolver,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, StartFailed> {
+        let prepared = Prepared::new(config, Inherited::default(), Outside { clock, random, resolver }).await?;
         let store = prepared.open_store().await?;
         prepared.serve(store).await
     }
@@ -132,7 +146,7 @@ impl App {
         clock: Clock,
         random: Random,
     ) -> Result<Self, StartFailed> {
-        Prepared::new(config, Inherited::default(), clock, random).await?.serve(store).await
+        Prepared::new(config, Inherited::default(), Outside::of_the_system(clock, random)).await?.serve(store).await
     }
 
     /// Has the configuration read from `source` whenever it is to be read again. The first call counts.
@@ -221,7 +235,10 @@ impl App {
             tokio::join!(self.https.drain(), drain(self.behind_tls_proxy), drain(self.http), before);
         let all_finished = https && plain;
         self.background.end();
-        self.running.current.lock().await.metadata.end();
+        let mut current = self.running.current.lock().await;
+        current.metadata.end();
+        current.nodes.end();
+        drop(current);
         if let Err(error) = self.sessions.close().await {
             tracing::error!(%error, "the session store could not be closed");
         }
@@ -230,6 +247,24 @@ impl App {
             admin.drain().await;
         }
         all_finished
+    }
+}
+
+/// What a gateway does not make itself.
+#[derive(Clone, Debug)]
+pub struct Outside {
+    /// The time.
+    pub clock: Clock,
+    /// Random bits.
+    pub random: Random,
+    /// Where the names of upstreams are looked up.
+    pub resolver: Resolver,
+}
+
+impl Outside {
+    /// Names are looked up where the system looks them up.
+    pub fn of_the_system(clock: Clock, random: Random) -> Self {
+        Self { clock, random, resolver: Resolver::System }
     }
 }
 
@@ -251,7 +286,9 @@ pub fn operator(config: &Config, clock: Clock, random: Random) -> Result<(Operat
     let customers = CustomerParts::new(&sessions, &metrics, &clock, &random);
     let mut for_operators = Vec::new();
     for portal in &config.portals {
-        for_operators.extend(customers.of(portal)?.for_operators);
+        let parts = NodesParts { portal: portal.host.as_str().into(), ..NodesParts::unwatched() };
+        let nodes = Arc::new(Nodes::new(&portal.upstream, &portal.limits, parts, None));
+        for_operators.extend(customers.of(portal, &nodes)?.for_operators);
     }
     Ok((Operator::new(for_operators, clock.clone()), sessions))
 }

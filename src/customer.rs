@@ -38,6 +38,7 @@ pub mod trusted_jwt;
 mod upstream;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -116,6 +117,8 @@ pub struct Opening<'a> {
     pub customer: &'a Customer,
     /// The customer session that this one follows, because its time is over or will be soon; `None` for one that died.
     pub held: Option<&'a CustomerSession>,
+    /// The node that requests no longer go to, when this one is opened because of that.
+    pub left: Option<SocketAddr>,
     /// What it counts as.
     pub generation: u64,
     /// The present moment.
@@ -200,6 +203,11 @@ pub trait CustomerSessionBroker: fmt::Debug + Send + Sync {
     /// # Errors
     /// When it does not tell.
     async fn is_alive(&self, session: &CustomerSession, deadline: Instant) -> Result<bool, BrokerFailed>;
+
+    /// Whether another node of the site than the one that knows it would open it anew by itself. Pure.
+    fn outlives_its_node(&self, _session: &CustomerSession) -> bool {
+        true
+    }
 
     /// Ends the session at the upstream. A session that is not known there any more counts as ended.
     ///

@@ -6,6 +6,7 @@
 //! limit. Plain `http` is spoken on loopback only.
 
 mod message;
+mod one_server;
 
 use std::error::Error as _;
 use std::io;
@@ -17,6 +18,7 @@ use rustls_pki_types::CertificateDer;
 use url::{Host, Url};
 
 pub use self::message::{Answer, Call};
+pub use self::one_server::OneServer;
 use crate::clock::deadline;
 
 /// Settings of a client.
@@ -32,6 +34,8 @@ pub struct HttpClientSettings {
     pub idle_per_host: usize,
     /// How to get out of the house.
     pub way_out: WayOut,
+    /// Where all calls go, whatever host they name.
+    pub one_server: Option<OneServer>,
 }
 
 impl Default for HttpClientSettings {
@@ -42,6 +46,7 @@ impl Default for HttpClientSettings {
             idle_timeout: Duration::from_secs(30),
             idle_per_host: 16,
             way_out: WayOut::Direct,
+            one_server: None,
         }
     }
 }
@@ -75,6 +80,7 @@ pub struct NoHttpClient(#[source] reqwest::Error);
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     inner: reqwest::Client,
+    one_server: Option<OneServer>,
 }
 
 /// Why there is no answer.
@@ -144,6 +150,10 @@ impl HttpClient {
         if settings.way_out == WayOut::Direct {
             builder = builder.no_proxy();
         }
+        if let Some(server) = settings.one_server {
+            // `Host` is ours to say in HTTP/1.1 alone: see `OneServer::lead`.
+            builder = builder.http1_only().dns_resolver(std::sync::Arc::new(server));
+        }
         let (system, given) = match settings.roots {
             Roots::System => (true, Vec::new()),
             Roots::SystemAnd(given) => (true, given),
@@ -153,7 +163,7 @@ impl HttpClient {
         for certificate in given {
             builder = builder.add_root_certificate(reqwest::Certificate::from_der(&certificate).map_err(NoHttpClient)?);
         }
-        Ok(Self { inner: builder.build().map_err(NoHttpClient)? })
+        Ok(Self { inner: builder.build().map_err(NoHttpClient)?, one_server: settings.one_server })
     }
 
     /// Makes one call and reads the whole answer. Any status is an answer, redirects too.
@@ -161,9 +171,11 @@ impl HttpClient {
     /// # Errors
     /// When there is no complete answer within the limits.
     pub async fn send(&self, call: Call) -> Result<Answer, CallFailed> {
-        if !allowed(&call.url) {
-            return Err(CallFailed::NotAllowed);
-        }
+        let call = match self.one_server {
+            Some(server) => server.lead(call)?,
+            None if allowed(&call.url) => call,
+            None => return Err(CallFailed::NotAllowed),
+        };
         let time_limit = call.time_limit;
         match tokio::time::timeout_at(deadline(time_limit), self.exchange(call)).await {
             Ok(outcome) => outcome,

@@ -46,6 +46,36 @@ impl fmt::Debug for RequestId {
     }
 }
 
+/// A number by which something goes to one place of several: the same for the same name, on every machine and in every version.
+/// No secret, and no name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Affinity(u64);
+
+impl Affinity {
+    /// That of a name in several parts: FNV-1a over them, and then mixed, since similar names are the rule.
+    pub fn of(parts: &[&str]) -> Self {
+        const PRIME: u64 = 0x0000_0100_0000_01b3;
+        // No part of a name holds this octet in UTF-8: it ends each of them.
+        const END: u8 = 0xff;
+        let octets = parts.iter().flat_map(|part| part.bytes().chain(std::iter::once(END)));
+        let hash = octets.fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(PRIME));
+        Self(mixed(hash))
+    }
+
+    /// How much this one wants to go to `place`: of several places, to the one with the highest weight. Each place that goes
+    /// leaves the order of the others as it is (rendezvous hashing).
+    pub fn weight_at(self, place: Self) -> u64 {
+        mixed(self.0 ^ place.0)
+    }
+}
+
+/// The finalizer of SplitMix64: each bit of the input changes half of those of the output.
+const fn mixed(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
+
 /// So many hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Hexadecimal<const DIGITS: usize>([u8; DIGITS]);

@@ -27,6 +27,7 @@ pub mod limits;
 pub mod acme;
 pub mod sign_in;
 pub mod customer;
+pub mod nodes;
 
 pub mod pages;
 pub mod refusal;

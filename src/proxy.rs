@@ -2,14 +2,16 @@
 //!
 //! An exchange is served by one [`Gateway`], made of one configuration, from its beginning to its end: see [`in_force`].
 //!
-//! Pingora calls `upstream_peer` and `upstream_request_filter` again when it sends a request again, so both give the
-//! same when asked twice. What may call JSM or an identity provider happens in `request_filter`, before a connection
-//! to the upstream is taken; the one exception is the reopening of a customer session that an answer shows to be dead.
+//! Pingora calls `upstream_peer` and `upstream_request_filter` again when it sends a request again: the first chooses among
+//! the nodes that have not failed it, the second gives the same when asked twice. What may call JSM or an identity provider
+//! happens in `request_filter`, before a connection to the upstream is taken; the exceptions are customer sessions that are
+//! opened anew on the way, because an answer shows one to be dead or because the request goes to another node than knows it.
 
 mod admit;
 mod answer;
 pub mod answer_body;
 mod answer_plan;
+mod at_node;
 mod client_addr;
 pub mod coding;
 mod context;
@@ -163,11 +165,12 @@ impl ProxyHttp for InForce {
     }
 
     async fn upstream_peer(&self, _http: &mut Session, ctx: &mut RequestCtx) -> Result<Box<HttpPeer>> {
-        // Without a permit there is no upstream.
-        let (Some(site), Stage::Forwarding(_)) = (ctx.site.clone(), &ctx.stage) else {
-            return Err(Error::new(ErrorType::HTTPStatus(500)));
-        };
-        site.upstream.peer().map_err(|_| Error::new(ErrorType::ConnectNoRoute).into_up())
+        let gateway = Arc::clone(&ctx.gateway);
+        let taken = gateway.take_node(ctx).await;
+        if taken.is_err() {
+            gateway.take_back_count(ctx).await; // in this attempt nothing was sent, and in those before nothing was taken
+        }
+        taken
     }
 
     async fn upstream_request_filter(
@@ -208,6 +211,9 @@ impl ProxyHttp for InForce {
         ctx: &mut RequestCtx,
     ) -> Result<()> {
         let gateway = Arc::clone(&ctx.gateway);
+        if let Some(forwarding) = ctx.forwarding() {
+            forwarding.note_answer();
+        }
         let watched = gateway.watch_customer_session(http, response, ctx).await;
         gateway.settle_count(response.status, watched.is_ok(), ctx).await;
         watched?;
@@ -260,21 +266,20 @@ impl ProxyHttp for InForce {
         ctx: &mut RequestCtx,
         client_reused: bool,
     ) -> Box<Error> {
-        let whole_body = !http.as_ref().retry_buffer_truncated();
-        match ctx.forwarding() {
-            Some(forwarding) if forwarding.repeat == Repeat::Due => {
-                forwarding.repeat = Repeat::Done;
-                error.set_retry(true);
-            }
-            Some(forwarding) if forwarding.range == Range::Due => {
-                forwarding.range = Range::Dropped;
-                error.set_retry(true);
-            }
-            Some(forwarding) if forwarding.refusal.is_some() => error.set_retry(false),
-            // A kept connection that the upstream closed just now: nothing was processed, says RFC 9112, section 9.3.1,
-            // but only of idempotent requests.
-            _ if http.req_header().method.is_idempotent() && whole_body => error.retry.decide_reuse(client_reused),
-            _ => error.set_retry(false),
+        let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else {
+            error.set_retry(false);
+            return error;
+        };
+        if forwarding.repeat == Repeat::Due {
+            forwarding.repeat = Repeat::Done;
+            error.set_retry(true);
+        } else if forwarding.range == Range::Due {
+            forwarding.range = Range::Dropped;
+            error.set_retry(true);
+        } else {
+            let again =
+                forwarding.refusal.is_none() && at_node::broken(&mut error, http, site, forwarding, client_reused);
+            error.set_retry(again);
         }
         error
     }
@@ -282,17 +287,15 @@ impl ProxyHttp for InForce {
     fn fail_to_connect(
         &self,
         _http: &mut Session,
-        peer: &HttpPeer,
+        _peer: &HttpPeer,
         ctx: &mut RequestCtx,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        if let (Some(site), Stage::Forwarding(forwarding), Some(address)) =
-            (&ctx.site, &mut ctx.stage, peer._address.as_inet())
-        {
-            forwarding.unreachable = forwarding.unreachable.saturating_add(1);
-            // Nothing was sent yet, so that any request may go to another address.
-            error.set_retry(site.upstream.has_another(*address, forwarding.unreachable));
-        }
+        let again = match (&ctx.site, &mut ctx.stage) {
+            (Some(site), Stage::Forwarding(forwarding)) => at_node::not_connected(&error, site, forwarding),
+            _ => false,
+        };
+        error.set_retry(again);
         error
     }
 
@@ -303,7 +306,11 @@ impl ProxyHttp for InForce {
         if let Err(lost) = gateway.put_kept_back(ctx).await {
             refusal = lost;
         }
-        if matches!(reason, Reason::UpstreamUnreachable | Reason::BodyTooLarge) {
+        if let Some(forwarding) = ctx.forwarding() {
+            forwarding.at = None; // the page that follows needs no place at the upstream
+        }
+        let nothing_made = [Reason::UpstreamUnreachable, Reason::UpstreamBusy, Reason::BodyTooLarge];
+        if nothing_made.contains(&reason) {
             gateway.take_back_count(ctx).await; // the upstream cannot have made anything of it
         }
         let reply = gateway.refuse(&refusal, ctx);

@@ -101,6 +101,8 @@ pub enum Reason {
     NotSent,
     /// The upstream could not be reached.
     UpstreamUnreachable,
+    /// The upstream's address is given no more than it takes, and no place got free in time.
+    UpstreamBusy,
     /// The upstream did not answer in time.
     UpstreamTimeout,
     /// The upstream's answer was not HTTP, or broke off.
@@ -260,7 +262,9 @@ impl Reason {
             Self::SignIn { blame: Blame::Visitor | Blame::Account | Blame::Organization, .. } => StatusCode::FORBIDDEN,
             Self::Logout { passing: false, .. } => StatusCode::BAD_REQUEST,
             Self::Logout { passing: true, .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::CustomerSession { passing: true, .. } | Self::NotSent => StatusCode::SERVICE_UNAVAILABLE,
+            Self::CustomerSession { passing: true, .. } | Self::NotSent | Self::UpstreamBusy => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::CustomerSession { passing: false, .. } => StatusCode::FORBIDDEN,
             Self::UpstreamUnreachable | Self::UpstreamBroken => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -312,6 +316,7 @@ impl Reason {
             Self::HandedOver => "handed_over",
             Self::NotSent => "not_sent",
             Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::UpstreamBusy => "upstream_busy",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::UpstreamBroken => "upstream_broken",
             Self::VisitorGone => "visitor_gone",
@@ -361,6 +366,7 @@ impl Reason {
             Self::HandedOver => Explanation::ServedElsewhere,
             Self::NotSent => Explanation::RequestNotSent,
             Self::UpstreamUnreachable => Explanation::UpstreamUnreachable,
+            Self::UpstreamBusy => Explanation::UpstreamBusy,
             Self::UpstreamTimeout => Explanation::UpstreamSlow,
             Self::UpstreamBroken => Explanation::UpstreamBroken,
             Self::SessionStore { .. } => Explanation::StoreUnavailable,
@@ -414,6 +420,7 @@ impl Reason {
             Self::CustomerSession { passing: false, .. } => Offer::SomebodyElse,
             Self::CustomerSession { passing: true, .. }
             | Self::UpstreamUnreachable
+            | Self::UpstreamBusy
             | Self::UpstreamTimeout
             | Self::UpstreamBroken
             | Self::SessionStore { .. }

@@ -1,5 +1,6 @@
-//! Work that goes on beside the requests: sweeping, metadata, and an early look at service users.
+//! Work that goes on beside the requests: sweeping, metadata, nodes, and an early look at service users.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::ids::ProviderName;
 use crate::limits::StoredCreations;
+use crate::nodes::Nodes;
 use crate::portal::HostName;
 use crate::proxy::site::Site;
 use crate::session::Sessions;
@@ -45,6 +47,41 @@ impl MetadataCare {
     /// No more.
     pub fn end(&mut self) {
         self.0.drain(..).for_each(|(_, task)| task.abort());
+    }
+}
+
+/// The nodes of each site, cared for by a task of their own as long as the site is configured so.
+#[derive(Default)]
+pub(super) struct NodeCare(Vec<(HostName, Arc<Nodes>, JoinHandle<()>)>);
+
+impl NodeCare {
+    /// Cares for the nodes of these portals, and of no others from now on.
+    pub fn follow(&mut self, sites: &HashMap<HostName, Arc<Site>>) {
+        let now = |host: &HostName| sites.get(host).map(|site| site.upstream.nodes());
+        let stays = |host: &HostName, nodes: &Arc<Nodes>| now(host).is_some_and(|now| Arc::ptr_eq(now, nodes));
+        for (host, nodes, task) in self.0.iter().filter(|(host, nodes, _)| !stays(host, nodes)) {
+            task.abort();
+            nodes.end(now(host).map(|now| &**now));
+        }
+        self.0.retain(|(host, nodes, _)| stays(host, nodes));
+        for (host, site) in sites {
+            if !self.0.iter().any(|(known, ..)| known == host) {
+                let nodes = Arc::clone(site.upstream.nodes());
+                let task = tokio::spawn(Arc::clone(&nodes).keep());
+                self.0.push((host.clone(), nodes, task));
+            }
+        }
+    }
+
+    /// No more.
+    pub fn end(&mut self) {
+        self.0.drain(..).for_each(|(.., task)| task.abort());
+    }
+}
+
+impl Drop for NodeCare {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

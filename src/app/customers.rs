@@ -18,7 +18,7 @@ use crate::customer::{
     CustomerDirectory, CustomerObserver, CustomerSessionBroker, CustomerSessions, Directory, DirectoryParts, HandOver,
     LettingThrough, PasswordClaims, People, ServiceAccount,
 };
-use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient, Roots};
+use crate::nodes::Nodes;
 use crate::operator::PortalCustomers;
 use crate::policy::Admission;
 use crate::portal::settings::{
@@ -62,19 +62,21 @@ impl<'a> CustomerParts<'a> {
         Self { people, ..self }
     }
 
-    /// The customers of that portal.
-    pub fn of(&self, portal: &PortalSettings) -> Result<OfPortal, StartFailed> {
+    /// The customers of that portal, whose site is reached at `nodes`.
+    pub fn of(&self, portal: &PortalSettings, nodes: &Arc<Nodes>) -> Result<OfPortal, StartFailed> {
         match &portal.customer_session {
             CustomerSessionSettings::None => {
                 let sessions = CustomerSessions::none();
                 Ok(OfPortal { sessions, identity_provider: None, walks: None, for_operators: None })
             }
             CustomerSessionSettings::DataCenter(settings) => {
+                nodes.prepare_calls()?;
                 let (people, random) = (Arc::clone(&self.people), self.random.clone());
-                let jsm = DataCenter::new(&portal.upstream, &portal.limits, (**settings).clone(), people, random)?;
+                let (url, settings) = (portal.upstream.url.clone(), (**settings).clone());
+                let (calls, directory) = (settings.concurrency, settings.directory.clone());
+                let jsm = DataCenter::new(url, Arc::clone(nodes), settings, people, random);
                 let (jsm, observer) = (Arc::new(jsm), self.metrics.watch_customers(&portal.host));
-                let (calls, watch) = (settings.concurrency, Arc::clone(&observer));
-                let directory = self.directory(portal, &settings.directory, jsm.clone(), calls, watch);
+                let directory = self.directory(portal, &directory, jsm.clone(), calls, Arc::clone(&observer));
                 let sessions = CustomerSessions::brokered(
                     directory.clone(),
                     jsm,
@@ -82,7 +84,8 @@ impl<'a> CustomerParts<'a> {
                     self.clock.clone(),
                     observer,
                 )
-                .at_site(&site_of(portal));
+                .at_site(&site_of(portal))
+                .at_nodes(nodes);
                 Ok(of_portal(portal, sessions, directory))
             }
             CustomerSessionSettings::CloudSaml(settings) => {
@@ -106,8 +109,8 @@ impl<'a> CustomerParts<'a> {
                 })
             }
             CustomerSessionSettings::CloudPassword(settings) => self.by_password(portal, settings),
-            CustomerSessionSettings::TrustedJwt(settings) => self.trusted_jwt(portal, settings),
-            CustomerSessionSettings::Redirect(settings) => self.redirect(portal, settings),
+            CustomerSessionSettings::TrustedJwt(settings) => self.trusted_jwt(portal, settings, nodes),
+            CustomerSessionSettings::Redirect(settings) => self.redirect(portal, settings, nodes),
         }
     }
 
@@ -150,30 +153,41 @@ impl<'a> CustomerParts<'a> {
         Ok((of_portal(portal, sessions, directory), broker))
     }
 
-    fn trusted_jwt(&self, portal: &PortalSettings, settings: &TrustedJwtSettings) -> Result<OfPortal, StartFailed> {
+    fn trusted_jwt(
+        &self,
+        portal: &PortalSettings,
+        settings: &TrustedJwtSettings,
+        nodes: &Arc<Nodes>,
+    ) -> Result<OfPortal, StartFailed> {
+        nodes.prepare_calls()?;
         let keys = Arc::new(TokenKeys::from_pems(&settings.signing_keys).map_err(|(_, refused)| refused)?);
         let observer = self.metrics.watch_customers(&portal.host);
-        let accounts = self.accounts(portal, settings.accounts.as_ref(), settings.product, &observer)?;
+        let accounts = self.accounts((portal, nodes), settings.accounts.as_ref(), settings.product, &observer)?;
         let broker = TrustedJwt::new(
             settings.clone(),
             TrustedJwtParts {
                 origin: portal.public_origin.as_str().to_owned(),
                 keys: Arc::clone(&keys),
                 upstream: portal.upstream.url.clone(),
-                client: client_of(portal)?,
+                nodes: Arc::clone(nodes),
                 service: accounts.service,
                 random: self.random.clone(),
             },
         );
         let directory = accounts.directory.clone().map_or_else(|| Arc::new(ByAddress) as _, |directory| directory as _);
-        let sessions = self.brokered(portal, directory, Arc::new(broker), observer).publishing(keys);
+        let sessions = self.brokered(portal, directory, Arc::new(broker), observer).publishing(keys).at_nodes(nodes);
         let for_operators = accounts.directory.map(|directory| for_operators(portal, directory));
         Ok(OfPortal { sessions, identity_provider: None, walks: None, for_operators })
     }
 
-    fn redirect(&self, portal: &PortalSettings, settings: &RedirectSettings) -> Result<OfPortal, StartFailed> {
+    fn redirect(
+        &self,
+        portal: &PortalSettings,
+        settings: &RedirectSettings,
+        nodes: &Arc<Nodes>,
+    ) -> Result<OfPortal, StartFailed> {
         let observer = self.metrics.watch_customers(&portal.host);
-        let accounts = self.accounts(portal, settings.accounts.as_ref(), settings.product, &observer)?;
+        let accounts = self.accounts((portal, nodes), settings.accounts.as_ref(), settings.product, &observer)?;
         let directory: Arc<dyn CustomerDirectory> = match (&accounts.directory, settings.elsewhere.other_accounts) {
             (None, _) => Arc::new(ByAddress),
             (Some(directory), OtherAccounts::Refuse | OtherAccounts::Offer) => Arc::<Directory>::clone(directory),
@@ -200,7 +214,7 @@ impl<'a> CustomerParts<'a> {
     /// The directory of a kind of customer session that needs none to log in.
     fn accounts(
         &self,
-        portal: &PortalSettings,
+        (portal, nodes): (&PortalSettings, &Arc<Nodes>),
         settings: Option<&AccountsSettings>,
         product: Product,
         observer: &Arc<dyn CustomerObserver>,
@@ -215,13 +229,14 @@ impl<'a> CustomerParts<'a> {
                 (Arc::<CloudAccounts>::clone(&cloud), cloud)
             }
             Product::DataCenter | Product::Other => {
+                nodes.prepare_calls()?;
                 // Nobody is logged in: there are accounts alone.
                 let (logins, managed_group, max_age) = (Vec::new(), None, std::time::Duration::ZERO);
                 let settings =
                     DataCenterSettings { directory, logins, managed_group, max_age, concurrency, call_timeout };
                 let (people, random) = (Arc::clone(&self.people), self.random.clone());
-                let jira = DataCenter::new(&portal.upstream, &portal.limits, settings, people, random)?;
-                let jira = Arc::new(jira);
+                let url = portal.upstream.url.clone();
+                let jira = Arc::new(DataCenter::new(url, Arc::clone(nodes), settings, people, random));
                 (Arc::<DataCenter>::clone(&jira), jira)
             }
         };
@@ -284,13 +299,16 @@ impl OfPortal {
     /// Whether the customers of `before` are those of `now`: the same site, by the same account and ways, for the same
     /// address. Only then may what was learned of them be kept.
     pub fn are_the_same(before: &PortalSettings, now: &PortalSettings) -> bool {
-        let of = |portal: &PortalSettings| (portal.limits.upstream_connect, portal.limits.upstream_idle);
-        before.host == now.host
-            && before.public_origin == now.public_origin
-            && before.upstream == now.upstream
+        before.public_origin == now.public_origin
             && before.customer_session == now.customer_session
-            && of(before) == of(now)
+            && have_same_nodes(before, now)
     }
+}
+
+/// Whether the site of `before` is that of `now`, and reached in the same way: then what is known of its nodes is kept.
+pub(super) fn have_same_nodes(before: &PortalSettings, now: &PortalSettings) -> bool {
+    let of = |portal: &PortalSettings| (portal.limits.upstream_connect, portal.limits.upstream_idle);
+    before.host == now.host && before.upstream == now.upstream && of(before) == of(now)
 }
 
 fn for_operators(portal: &PortalSettings, directory: Arc<Directory>) -> PortalCustomers {
@@ -300,20 +318,6 @@ fn for_operators(portal: &PortalSettings, directory: Arc<Directory>) -> PortalCu
         admission: Admission::new(&portal.admission),
         claims: None,
     }
-}
-
-/// For calls to the portal's upstream.
-fn client_of(portal: &PortalSettings) -> Result<HttpClient, NoHttpClient> {
-    let roots = match &portal.upstream.ca {
-        Some(given) => Roots::Only(given.certificates.clone()),
-        None => Roots::System,
-    };
-    HttpClient::new(HttpClientSettings {
-        roots,
-        connect_timeout: portal.limits.upstream_connect,
-        idle_timeout: portal.limits.upstream_idle,
-        ..HttpClientSettings::default()
-    })
 }
 
 /// Has the first key seal what the customer ledger holds, so that the others can go: sessions end by themselves, and the

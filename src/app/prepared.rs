@@ -10,10 +10,9 @@ use super::certificates;
 use super::customers;
 use super::running::Running;
 use super::serving::{Lasting, Serving};
-use super::{App, Background, StartFailed, http_proxy};
+use super::{App, Background, Outside, StartFailed, http_proxy};
 use crate::acme::{Hosts, Waits};
 use crate::admin::{Admin, Orders, Readiness};
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::customer::ledger::Ledger;
 use crate::limits::StoredCreations;
@@ -21,7 +20,6 @@ use crate::listener::certificates::Certificates;
 use crate::listener::redirect::RedirectToHttps;
 use crate::listener::{Bound, Inherited, ListenFailed, TlsDoor};
 use crate::operator::RunningGateway;
-use crate::random::Random;
 use crate::session::settings::StoreSettings;
 use crate::session::store::SessionStore;
 use crate::session::store::embedded::EmbeddedStore;
@@ -52,12 +50,8 @@ impl Prepared {
     ///
     /// # Errors
     /// The first thing that is in the way: a taken port, an unreadable certificate.
-    pub async fn new(
-        config: Config,
-        mut inherited: Inherited,
-        clock: Clock,
-        random: Random,
-    ) -> Result<Self, StartFailed> {
+    pub async fn new(config: Config, mut inherited: Inherited, outside: Outside) -> Result<Self, StartFailed> {
+        let Outside { clock, random, resolver } = outside;
         // Both TLS stacks in one process need to agree on one provider; a second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let metrics = Metrics::new()?;
@@ -84,6 +78,7 @@ impl Prepared {
             https_port: https.address().port(),
             clock,
             random,
+            resolver,
         };
         let serving = lasting.serving(&config, None)?;
         Ok(Self { config, lasting, serving, certificates, tls, store, arriving, https, behind_tls_proxy, http, admin })

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::StartFailed;
-use super::background::{MetadataCare, check_service_user, gone};
+use super::background::{MetadataCare, NodeCare, check_service_user, gone};
 use super::changes::{changes, needing_restart};
 use super::customers::OfPortal;
 use super::serving::{Before, Lasting, Serving};
@@ -67,6 +67,7 @@ pub(super) struct Current {
     pub customers: HashMap<HostName, OfPortal>,
     pub tls: Arc<TlsDoor>,
     pub metadata: MetadataCare,
+    pub nodes: NodeCare,
     pub number: u64,
 }
 
@@ -118,8 +119,10 @@ impl Running {
         tell_uncovered(&config, &certificates);
         let mut metadata = MetadataCare::default();
         metadata.follow(serving.gateway.sign_in.providers(), &lasting.metrics);
+        let mut nodes = NodeCare::default();
+        nodes.follow(&serving.gateway.sites);
         let doors = Doors::new(&config.listen, &tls);
-        let current = Current { config, customers: serving.customers, tls, metadata, number: 1 };
+        let current = Current { config, customers: serving.customers, tls, metadata, nodes, number: 1 };
         let standing = ArcSwap::from_pointee(stands(&lasting, &current, None));
         let since = lasting.clock.now().to_string();
         let process = ProcessNow { number: std::process::id(), since, took_over: false, last_upgrade: None };
@@ -270,6 +273,7 @@ impl Running {
         self.admin_side.store(Arc::new(serving.admin_side));
         let now = self.in_force.now();
         current.metadata.follow(now.sign_in.providers(), metrics);
+        current.nodes.follow(&now.sites);
         metrics.providers_are_gone(&gone(before.sign_in.providers(), now.sign_in.providers()));
         for (host, site) in &now.sites {
             if !before.sites.get(host).is_some_and(|old| OfPortal::are_the_same(&old.settings, &site.settings)) {

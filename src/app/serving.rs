@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::StartFailed;
-use super::customers::{CustomerParts, OfPortal};
+use super::customers::{CustomerParts, OfPortal, have_same_nodes};
 use crate::acme::Hosts;
 use crate::admin::AdminSide;
 use crate::admin::test_sign_in::{TestSignIns, TestedPortal};
+use crate::admin::upstreams::Upstreams;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::customer::People;
@@ -16,8 +17,10 @@ use crate::ids::ProviderName;
 use crate::limits::StoredCreations;
 use crate::listener::redirect::Origins;
 use crate::listener::settings::Demand;
+use crate::nodes::{Nodes, NodesParts, Resolver};
 use crate::operator::Operator;
 use crate::portal::HostName;
+use crate::portal::settings::PortalSettings;
 use crate::proxy::Gateway;
 use crate::proxy::groups::Groups;
 use crate::proxy::site::{Site, SiteParts};
@@ -35,6 +38,7 @@ pub(super) struct Lasting {
     pub metrics: Metrics,
     pub clock: Clock,
     pub random: Random,
+    pub resolver: Resolver,
     pub people: Arc<People>,
     pub trials: Arc<Trials>,
     pub tunnels: Arc<Tunnels>,
@@ -114,7 +118,10 @@ impl Lasting {
             clock: self.clock.clone(),
             random: self.random.clone(),
         };
-        Ok(Serving { gateway, customers, origins, admin_side: AdminSide { test_sign_ins, operator } })
+        let upstreams =
+            Upstreams::of(gateway.sites.iter().map(|(host, site)| (host.clone(), Arc::clone(site.upstream.nodes()))));
+        let admin_side = AdminSide { test_sign_ins, operator, upstreams };
+        Ok(Serving { gateway, customers, origins, admin_side })
     }
 
     /// The portals, ready to serve.
@@ -133,9 +140,13 @@ impl Lasting {
             let host = settings.host.clone();
             let known =
                 before.and_then(|before| Some((before.gateway.sites.get(&host)?, before.customers.get(&host)?)));
+            let nodes = match known {
+                Some((site, _)) if have_same_nodes(&site.settings, &settings) => Arc::clone(site.upstream.nodes()),
+                _ => self.nodes(&settings, known.map(|(site, _)| &**site.upstream.nodes())),
+            };
             let of_portal = match known {
                 Some((site, of_portal)) if OfPortal::are_the_same(&site.settings, &settings) => of_portal.at(&settings),
-                _ => parts.of(&settings)?,
+                _ => parts.of(&settings, &nodes)?,
             };
             let site = match known {
                 // Nothing of it has changed.
@@ -145,8 +156,8 @@ impl Lasting {
                         customers: of_portal.sessions.clone(),
                         identity_provider: of_portal.identity_provider.clone(),
                         walks: of_portal.walks.clone(),
+                        nodes,
                         log: Arc::new(StoredCreations::new(self.sessions.records())),
-                        clock: self.clock.clone(),
                     };
                     Arc::new(Site::new(settings, parts, known.map(|(site, _)| &**site))?)
                 }
@@ -155,6 +166,17 @@ impl Lasting {
             customers.insert(host, of_portal);
         }
         Ok((sites, customers))
+    }
+
+    /// The nodes of a portal's site, of which nothing is known yet but where names led `before`.
+    fn nodes(&self, portal: &PortalSettings, before: Option<&Nodes>) -> Arc<Nodes> {
+        let parts = NodesParts {
+            portal: portal.host.as_str().into(),
+            resolver: self.resolver.clone(),
+            observer: self.metrics.watch_nodes(&portal.host),
+            random: self.random.clone(),
+        };
+        Arc::new(Nodes::new(&portal.upstream, &portal.limits, parts, before))
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::service_manager;
-use crate::app::{App, ConfigSource, HandedOver, Prepared, StartFailed, UpgradeOrder};
+use crate::app::{App, ConfigSource, HandedOver, Outside, Prepared, StartFailed, UpgradeOrder};
 use crate::clock::Clock;
 use crate::config::{self, Config, Faults};
 use crate::handover::{Inheritance, NotUpgraded, Program, Received, ToPredecessor, lend};
@@ -126,7 +126,7 @@ async fn serve(config: Config, file: FromFile, given: Given, program: Option<Pro
 
 /// Starts to serve: at once, or when the process before has let go of what only one can have.
 async fn start(config: Config, Given { sockets, before }: Given) -> Result<Start, StartFailed> {
-    let prepared = Prepared::new(config, sockets, Clock::System, Random::default()).await;
+    let prepared = Prepared::new(config, sockets, Outside::of_the_system(Clock::System, Random::default())).await;
     let Some(before) = before else {
         let prepared = prepared?;
         let store = prepared.open_store().await?;

@@ -14,6 +14,7 @@ mod portal;
 mod provider;
 mod saml;
 mod tls;
+mod upstream;
 
 pub(super) use cloud::*;
 pub(super) use cloud_password::*;
@@ -21,6 +22,7 @@ pub(super) use portal::*;
 pub(super) use provider::*;
 pub(super) use saml::*;
 pub(super) use tls::*;
+pub(super) use upstream::*;
 
 /// Settings of a Vestibule gateway.
 #[derive(Deserialize, JsonSchema)]

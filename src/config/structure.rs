@@ -272,10 +272,11 @@ fn filler(schema: &Value) -> Value {
     }
     let required = schema.get("required").and_then(Value::as_array);
     let properties = schema.get("properties");
-    if marked(schema, "x-choice") || marked(schema, "x-short") {
+    if marked(schema, "x-choice") {
         return Value::Object(Map::new());
     }
-    match schema.get("type").and_then(Value::as_str) {
+    let kind = if marked(schema, "x-short") { Some("object") } else { schema.get("type").and_then(Value::as_str) };
+    match kind {
         Some("object") => {
             let keys = required.into_iter().flatten().filter_map(Value::as_str);
             let fill = |key: &str| {

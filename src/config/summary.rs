@@ -7,8 +7,9 @@ use super::quantity::{show_duration, show_rate, show_size};
 use crate::customer::trusted_jwt::TokenKeys;
 use crate::listener::settings::{CertificateHosts, Demand};
 use crate::portal::settings::{
-    AccountsSettings, Choose, CustomerSessionSettings, DirectorySettings, EachOf, Elsewhere, OnEmailChange, OnLeave,
-    OrganizationRule, OtherAccounts, PortalSettings, ServiceCredentials, TrustedJwtSettings, ValueSource, Walk,
+    AccountsSettings, Balance, Choose, CustomerSessionSettings, DirectorySettings, EachOf, Elsewhere, OnEmailChange,
+    OnLeave, OrganizationRule, OtherAccounts, PortalSettings, ServiceCredentials, TrustedJwtSettings, UpstreamSettings,
+    ValueSource, Walk,
 };
 use crate::session::settings::StoreSettings;
 use crate::sign_in::saml::metadata_source::MetadataFrom;
@@ -157,6 +158,7 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
         line(out, "sessions", &format!("shared in the group {}", group.as_str()))?;
     }
     line(out, "upstream", &portal.upstream.url)?;
+    node_lines(out, &portal.upstream)?;
     if let Some(ca) = &portal.upstream.ca {
         line(out, "verified by", &format!("{} ({} certificates)", ca.path, ca.certificates.len()))?;
     }
@@ -236,6 +238,32 @@ fn portal_lines(out: &mut String, portal: &PortalSettings) -> fmt::Result {
         line(out, "sign-in limit", &format!("{} for each address", show_rate(rate.times, rate.per)))?;
     }
     line(out, "body limit", &show_size(limits.body))
+}
+
+/// Where the site is reached, as far as it is more than its own name.
+fn node_lines(out: &mut String, upstream: &UpstreamSettings) -> fmt::Result {
+    let nodes = &upstream.nodes;
+    if upstream.has_nodes() {
+        line(out, "addresses", &list(&nodes.addresses, "those of its name"))?;
+        let whose = match nodes.balance {
+            Balance::Person => "one address for each person",
+            Balance::Spread => "the next address for each request",
+            Balance::InOrder => "the first address that is not out",
+        };
+        line(out, "balance", &format!("{}: {whose}", nodes.balance.name()))?;
+    }
+    if let Some(check) = &nodes.health_check {
+        let status = list(&check.status.iter().map(|status| status.as_u16()).collect::<Vec<_>>(), "none");
+        let text = check.text.as_ref().map(|text| format!(" and {text:?}")).unwrap_or_default();
+        line(out, "checked by", &format!("{} every {}: {status}{text}", check.path, show_duration(check.every)))?;
+    }
+    match nodes.connections.per_address {
+        Some(most) => {
+            let wait = show_duration(nodes.connections.wait);
+            line(out, "connections", &format!("{most} for each address; others wait {wait} at most"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn account(directory: &DirectorySettings) -> String {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::portal::settings::{Choose, CustomerSessionSettings, DataCenterLogin, ServiceCredentials};
+use crate::portal::settings::{Balance, Choose, CustomerSessionSettings, DataCenterLogin, ServiceCredentials};
 use crate::secret::Source;
 use crate::sign_in::settings::{ClientAuthentication, Protocol};
 
@@ -493,4 +493,35 @@ fn certificates_are_ordered_for_names_alone() {
     let with_files =
         mistakes::BASE.replace(files, &format!("{files}{acme}")).replace("host: support.acme.com", "host: 192.0.2.7");
     assert!(parsed(&with_files).is_ok(), "a file may cover it");
+}
+
+#[test]
+fn an_upstream_may_have_several_addresses() {
+    let with = |upstream: &str| {
+        let text = super::mistakes::BASE.replace("upstream: http://127.0.0.1:8080", &format!("upstream: {upstream}"));
+        parsed(&text).unwrap_or_else(|faults| panic!("{faults}"))
+    };
+    let of = |config: &Config| config.portals[1].upstream.clone();
+    assert_eq!(of(&with("{ url: \"http://127.0.0.1:8080\" }")), of(&with("http://127.0.0.1:8080")));
+    let whole = with(
+        "{ url: \"https://jira.internal/jira\", addresses: [\"node1.internal:8443\", \"https://10.0.0.12\", \"[::1]:8443\", \"http://localhost:8080\"], \
+         health_check: { path: \"/jira/status?x=1\", status: [200, 204], text: RUNNING }, connections: { per_address: 200 } }",
+    );
+    let upstream = of(&whole);
+    let shown: Vec<String> = upstream.addresses().iter().map(ToString::to_string).collect();
+    let expected =
+        ["https://node1.internal:8443", "https://10.0.0.12:443", "https://[::1]:8443", "http://localhost:8080"];
+    assert_eq!(shown, expected);
+    assert_eq!((upstream.nodes.balance, upstream.has_nodes()), (Balance::Person, true));
+    let summary = whole.summary();
+    for line in [
+        "  addresses       https://node1.internal:8443, https://10.0.0.12:443, https://[::1]:8443, http://localhost:8080\n",
+        "  balance         person: one address for each person\n",
+        "  checked by      /jira/status?x=1 every 5s: 200, 204 and \"RUNNING\"\n",
+        "  connections     200 for each address; others wait 5s at most\n",
+    ] {
+        assert!(summary.contains(line), "{line} in {summary}");
+    }
+    let active = of(&with("{ url: \"http://localhost:8080\", addresses: [\"localhost:8081\"], balance: in_order }"));
+    assert_eq!((active.nodes.balance, active.has_nodes()), (Balance::InOrder, true));
 }

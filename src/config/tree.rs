@@ -122,6 +122,14 @@ impl<'t> Place<'t> {
         self.at
     }
 
+    /// The place of `key`, or this one where its value alone is written in place of a mapping.
+    pub(super) fn key_or_short(&self, key: &str) -> Self {
+        match self.node {
+            Some(Node { kind: Kind::Scalar(_), .. }) => self.clone(),
+            _ => self.key(key),
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn node(&self) -> Option<&'t Node> {
         self.node

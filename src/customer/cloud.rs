@@ -31,7 +31,7 @@ pub use self::password::{ByPassword, CloudPasswords, PasswordParts};
 pub use self::saml::SingleSignOn;
 pub use self::site::CloudSite;
 use super::upstream::answers::understood;
-use super::upstream::{CallLimits, Upstream};
+use super::upstream::{CallLimits, Reach, Upstream};
 use super::{ServiceAccount, Unfit, UpstreamFailed};
 use crate::http_client::NoHttpClient;
 use crate::portal::settings::{CloudAccountsSettings, PortalLimits, UpstreamSettings};
@@ -64,7 +64,7 @@ impl CloudAccounts {
         let calls = CallLimits { concurrency: settings.concurrency, call_timeout: settings.call_timeout };
         Ok(Self {
             site: upstream.url.as_str().to_owned(),
-            upstream: Upstream::new(client, base, &settings.directory.credentials, calls, random),
+            upstream: Upstream::new(Reach::ByName(client), base, &settings.directory.credentials, calls, random),
             desks: settings.directory.service_desks.clone(),
         })
     }

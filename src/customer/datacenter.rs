@@ -18,13 +18,14 @@ use std::sync::atomic::AtomicUsize;
 use async_trait::async_trait;
 use http::Method;
 use tokio::time::Instant;
+use url::Url;
 
 pub(super) use self::death::sign as sign_of_death;
 use super::login_breaker::LoginBreaker;
-use super::upstream::{CallLimits, Upstream};
+use super::upstream::{CallLimits, Reach, Upstream};
 use super::{People, ServiceAccount, Unfit, UpstreamFailed};
-use crate::http_client::{HttpClient, HttpClientSettings, NoHttpClient, Roots};
-use crate::portal::settings::{DataCenterSettings, PortalLimits, UpstreamSettings};
+use crate::nodes::Nodes;
+use crate::portal::settings::DataCenterSettings;
 use crate::random::Random;
 
 /// The name of the upstream's session.
@@ -36,6 +37,7 @@ pub(super) const REMEMBER_ME_COOKIE: &str = "seraph.rememberme.cookie";
 pub struct DataCenter {
     settings: DataCenterSettings,
     upstream: Upstream,
+    nodes: Arc<Nodes>,
     people: Arc<People>,
     breaker: LoginBreaker,
     /// Which of the configured ways to log in worked last.
@@ -43,31 +45,18 @@ pub struct DataCenter {
 }
 
 impl DataCenter {
-    /// The site at `upstream`. `people` is one for the whole process.
-    ///
-    /// # Errors
-    /// When a certificate authority cannot be used.
+    /// The site at `base`, reached at its `nodes`. `people` is one for the whole process.
     pub fn new(
-        upstream: &UpstreamSettings,
-        limits: &PortalLimits,
+        base: Url,
+        nodes: Arc<Nodes>,
         settings: DataCenterSettings,
         people: Arc<People>,
         random: Random,
-    ) -> Result<Self, NoHttpClient> {
-        let roots = match &upstream.ca {
-            Some(given) => Roots::Only(given.certificates.clone()),
-            None => Roots::System,
-        };
-        let client = HttpClient::new(HttpClientSettings {
-            roots,
-            connect_timeout: limits.upstream_connect,
-            idle_timeout: limits.upstream_idle,
-            idle_per_host: settings.concurrency,
-            ..HttpClientSettings::default()
-        })?;
+    ) -> Self {
         let calls = CallLimits { concurrency: settings.concurrency, call_timeout: settings.call_timeout };
-        let upstream = Upstream::new(client, upstream.url.clone(), &settings.directory.credentials, calls, random);
-        Ok(Self { settings, upstream, people, breaker: LoginBreaker::default(), worked: AtomicUsize::new(0) })
+        let reach = Reach::Nodes(Arc::clone(&nodes));
+        let upstream = Upstream::new(reach, base, &settings.directory.credentials, calls, random);
+        Self { settings, upstream, nodes, people, breaker: LoginBreaker::default(), worked: AtomicUsize::new(0) }
     }
 
     /// What `person` is called among all people of all sites.

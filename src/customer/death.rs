@@ -33,6 +33,8 @@ pub enum DeathSign {
     CookieTakenAway,
     /// The upstream renews the session's cookie with that of somebody else.
     SomebodyElse,
+    /// Requests go to another node of the site than the one that knows it.
+    OtherNode,
 }
 
 impl DeathSign {
@@ -46,12 +48,18 @@ impl DeathSign {
             Self::LoggedOutToken => "logged_out_token",
             Self::CookieTakenAway => "cookie_taken_away",
             Self::SomebodyElse => "somebody_else",
+            Self::OtherNode => "other_node",
         }
     }
 
     /// Whether only a dead session looks like this. Otherwise the upstream is asked before anything is opened anew.
     pub fn is_certain(self) -> bool {
-        matches!(self, Self::Unauthorized | Self::RedirectToLogin | Self::LoggedOutToken | Self::SomebodyElse)
+        matches!(self, Self::Unauthorized | Self::RedirectToLogin | Self::LoggedOutToken) || self.needs_no_question()
+    }
+
+    /// Whether the upstream's own word would change nothing.
+    pub fn needs_no_question(self) -> bool {
+        matches!(self, Self::SomebodyElse | Self::OtherNode)
     }
 }
 

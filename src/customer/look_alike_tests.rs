@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::COOKIE;
+use url::Url;
 
 use super::datacenter::DataCenter;
 use super::*;
@@ -14,8 +15,9 @@ use crate::demo::contract::{Contract, Product};
 use crate::demo::jsm_datacenter::{Captcha, Fault, FaultKind, JsmDataCenter};
 use crate::demo::server::Server;
 use crate::http_client::{Answer, Call, HttpClient, HttpClientSettings, Roots};
+use crate::nodes::Nodes;
 use crate::portal::HostName;
-use crate::portal::settings::{DataCenterLogin, PortalLimits, ServiceCredentials, UpstreamSettings};
+use crate::portal::settings::{DataCenterLogin, ServiceCredentials};
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::session::settings::{SessionSettings, StoreSettings};
@@ -61,11 +63,11 @@ impl Gateway {
             concurrency: 8,
             call_timeout: Duration::from_secs(10),
         };
-        let upstream = UpstreamSettings { url: base.parse().unwrap(), ca: None };
-        let limits = PortalLimits::default();
+        let site = Url::parse(&base).unwrap();
+        let nodes = Nodes::for_test(site.clone());
         let random = Random::default();
         let people = Arc::<People>::default();
-        let jira = DataCenter::new(&upstream, &limits, settings, Arc::clone(&people), random.clone()).unwrap();
+        let jira = DataCenter::new(site, nodes, settings, Arc::clone(&people), random.clone());
         let session_settings = SessionSettings {
             idle_timeout: MINUTE * 600,
             absolute_timeout: MINUTE * 1200,

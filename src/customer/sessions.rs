@@ -26,6 +26,7 @@ use super::{
     PasswordClaims, Provisioning, Unfit,
 };
 use crate::clock::{Clock, Timestamp, deadline};
+use crate::nodes::Nodes;
 use crate::session::{CustomerSession, LiveSession, Sessions};
 use crate::sign_in::VerifiedIdentity;
 
@@ -57,6 +58,7 @@ struct Brokered {
     claims: Option<Arc<dyn PasswordClaims>>,
     /// The site, and how it is logged in to. Settings change while sessions last: what is of another goes nowhere here.
     site: Option<Arc<str>>,
+    nodes: Option<Arc<Nodes>>,
     attempts: AllAttempts,
     leavers: Cache<(String, String), ()>,
     known: Option<KnownCustomers>,
@@ -98,6 +100,7 @@ impl CustomerSessions {
             observer,
             claims: None,
             site: None,
+            nodes: None,
             attempts,
             leavers,
             known,
@@ -112,6 +115,17 @@ impl CustomerSessions {
             && let Some(brokered) = Arc::get_mut(brokered)
         {
             brokered.site = Some(site.into());
+        }
+        self
+    }
+
+    /// The same, where each node of the site may know only the sessions that it has opened itself. Before clones are made.
+    #[must_use]
+    pub fn at_nodes(mut self, nodes: &Arc<Nodes>) -> Self {
+        if let Strategy::Brokered(brokered) = &mut self.strategy
+            && let Some(brokered) = Arc::get_mut(brokered)
+        {
+            brokered.nodes = Some(Arc::clone(nodes));
         }
         self
     }
@@ -142,6 +156,11 @@ impl CustomerSessions {
         if let Some(held) = brokered.held(session) {
             match Age::of(&held, now) {
                 Age::Over => {}
+                // Its node is out: better now than when an upload meets the login page of another one.
+                _ if !brokered.is_within_reach(&held) => {
+                    let want = Want::Instead { dead: held.generation(), sign: DeathSign::OtherNode };
+                    return Box::pin(brokered.obtain(session, want, now)).await.map(Some);
+                }
                 age => {
                     if age == Age::Old {
                         brokered.renew_behind(session, now);
@@ -196,6 +215,14 @@ impl CustomerSessions {
                 },
                 None => Verdict::Alive,
             },
+        }
+    }
+
+    /// Whether another node than the one that knows it would open it anew by itself.
+    pub fn outlives_its_node(&self, used: &CustomerSession) -> bool {
+        match &self.strategy {
+            Strategy::None => true,
+            Strategy::Brokered(brokered) => brokered.broker.outlives_its_node(used),
         }
     }
 

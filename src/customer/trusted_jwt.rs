@@ -28,7 +28,8 @@ use super::{
     ServiceAccount, Unfit, UpstreamFailed,
 };
 use crate::clock::Timestamp;
-use crate::http_client::{Call, HttpClient};
+use crate::http_client::Call;
+use crate::nodes::Nodes;
 use crate::portal::settings::{Product, TrustedJwtSettings};
 use crate::random::Random;
 use crate::secret::Secret;
@@ -54,7 +55,7 @@ pub struct TrustedJwt {
     issuer: String,
     keys: Arc<TokenKeys>,
     upstream: Url,
-    client: HttpClient,
+    nodes: Arc<Nodes>,
     service: Option<Arc<dyn ServiceAccount>>,
     /// So many tokens are signed at once.
     signing: Arc<Semaphore>,
@@ -70,8 +71,8 @@ pub struct TrustedJwtParts {
     pub keys: Arc<TokenKeys>,
     /// The site.
     pub upstream: Url,
-    /// Speaks to it when a session ends.
-    pub client: HttpClient,
+    /// Where it is reached when a session ends.
+    pub nodes: Arc<Nodes>,
     /// The directory's account, where there is a directory.
     pub service: Option<Arc<dyn ServiceAccount>>,
     /// Where random bits come from.
@@ -81,12 +82,12 @@ pub struct TrustedJwtParts {
 impl TrustedJwt {
     /// Signs tokens as `settings` say.
     pub fn new(settings: TrustedJwtSettings, parts: TrustedJwtParts) -> Self {
-        let TrustedJwtParts { origin, keys, upstream, client, service, random } = parts;
+        let TrustedJwtParts { origin, keys, upstream, nodes, service, random } = parts;
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let issuer = settings.issuer.clone().unwrap_or(origin);
         // Half of the cores, and at least one: the others serve requests.
         let signing = Arc::new(Semaphore::new(cores.div_ceil(2)));
-        Self { settings, issuer, keys, upstream, client, service, signing, random }
+        Self { settings, issuer, keys, upstream, nodes, service, signing, random }
     }
 
     async fn sign(&self, opening: &Opening<'_>, expires: Timestamp) -> Result<Secret, BrokerFailed> {
@@ -142,6 +143,7 @@ impl CustomerSessionBroker for TrustedJwt {
         let cookies = opening.held.map(|held| held.cookies().to_vec()).unwrap_or_default();
         let (account, until) = (opening.customer.account(), Some(end.before(MARGIN)));
         let session = CustomerSession::new(opening.generation, account, cookies, opening.now, until);
+        let session = session.at_node(opening.held.and_then(CustomerSession::node));
         Ok(session.with_assertion(Some(Arc::new(assertion))))
     }
 
@@ -168,7 +170,9 @@ impl CustomerSessionBroker for TrustedJwt {
 
     /// The token ends by itself. Jira's session, which it opened there, is ended by name.
     async fn end(&self, session: &CustomerSession, deadline: Instant) -> Result<(), BrokerFailed> {
-        if !self.is_jira() || session.cookies().is_empty() {
+        let node = session.node().and_then(|node| self.nodes.find(node));
+        let known_nowhere = self.nodes.are_told_apart() && session.node().is_some() && node.is_none();
+        if !self.is_jira() || session.cookies().is_empty() || known_nowhere {
             return Ok(());
         }
         let url = super::upstream::below(&self.upstream, &["rest", "auth", "1", "session"]);
@@ -178,7 +182,7 @@ impl CustomerSessionBroker for TrustedJwt {
             call = call.with_header(name, value);
         }
         let call = call.accepting("application/json").within(PATIENCE, ANSWER);
-        let sent = tokio::time::timeout_at(deadline, self.client.send(call)).await;
+        let sent = tokio::time::timeout_at(deadline, self.nodes.send(call, node.as_deref())).await;
         let answer = sent.map_err(|_| UpstreamFailed::TimedOut)?.map_err(super::upstream::named)?;
         // 401: it is not known any more.
         if answer.status.is_success() || answer.status == StatusCode::UNAUTHORIZED {

@@ -3,7 +3,8 @@
 pub(super) mod answers;
 mod breaker;
 
-use std::sync::{Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -21,6 +22,7 @@ use self::breaker::Breaker;
 use super::UpstreamFailed;
 use crate::clock::deadline as in_time;
 use crate::http_client::{Answer, Call, CallFailed, HttpClient};
+use crate::nodes::{Choice, NoAddress, Node, Nodes};
 use crate::portal::settings::ServiceCredentials;
 use crate::random::Random;
 use crate::secret::Secret;
@@ -51,13 +53,22 @@ pub(in crate::customer) struct Upstream {
 
 /// Calls on nobody's behalf.
 pub(in crate::customer) struct Calls {
-    client: HttpClient,
+    reach: Reach,
     call_timeout: Duration,
     places: Semaphore,
     random: Random,
     /// Until when the upstream wants no calls (429): nobody calls before.
     rest: Mutex<Option<Instant>>,
     breaker: Breaker,
+}
+
+/// Where calls go.
+#[derive(Clone)]
+pub(in crate::customer) enum Reach {
+    /// Where the site's name leads.
+    ByName(HttpClient),
+    /// To one of its nodes.
+    Nodes(Arc<Nodes>),
 }
 
 /// How the reading of a list ended.
@@ -83,13 +94,7 @@ pub(in crate::customer) struct CallLimits {
 }
 
 impl Upstream {
-    pub fn new(
-        client: HttpClient,
-        base: Url,
-        credentials: &ServiceCredentials,
-        limits: CallLimits,
-        random: Random,
-    ) -> Self {
+    pub fn new(reach: Reach, base: Url, credentials: &ServiceCredentials, limits: CallLimits, random: Random) -> Self {
         let authorization = match credentials {
             ServiceCredentials::Bearer(token) => format!("Bearer {}", token.reveal()),
             ServiceCredentials::Basic { user, token } => {
@@ -97,7 +102,7 @@ impl Upstream {
                 format!("Basic {}", STANDARD.encode(both.as_bytes()))
             }
         };
-        Self { calls: Calls::new(client, limits, random), base, authorization: Secret::generated(authorization) }
+        Self { calls: Calls::new(reach, limits, random), base, authorization: Secret::generated(authorization) }
     }
 
     pub fn base(&self) -> &Url {
@@ -121,12 +126,24 @@ impl Upstream {
         body: Option<Bytes>,
         deadline: Instant,
     ) -> Result<Answer, UpstreamFailed> {
+        self.service_at(None, method, url, body, deadline).await
+    }
+
+    /// The same, at that node.
+    pub async fn service_at(
+        &self,
+        node: Option<&Arc<Node>>,
+        method: Method,
+        url: Url,
+        body: Option<Bytes>,
+        deadline: Instant,
+    ) -> Result<Answer, UpstreamFailed> {
         let mut call = Call::new(method, url).accepting("application/json").authorized(self.authorization.reveal());
         if let Some(body) = body {
             call = call.with_body("application/json", body);
         }
         let call = call.with_header(XSRF_CHECK.0, XSRF_CHECK.1).with_header(EXPERIMENTAL.0, EXPERIMENTAL.1);
-        let answer = self.send(call, deadline).await?;
+        let answer = self.send_to(node, call, deadline).await?;
         match answer.status {
             StatusCode::UNAUTHORIZED if answers::wants_captcha(&answer) => Err(UpstreamFailed::CredentialsCaptcha),
             StatusCode::UNAUTHORIZED => Err(UpstreamFailed::CredentialsRefused),
@@ -142,9 +159,14 @@ impl Upstream {
         }
     }
 
-    /// A call on nobody's behalf: see [`Calls::send`].
-    pub async fn send(&self, call: Call, deadline: Instant) -> Result<Answer, UpstreamFailed> {
-        self.calls.send(call, deadline).await
+    /// A call on nobody's behalf, at that node: see [`Calls::send_to`].
+    pub async fn send_to(
+        &self,
+        node: Option<&Arc<Node>>,
+        call: Call,
+        deadline: Instant,
+    ) -> Result<Answer, UpstreamFailed> {
+        self.calls.send_to(node, call, deadline).await
     }
 
     /// Waits a little, and longer the next time.
@@ -190,9 +212,9 @@ impl Upstream {
 }
 
 impl Calls {
-    pub fn new(client: HttpClient, limits: CallLimits, random: Random) -> Self {
+    pub fn new(reach: Reach, limits: CallLimits, random: Random) -> Self {
         Self {
-            client,
+            reach,
             call_timeout: limits.call_timeout,
             places: Semaphore::new(limits.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
             random,
@@ -204,15 +226,30 @@ impl Calls {
     /// Makes a call: within the number of places, again where the upstream asks for it or was not reached at all, and
     /// never past the deadline. Every call that we make may be made twice. An answer is neither 429 nor 5xx.
     pub async fn send(&self, call: Call, deadline: Instant) -> Result<Answer, UpstreamFailed> {
+        self.send_to(None, call, deadline).await
+    }
+
+    /// The same at `node`, and at no other one: whoever calls knows whether another would do.
+    pub async fn send_to(
+        &self,
+        node: Option<&Arc<Node>>,
+        call: Call,
+        deadline: Instant,
+    ) -> Result<Answer, UpstreamFailed> {
         let call = call.within(self.call_timeout, ANSWER);
         let mut wait = FIRST_WAIT;
         let mut tries = TRIES;
+        let mut tried = Vec::new();
         loop {
+            let at = match node {
+                Some(node) => Some(Arc::clone(node)),
+                None => self.any_node(&tried).await?,
+            };
             if let Some(rest) = self.resting().filter(|rest| *rest >= deadline) {
                 return Err(UpstreamFailed::RateLimited(rest.saturating_duration_since(in_time(Duration::ZERO))));
             }
             let leave = self.breaker.admit(in_time(Duration::ZERO)).map_err(UpstreamFailed::Resting)?;
-            let outcome = tokio::time::timeout_at(deadline, self.once(call.clone())).await;
+            let outcome = tokio::time::timeout_at(deadline, self.once(call.clone(), at.as_deref())).await;
             let failed = match outcome.map_err(|_| UpstreamFailed::TimedOut)? {
                 Ok(answer) => match fewer_calls(&answer) {
                     Some(rest) => {
@@ -230,12 +267,23 @@ impl Calls {
                     }
                 },
                 Err(failed) => {
-                    leave.failed(in_time(Duration::ZERO));
                     let again = failed.never_sent();
                     let failed = named(failed);
+                    match &at {
+                        // One node of several says nothing of the site.
+                        Some(at) if self.has_others(at.address(), &tried) => {
+                            tried.push(at.address());
+                            if node.is_none() && again {
+                                continue;
+                            }
+                            return Err(failed);
+                        }
+                        _ => leave.failed(in_time(Duration::ZERO)),
+                    }
                     if !again {
                         return Err(failed);
                     }
+                    tried.clear();
                     failed
                 }
             };
@@ -250,13 +298,34 @@ impl Calls {
         }
     }
 
-    async fn once(&self, call: Call) -> Result<Answer, CallFailed> {
+    /// The node for what is nobody's session.
+    async fn any_node(&self, tried: &[SocketAddr]) -> Result<Option<Arc<Node>>, UpstreamFailed> {
+        let Reach::Nodes(nodes) = &self.reach else { return Ok(None) };
+        if !nodes.are_told_apart() {
+            return Ok(None);
+        }
+        let gone = |error: NoAddress| UpstreamFailed::Unreachable(error.to_string());
+        nodes.make_ready().await.map_err(gone)?;
+        nodes.pick(Choice::TheSite, tried).map(Some).ok_or(NoAddress).map_err(gone)
+    }
+
+    fn has_others(&self, node: SocketAddr, tried: &[SocketAddr]) -> bool {
+        let Reach::Nodes(nodes) = &self.reach else { return false };
+        let mut tried = tried.to_vec();
+        tried.push(node);
+        nodes.has_others(&tried)
+    }
+
+    async fn once(&self, call: Call, node: Option<&Node>) -> Result<Answer, CallFailed> {
         if let Some(rest) = self.resting() {
             tokio::time::sleep_until(rest).await;
         }
         // Closed never: the semaphore lives as long as this.
         let _place = self.places.acquire().await.ok();
-        self.client.send(call).await
+        match &self.reach {
+            Reach::ByName(client) => client.send(call).await,
+            Reach::Nodes(nodes) => nodes.send(call, node).await,
+        }
     }
 
     fn resting(&self) -> Option<Instant> {

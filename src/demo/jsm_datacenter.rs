@@ -57,6 +57,8 @@ pub const SEED_PASSWORD: &str = "correct-horse-battery";
 #[derive(Clone)]
 pub struct JsmDataCenter {
     shared: Arc<Shared>,
+    /// Which node of the site it is.
+    node: u32,
 }
 
 struct Shared {
@@ -82,7 +84,14 @@ impl JsmDataCenter {
         let state = State::seeded(&service_password, &service_token);
         let (state, days) = (Mutex::new(state), BadDays::default());
         let shared = Shared { clock, random, state, days, service_password, service_token };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), node: 0 })
+    }
+
+    /// The node of that number, of the same site: it has the same accounts and requests, and knows no session that another one has
+    /// opened. The site itself is number 0.
+    #[must_use]
+    pub fn at_node(&self, node: u32) -> Self {
+        Self { shared: Arc::clone(&self.shared), node }
     }
 
     /// Under which URL people see this site, such as `https://jsm.internal:8444`; no slash at the end.
@@ -138,6 +147,7 @@ impl JsmDataCenter {
             .add("/login.jsp", get(login::jira_login_page))
             .add("/servicedesk/customer/user/login", get(login::login_page).post(login::legacy_form))
             .add("/servicedesk/customer/user/logout", get(login::logout).post(login::logout))
+            .add("/status", get(platform::status))
             .add("/rest/api/2/serverInfo", get(platform::server_info))
             .add("/rest/api/2/myself", get(people::myself))
             .add("/rest/api/2/mypermissions", get(people::my_permissions))

@@ -186,3 +186,30 @@ fn debug_hides_what_is_secret() {
     let answer = Answer { status: StatusCode::OK, headers, body: Bytes::from_static(b"s3cret") };
     assert_eq!(format!("{answer:?}"), "Answer(200, 6 bytes)");
 }
+
+#[tokio::test]
+async fn a_client_of_one_server_goes_there_under_the_name_of_the_site() {
+    let host = |headers: Headers| async move { headers["host"].to_str().unwrap().to_owned() };
+    let address = serve(Router::new().route("/jira/status", get(host))).await;
+    let of = |server| {
+        let settings = HttpClientSettings { roots: Roots::Only(Vec::new()), one_server: server, ..Default::default() };
+        HttpClient::new(settings).unwrap()
+    };
+    let there = of(Some(OneServer { address, tls: false }));
+    for (site, named) in [
+        ("http://localhost:9/jira/status", "localhost:9"),
+        ("http://localhost/jira/status", "localhost"),
+        // The site is known by https, and something on this machine speaks to it.
+        ("https://jira.acme.internal:8443/jira/status", "jira.acme.internal:8443"),
+    ] {
+        let answer = there.send(Call::get(site.parse().unwrap())).await.unwrap();
+        assert_eq!(answer.body, named);
+    }
+    let elsewhere = of(Some(OneServer { address: ([192, 0, 2, 1], 80).into(), tls: false }));
+    for (client, site) in
+        [(&elsewhere, "http://localhost/"), (&there, "http://user@localhost/"), (&there, "http://127.0.0.1:9/")]
+    {
+        let refused = client.send(Call::get(site.parse().unwrap())).await.unwrap_err();
+        assert!(matches!(refused, CallFailed::NotAllowed), "{site}: {refused:?}");
+    }
+}

@@ -306,6 +306,8 @@ explanations! {
     RequestNotSent,
     /// The upstream cannot be reached.
     UpstreamUnreachable,
+    /// The upstream is given no more requests now.
+    UpstreamBusy,
     /// The upstream took too long.
     UpstreamSlow,
     /// The upstream broke off, or spoke nonsense.

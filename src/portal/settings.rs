@@ -7,11 +7,10 @@ mod look;
 mod redirect;
 mod rewrite;
 mod trusted_jwt;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-use url::Url;
 
 pub use self::cloud::{CloudAccountsSettings, CloudSamlSettings, CloudSiteSettings, IdentityProviderSettings, Walk};
 pub use self::cloud_password::{CloudPasswordSettings, HookSettings, PasswordLogin, PasswordMail};
@@ -23,6 +22,10 @@ pub use self::look::{Accent, Colour, Logo, LookSettings, Support};
 pub use self::redirect::{Elsewhere, OtherAccounts, RedirectSettings};
 pub use self::rewrite::{OriginPair, REQUEST_FIELDS, RewriteSettings, TextRule};
 pub use self::trusted_jwt::{AccountsSettings, Product, TrustedJwtSettings};
+pub use self::upstream::{
+    Balance, CertificateAuthorities, ConnectionSettings, HealthCheckSettings, NodeAddress, NodesSettings,
+    UpstreamSettings,
+};
 use super::{HostName, PathPattern, PublicOrigin};
 use crate::condition::Condition;
 use crate::email::{EmailAddress, EmailDomain, SpeaksFor};
@@ -88,24 +91,6 @@ impl SessionGroup {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// The JSM site behind a portal.
-#[derive(Clone, Debug, PartialEq)]
-pub struct UpstreamSettings {
-    /// Scheme, host, port and, for Data Center, the context path. No query, no fragment, no user.
-    pub url: Url,
-    /// Authorities (PEM) to verify it by, in place of the system's.
-    pub ca: Option<CertificateAuthorities>,
-}
-
-/// Certificate authorities to trust for one upstream.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CertificateAuthorities {
-    /// The file they came from.
-    pub path: String,
-    /// DER certificates, at least one.
-    pub certificates: Vec<rustls_pki_types::CertificateDer<'static>>,
 }
 
 /// Sign-in at a portal.

@@ -142,6 +142,10 @@ impl Gateway {
             return Err(Reason::CrossOrigin.into());
         }
         check_length(headers, &site)?;
+        let told_apart = site.upstream.nodes().are_told_apart();
+        let node_of = |session: &CustomerSession| session.node().filter(|_| told_apart);
+        let before = permit.session().filter(|_| told_apart).and_then(|session| session.customer_session());
+        let before = before.as_deref().and_then(node_of);
         let customer_session = match self.customer_session(&permit, &site, ctx).await {
             Ok(customer_session) => customer_session,
             Err(refusal) => return self.without_customer_session(refusal, &request, ctx),
@@ -149,13 +153,15 @@ impl Gateway {
         if let Some(way) = self.way_ahead(headers, &permit, &site, ctx).filter(|_| customer_session.is_some()) {
             return Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(&way)));
         }
-        site.upstream.make_ready().await.map_err(|_| Reason::UpstreamUnreachable)?;
+        site.upstream.nodes().make_ready().await.map_err(|_| Reason::UpstreamUnreachable)?;
         // Last, so that nothing is counted that does not go on.
         let counted = self.count_request(&request, &permit, &site).await?;
         let in_page = site.settings.sign_in.in_page && ctx.wants == Wants::Page;
         let person_mark =
             permit.session().filter(|_| in_page).map(|session| self.sessions.page_mark(session.identity()));
-        let mut forwarding = Forwarding { counted, person_mark, ..Forwarding::new(permit, request, customer_session) };
+        let has_moved = before.is_some() && before != customer_session.as_deref().and_then(node_of);
+        let forwarding = Forwarding::new(permit, request, customer_session);
+        let mut forwarding = Forwarding { counted, person_mark, has_moved, ..forwarding };
         if let Some(kept) = kept {
             match Box::pin(self.take_kept(*kept, &site)).await {
                 Ok(again) => forwarding.sent_again = Some(Box::new(again)),

@@ -1,5 +1,6 @@
 //! What one exchange carries from hook to hook.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use super::site::Site;
 use crate::client_certificate::ClientCertificate;
 use crate::clock::Stopwatch;
 use crate::limits::Counted;
+use crate::nodes::InUse;
 use crate::pages::Wants;
 use crate::policy::Permit;
 use crate::portal::CanonicalRequest;
@@ -70,8 +72,16 @@ pub struct Forwarding {
     pub counted: Option<Counted>,
     /// Why it ends, when it ends badly.
     pub refusal: Option<Refusal>,
-    /// How many connections to the upstream failed.
-    pub unreachable: usize,
+    /// Its place at the node that it goes to, in this attempt.
+    pub at: Option<InUse>,
+    /// The nodes that have failed it; none of them is tried once more.
+    pub tried: Vec<SocketAddr>,
+    /// Whether something of an answer has come, in this attempt.
+    pub is_answered: bool,
+    /// Whether it has met a kept connection that was just being closed.
+    pub was_kept_waiting: bool,
+    /// Whether its customer session was opened at another node while it was on its way.
+    pub has_moved: bool,
     /// Bytes of the request body so far; from the start when it is sent again.
     pub received: u64,
     /// Runs from the request to the head of the answer.
@@ -141,13 +151,27 @@ impl Forwarding {
             sent_again: None,
             counted: None,
             refusal: None,
-            unreachable: 0,
+            at: None,
+            tried: Vec::new(),
+            is_answered: false,
+            was_kept_waiting: false,
+            has_moved: false,
             received: 0,
             waiting: Stopwatch::start(),
             range: Range::AsAsked,
             request_body: None,
             body: None,
         }
+    }
+}
+
+impl Forwarding {
+    /// Something of an answer has come.
+    pub fn note_answer(&mut self) {
+        if let Some(at) = self.at.as_ref().filter(|_| !self.is_answered) {
+            at.node().answered();
+        }
+        self.is_answered = true;
     }
 }
 

@@ -6,11 +6,11 @@ use url::Url;
 
 use super::rewriting::{Rewriting, RewritingFailed};
 use super::upstream::{Upstream, UpstreamUnusable};
-use crate::clock::Clock;
 use crate::customer::CustomerSessions;
 use crate::customer::cloud::BrowserWalks;
 use crate::customer::cloud::identity_provider::SiteIdentityProvider;
 use crate::limits::{Attempts, CreationLog, Creations};
+use crate::nodes::Nodes;
 use crate::pages::Look;
 use crate::policy::{Admission, Rules};
 use crate::portal::settings::{CustomerSessionSettings, PortalSettings};
@@ -52,10 +52,10 @@ pub struct SiteParts {
     pub identity_provider: Option<Arc<SiteIdentityProvider>>,
     /// The ways to a customer session that browsers go, where they do.
     pub walks: Option<Arc<BrowserWalks>>,
+    /// Where the site is reached.
+    pub nodes: Arc<Nodes>,
     /// Where the counts of requests are kept.
     pub log: Arc<dyn CreationLog>,
-    /// Where `now` comes from.
-    pub clock: Clock,
 }
 
 /// A portal cannot be served.
@@ -85,17 +85,11 @@ impl Site {
     /// # Errors
     /// When its upstream cannot be used.
     pub fn new(settings: PortalSettings, parts: SiteParts, before: Option<&Self>) -> Result<Self, SiteUnusable> {
-        let SiteParts { customers, identity_provider, walks, log, clock } = parts;
+        let SiteParts { customers, identity_provider, walks, nodes, log } = parts;
         let host = settings.host.clone();
         let unusable = |source: SiteFault| SiteUnusable { host: host.clone(), source };
         let same_limits = before.filter(|before| before.settings.limits == settings.limits);
-        let same_upstream = same_limits.filter(|before| before.settings.upstream == settings.upstream);
-        let upstream = match same_upstream {
-            Some(before) => Arc::clone(&before.upstream),
-            None => {
-                Arc::new(Upstream::new(&settings.upstream, settings.limits, clock).map_err(|e| unusable(e.into()))?)
-            }
-        };
+        let upstream = Upstream::new(&settings.upstream, settings.limits, nodes).map_err(|e| unusable(e.into()))?;
         let rewriting = Rewriting::new(&settings).map_err(|e| unusable(e.into()))?;
         let is_jsm = settings.customer_session.is_jsm();
         let jsm = is_jsm.then(|| JsmPaths::new(settings.upstream.url.path()));
@@ -110,7 +104,7 @@ impl Site {
             rules: Rules::new(&settings.rules, jsm),
             creations: counts.then(|| counted.unwrap_or_else(new_count)),
             attempts: rate.map(|rate| tried.unwrap_or_else(|| Arc::new(Attempts::new(rate)))),
-            upstream,
+            upstream: Arc::new(upstream),
             customers,
             identity_provider,
             walks,

@@ -18,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::context::{Repeat, RequestCtx, Stage};
 use super::in_force::InForce;
-use super::{Gateway, answer, refuse, upstream_request, upstream_response};
+use super::{Gateway, answer, at_node, refuse, upstream_request, upstream_response};
 use crate::clock;
 use crate::policy::{self, Decision};
 use crate::reply::Reply;
@@ -72,6 +72,9 @@ impl Gateway {
                 self.refuse(&refusal, ctx)
             }
         };
+        if let Some(forwarding) = ctx.forwarding() {
+            forwarding.at = None;
+        }
         http.set_keepalive(None);
         answer::send(http, reply, ctx).await
     }
@@ -90,6 +93,9 @@ impl Gateway {
                     break head.clone();
                 }
             };
+            if let Some(forwarding) = ctx.forwarding() {
+                forwarding.note_answer();
+            }
             if let Err(error) = self.watch_customer_session(http, &head, ctx).await {
                 match ctx.forwarding() {
                     Some(forwarding) if forwarding.repeat == Repeat::Due => forwarding.repeat = Repeat::Done,
@@ -108,22 +114,21 @@ impl Gateway {
         }
     }
 
-    /// A connection of its own: to the next address when one does not answer.
-    async fn connect(&self, ctx: &RequestCtx) -> Result<HttpSession> {
-        let Some(site) = ctx.site.as_ref() else { return Err(Error::new(ErrorType::HTTPStatus(500))) };
-        let mut tried = 0_usize;
+    /// A connection of its own: to the next node when one does not answer.
+    async fn connect(&self, ctx: &mut RequestCtx) -> Result<HttpSession> {
         loop {
-            let mut peer = site.upstream.peer().map_err(|_| Error::new_up(ErrorType::ConnectNoRoute))?;
+            let mut peer = self.take_node(ctx).await?;
             peer.options.alpn = ALPN::H1;
-            match self.tunnels.connector.get_http_session(&*peer).await {
+            let error = match self.tunnels.connector.get_http_session(&*peer).await {
                 Ok((upstream, _)) => return Ok(upstream),
-                Err(error) => {
-                    tried = tried.saturating_add(1);
-                    let next = peer._address.as_inet().is_some_and(|failed| site.upstream.has_another(*failed, tried));
-                    if !next {
-                        return Err(error.into_up());
-                    }
-                }
+                Err(error) => error,
+            };
+            let again = match (&ctx.site, &mut ctx.stage) {
+                (Some(site), Stage::Forwarding(forwarding)) => at_node::not_connected(&error, site, forwarding),
+                _ => false,
+            };
+            if !again {
+                return Err(error.into_up());
             }
         }
     }

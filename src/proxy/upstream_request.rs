@@ -70,7 +70,7 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
         let to_upstream = Arc::clone(&site.rewriting.to_upstream);
         forwarding.request_body = Some(FieldRewriter::new(notation, names, to_upstream));
     }
-    if forwarding.repeat != Repeat::No || forwarding.sent_again.is_some() {
+    if forwarding.repeat != Repeat::No || forwarding.has_moved || forwarding.sent_again.is_some() {
         // The form's XSRF token belongs to the customer session that died, or to the one before the sign-in. That the request comes from the portal's own
         // page was checked at the door (`same_origin`), which is all that the token would show.
         headers.insert(XSRF_CHECK, HeaderValue::from_static("no-check"));

@@ -11,9 +11,9 @@ use super::Gateway;
 use super::answer::REQUEST_ID;
 use super::context::{Forwarding, Range, Repeat, RequestCtx, Stage};
 use super::site::Site;
-use super::{answer_plan, in_page, response_fields, set_cookie};
+use super::{answer_plan, at_node, in_page, response_fields, set_cookie};
 use crate::clock::Stopwatch;
-use crate::customer::{AnswerHead, Verdict};
+use crate::customer::{AnswerHead, DeathSign, Verdict};
 use crate::policy::Visitor;
 use crate::portal::media_type;
 use crate::refusal::{Reason, Refusal};
@@ -58,14 +58,23 @@ impl Gateway {
             headers: &response.headers,
             request_wanted_json: wants_json(&asked.headers),
         };
+        let is_stranger = at_node::is_stranger(&site, forwarding);
         let sign = match site.customers.judge(&used, &answer, self.clock.now()) {
             Verdict::Alive => return Ok(()),
+            // A stranger's session is not kept in place of the customer's.
+            Verdict::Renewed(_) if is_stranger => return Ok(()),
             Verdict::Renewed(renewed) => {
+                let renewed = match at_node::node_that_knows(site.upstream.nodes(), forwarding) {
+                    Some(node) => renewed.at_node(Some(node)),
+                    None => renewed,
+                };
                 Box::pin(site.customers.keep(session, renewed)).await;
                 return Ok(());
             }
             // A fresh session met the same answer: then it is what the upstream means to say.
             Verdict::Dead(_) if forwarding.repeat != Repeat::No => return Ok(()),
+            // The node that knows it is not asked: it says nothing of this one.
+            Verdict::Dead(_) if is_stranger => DeathSign::OtherNode,
             Verdict::Dead(sign) => sign,
         };
         let watch = Stopwatch::start();

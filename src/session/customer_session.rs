@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use cookie::Cookie;
@@ -88,6 +89,8 @@ pub struct CustomerSession {
     everywhere: Option<HeaderValue>,
     /// The site that it is of.
     site: Option<Arc<str>>,
+    /// The node of the site that knows it, where one does and the others do not.
+    node: Option<SocketAddr>,
 }
 
 impl CustomerSession {
@@ -103,7 +106,7 @@ impl CustomerSession {
         cookies.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
         let everywhere = ready(&cookies, None);
         let customer = customer.into();
-        Self { generation, customer, cookies, opened, expires, assertion: None, everywhere, site: None }
+        Self { generation, customer, cookies, opened, expires, assertion: None, everywhere, site: None, node: None }
     }
 
     /// The same with a token beside the cookies. Its end is that of the customer session.
@@ -128,6 +131,17 @@ impl CustomerSession {
     /// The site that it is of.
     pub fn site(&self) -> Option<&Arc<str>> {
         self.site.as_ref()
+    }
+
+    /// The same, at that node of the site.
+    #[must_use]
+    pub fn at_node(self, node: Option<SocketAddr>) -> Self {
+        Self { node, ..self }
+    }
+
+    /// The node of the site that knows it, where one does and the others do not.
+    pub fn node(&self) -> Option<SocketAddr> {
+        self.node
     }
 
     /// Counts the customer sessions of one session upwards: what is newer wins.
@@ -219,7 +233,7 @@ impl CustomerSession {
         let next = self.generation.saturating_add(1);
         changed.then(|| {
             let renewed = Self::new(next, self.customer.clone(), cookies, self.opened, self.expires);
-            renewed.with_assertion(self.assertion.clone()).of_site(self.site.clone())
+            renewed.with_assertion(self.assertion.clone()).of_site(self.site.clone()).at_node(self.node)
         })
     }
 
@@ -241,6 +255,7 @@ impl CustomerSession {
             opened: self.opened,
             expires: if self.assertion.is_some() { Some(self.opened) } else { self.expires },
             site: self.site.as_deref().map(Cow::Borrowed),
+            node: self.node,
         }
     }
 
@@ -252,7 +267,8 @@ impl CustomerSession {
             path: cookie.path.into_owned(),
         });
         let site = text.site.map(Arc::from);
-        Self::new(text.generation, text.customer, cookies.collect(), text.opened, text.expires).of_site(site)
+        let session = Self::new(text.generation, text.customer, cookies.collect(), text.opened, text.expires);
+        session.of_site(site).at_node(text.node)
     }
 }
 
@@ -266,6 +282,7 @@ impl fmt::Debug for CustomerSession {
             .field("opened", &self.opened)
             .field("expires", &self.expires)
             .field("token", &self.assertion.is_some())
+            .field("node", &self.node)
             .finish()
     }
 }
@@ -295,6 +312,8 @@ pub(super) struct CustomerSessionText<'a> {
     expires: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     site: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    node: Option<SocketAddr>,
 }
 
 #[derive(Serialize, Deserialize)]

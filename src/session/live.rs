@@ -16,7 +16,7 @@ use super::record::{Record, RecordParts};
 use super::sealed::{Kind, NotSealed, Sealed, SealingKey};
 use super::settings::SessionSettings;
 use crate::clock::Timestamp;
-use crate::ids::SessionHash;
+use crate::ids::{Affinity, SessionHash};
 use crate::portal::host::HostName;
 use crate::random::Random;
 use crate::sign_in::{SignOutHint, VerifiedIdentity};
@@ -48,6 +48,7 @@ impl Lifetimes {
 pub struct LiveSession {
     hash: SessionHash,
     identity: VerifiedIdentity,
+    affinity: Affinity,
     hint: Option<SignOutHint>,
     portal: HostName,
     client: IpAddr,
@@ -93,6 +94,7 @@ impl LiveSession {
         Self {
             hash,
             ends_at: lifetimes.ends_at(opened, identity.not_after()),
+            affinity: identity.affinity(),
             identity,
             hint,
             portal,
@@ -139,6 +141,11 @@ impl LiveSession {
     /// Who signed in.
     pub fn identity(&self) -> &VerifiedIdentity {
         &self.identity
+    }
+
+    /// Tells the person from others, so that each is served at one place.
+    pub fn affinity(&self) -> Affinity {
+        self.affinity
     }
 
     /// What the provider is told at sign-out, so that it knows whose session ends.

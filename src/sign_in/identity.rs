@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::email::EmailAddress;
-use crate::ids::ProviderName;
+use crate::ids::{Affinity, ProviderName};
 
 /// A person, as a protocol verifier has established them. The account is (issuer, subject); the e-mail is an attribute.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -82,6 +82,11 @@ impl VerifiedIdentity {
     /// OpenID Connect `sub`, or the SAML NameID.
     pub fn subject(&self) -> &str {
         &self.0.subject
+    }
+
+    /// Tells people apart, so that each is served at one place.
+    pub fn affinity(&self) -> Affinity {
+        Affinity::of(&[&self.0.issuer, &self.0.subject])
     }
 
     /// The e-mail address, when there is one and it is well-formed.

@@ -1,6 +1,6 @@
 //! One access record and one set of counts for each exchange, on every way out: both are written on drop.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -75,6 +75,7 @@ pub struct Exchange {
     session: Option<SessionHash>,
     provider: Option<ProviderName>,
     certificate: Option<[u8; 32]>,
+    node: Option<SocketAddr>,
     outcome: Outcome,
     status: Option<StatusCode>,
     reason: Option<&'static str>,
@@ -99,6 +100,7 @@ impl Exchange {
             session: None,
             provider: None,
             certificate: None,
+            node: None,
             outcome: Outcome::Abandoned,
             status: None,
             reason: None,
@@ -117,6 +119,11 @@ impl Exchange {
     /// The visitor's address.
     pub fn from_client(&mut self, client: Option<IpAddr>) {
         self.client = client.map(|client| (client, text_of(client)));
+    }
+
+    /// The node of the upstream that it goes to, where there are several.
+    pub fn at_node(&mut self, node: SocketAddr) {
+        self.node = Some(node);
     }
 
     /// The fingerprint of the certificate that the visitor brought.
@@ -227,6 +234,7 @@ impl Exchange {
         line.shown("session", self.session);
         line.text("provider", self.provider.as_ref().map(ProviderName::as_str));
         line.shown("certificate", self.certificate.map(hexadecimal));
+        line.shown("node", self.node);
         line.time("ms", Some(millis(took)));
         line.time("sign_in_ms", step(Step::SignIn));
         line.time("store_ms", step(Step::Store));
@@ -276,7 +284,7 @@ mod tests {
         let field = regex::Regex::new(r#"line\.[a-z]+\("([a-z_]+)","#).unwrap();
         let record = code.split("fn record").nth(1).unwrap();
         let fields: Vec<&str> = field.captures_iter(record).map(|found| found.extract::<1>().1[0]).collect();
-        assert_eq!((fields.first(), fields.last(), fields.len()), (Some(&"request_id"), Some(&"sent"), 19));
+        assert_eq!((fields.first(), fields.last(), fields.len()), (Some(&"request_id"), Some(&"sent"), 20));
         for word in labels.captures_iter(code).map(|found| found.extract::<1>().1[0]).chain(fields) {
             assert!(DOCUMENT.contains(&format!("`{word}`")), "docs/metrics.md lacks {word}");
         }

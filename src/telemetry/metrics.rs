@@ -1,4 +1,7 @@
-//! Prometheus metrics. Every label value comes from an enum, a provider's name or a portal's host in `gateway.yaml`.
+//! Prometheus metrics. Every label value comes from an enum, a provider's name or a portal's host in `gateway.yaml`, or is an
+//! address that an upstream's name leads to.
+
+mod nodes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +13,7 @@ use prometheus::{
 use crate::clock::Timestamp;
 use crate::customer::{CustomerEvent, CustomerObserver, Provisioning};
 use crate::ids::ProviderName;
+use crate::nodes::NodesObserver;
 use crate::portal::HostName;
 use crate::sign_in::saml::metadata_source::{MetadataEvent, MetadataObserver};
 
@@ -47,6 +51,13 @@ struct Families {
     metadata_looks: IntCounterVec,
     metadata_confirmed: IntGaugeVec,
     metadata_ends: IntGaugeVec,
+    upstream_up: IntGaugeVec,
+    upstream_in_use: IntGaugeVec,
+    upstream_failures: IntCounterVec,
+    upstream_resent: IntCounterVec,
+    upstream_checks: IntCounterVec,
+    upstream_waits: IntCounterVec,
+    upstream_look_ups: IntCounterVec,
     config_reloads: IntCounterVec,
     config_number: IntGauge,
     config_since: IntGauge,
@@ -127,6 +138,16 @@ impl Metrics {
             &["name"],
         )?;
         registry.register(Box::new(certificate_ends.clone()))?;
+        let upstream_up = IntGaugeVec::new(
+            Opts::new("upstream_up", "Whether an address of an upstream is used"),
+            &["portal", "address"],
+        )?;
+        registry.register(Box::new(upstream_up.clone()))?;
+        let upstream_in_use = IntGaugeVec::new(
+            Opts::new("upstream_in_use", "Requests and tunnels under way at an address of an upstream"),
+            &["portal", "address"],
+        )?;
+        registry.register(Box::new(upstream_in_use.clone()))?;
         let panics = IntCounter::new("panics_total", "Panics caught; each cost one request. Alert on any")?;
         registry.register(Box::new(panics.clone()))?;
         let log_lines_dropped =
@@ -176,6 +197,33 @@ impl Metrics {
                 "certificate_looks_total",
                 "Looks at the certificate files, by result",
                 &["result"],
+            )?,
+            upstream_up,
+            upstream_in_use,
+            upstream_failures: counters(
+                "upstream_failures_total",
+                "Connections and answers of an address of an upstream that failed, by kind",
+                &["portal", "address", "kind"],
+            )?,
+            upstream_resent: counters(
+                "upstream_retries_total",
+                "Requests sent again that had failed at an address of an upstream",
+                &["portal", "address"],
+            )?,
+            upstream_checks: counters(
+                "upstream_checks_total",
+                "Checks of an address of an upstream, by result",
+                &["portal", "address", "result"],
+            )?,
+            upstream_waits: counters(
+                "upstream_waits_total",
+                "Requests that waited for a place at an address of an upstream, by result",
+                &["portal", "address", "result"],
+            )?,
+            upstream_look_ups: counters(
+                "upstream_look_ups_total",
+                "Look-ups of the names of an upstream, by result",
+                &["portal", "result"],
             )?,
             config_reloads: counters(
                 "config_reloads_total",
@@ -269,6 +317,11 @@ impl Metrics {
     /// What happens to the customer sessions of `portal`, counted.
     pub fn watch_customers(&self, portal: &HostName) -> Arc<dyn CustomerObserver> {
         Arc::new(CustomersOf { portal: portal.clone(), metrics: self.clone() })
+    }
+
+    /// What happens at the nodes of `portal`, counted.
+    pub fn watch_nodes(&self, portal: &HostName) -> Arc<dyn NodesObserver> {
+        Arc::new(nodes::NodesOf { portal: portal.clone(), metrics: self.clone() })
     }
 
     /// What happens to the metadata of `provider`, counted.
@@ -497,6 +550,14 @@ mod tests {
         written.watch_customers(&HostName::parse("acme.com").unwrap()).note(&CustomerEvent::Ended { confirmed: true });
         let good = MetadataEvent::Good { at: END, new: true, valid_until: Some(END) };
         written.watch_metadata(&ProviderName::parse("adfs").unwrap()).note(&good);
+        let nodes = written.watch_nodes(&HostName::parse("acme.com").unwrap());
+        nodes.looked_up(true);
+        let node = nodes.node(([10, 0, 0, 1], 443).into());
+        node.is_up(true);
+        node.failed(crate::nodes::Failure::Connect);
+        node.retried();
+        node.checked(true);
+        node.waited(true);
         let watch = written.watch_customers(&HostName::parse("acme.com").unwrap());
         watch.note(&CustomerEvent::Provisioned(Provisioning::Created));
         assert_eq!(rows.len(), written.0.registry.gather().len(), "{rows:#?}");

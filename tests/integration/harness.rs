@@ -13,6 +13,7 @@ use vestibule::app::App;
 use vestibule::clock::Clock;
 use vestibule::config;
 use vestibule::demo::openid_provider::{Client, ClientAuthentication, OpenIdProvider, Person, Settings};
+use vestibule::nodes::Resolver;
 use vestibule::random::Random;
 use vestibule::secret::Secret;
 
@@ -45,10 +46,12 @@ pub struct Options {
     pub second_certificate: Option<(PathBuf, PathBuf)>,
     /// More of `tls`, from a comma on.
     pub tls: String,
-    /// The upstream's address.
+    /// The upstream: its address, or a mapping in braces.
     pub upstream: String,
     /// Where `now` comes from.
     pub clock: Clock,
+    /// Where the names of upstreams are looked up.
+    pub resolver: Resolver,
 }
 
 impl Options {
@@ -73,6 +76,7 @@ impl Options {
             tls: String::new(),
             upstream: format!("http://{upstream}"),
             clock: Clock::System,
+            resolver: Resolver::System,
         }
     }
 }
@@ -117,6 +121,8 @@ impl TestGateway {
         let second = options.second_certificate.map_or(String::new(), |(cert, key)| {
             format!(", {{ cert: \"{}\", key: \"{}\" }}", cert.display(), key.display())
         });
+        let whole = options.upstream.starts_with('{');
+        let upstream = if whole { options.upstream } else { format!("\"{}\"", options.upstream) };
         let config = format!(
             "version: 1\n\
              listen:\n  https: \"127.0.0.1:0\"\n  http: \"127.0.0.1:0\"\n  admin: \"127.0.0.1:0\"\n{listen}\
@@ -126,7 +132,7 @@ impl TestGateway {
              identity_providers:\n  acme:\n    oidc: {{ issuer: \"{issuer}\", client_id: vestibule, client_secret: secret }}\n    \
              label: Acme\n    email_domains: [{email_domains}]\n\
              {more_providers}{top}\
-             portals:\n  - host: localhost\n    upstream: \"{upstream}\"\n    sign_in: {{ providers: [{providers}]{sign_in} }}\n    \
+             portals:\n  - host: localhost\n    upstream: {upstream}\n    sign_in: {{ providers: [{providers}]{sign_in} }}\n    \
              admission: {{ email_domains: {{ allow: [{admitted}] }}{admission} }}\n{portal}",
             listen = options.listen,
             email_domains = options.email_domains,
@@ -138,13 +144,13 @@ impl TestGateway {
             admission = options.admission,
             second = second,
             tls = options.tls,
-            upstream = options.upstream,
+            upstream = upstream,
             portal = options.portal,
         );
         std::fs::write(folder.path().join("gateway.yaml"), &config).unwrap();
         let parsed = config::parse(&config, folder.path(), &config::ProcessEnvironment)
             .unwrap_or_else(|faults| panic!("{faults}"));
-        let app = App::start(parsed, options.clock, Random::default()).await.unwrap();
+        let app = App::start_resolving(parsed, options.resolver, options.clock, Random::default()).await.unwrap();
         provider.register(Client {
             id: "vestibule".into(),
             authentication: ClientAuthentication::Secret(Secret::generated("secret")),

@@ -11,6 +11,7 @@ mod node;
 mod recorder;
 
 mod acme;
+mod addresses;
 mod admission;
 mod back_channel_logout;
 mod browser;

@@ -2,17 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use url::Url;
-
 use super::provider::Claimed;
-use super::{Check, all, is_loopback};
+use super::{Check, all};
 use crate::config::raw::{RawChoose, RawPortal, RawSignIn};
 use crate::config::tree::{Place, quote};
 use crate::ids::ProviderName;
 use crate::listener::settings::ListenSettings;
-use crate::portal::settings::{
-    CertificateAuthorities, Choose, PortalSettings, SessionGroup, SignInSettings, UpstreamSettings,
-};
+use crate::portal::settings::{Choose, PortalSettings, SessionGroup, SignInSettings};
 use crate::portal::{HostName, PublicOrigin};
 
 mod admission;
@@ -24,6 +20,7 @@ mod limits;
 mod look;
 mod rewrite;
 mod rules;
+mod upstream;
 
 impl Check<'_> {
     /// `port` is what browsers use; the listening sockets tell which upstream would be this gateway again.
@@ -144,35 +141,6 @@ impl Check<'_> {
         }
     }
 
-    fn upstream(
-        &mut self,
-        place: &Place<'_>,
-        raw: &RawPortal,
-        hosts: &[Option<HostName>],
-        listen: Option<&ListenSettings>,
-    ) -> Option<UpstreamSettings> {
-        let url_place = place.key("upstream");
-        let url = self.site(&url_place, &raw.upstream);
-        if let Some(portal) = url.as_ref().and_then(|url| leads_back(url, hosts, listen)) {
-            let what = format!("leads back to portals[{portal}] of this gateway: requests would go round in circles");
-            self.fault(&url_place, what, "write the address of the site itself");
-        }
-        let ca = match &raw.upstream_ca {
-            None => None,
-            Some(text) => {
-                let place = place.key("upstream_ca");
-                if url.as_ref().is_some_and(|url| url.scheme() == "http") {
-                    self.fault(&place, "has nothing to verify: the upstream is plain http", "remove it");
-                }
-                let path = self.path(&place, text)?;
-                let bytes = self.read(&place, &path)?;
-                let certificates = self.certificates(&place, &bytes)?;
-                Some(CertificateAuthorities { path: text.clone(), certificates })
-            }
-        };
-        Some(UpstreamSettings { url: url?, ca })
-    }
-
     fn sign_in(&mut self, place: &Place<'_>, raw: &RawSignIn, claimed: &Claimed) -> Option<SignInSettings> {
         let list = place.key("providers");
         if raw.providers.is_empty() {
@@ -212,16 +180,4 @@ impl Check<'_> {
         };
         Some(SignInSettings { providers: all(providers)?, choose, in_page: raw.in_page.unwrap_or(false) })
     }
-}
-
-/// The portal that an upstream URL leads back to. On this machine many sites share one name, so there the port decides.
-fn leads_back(url: &Url, hosts: &[Option<HostName>], listen: Option<&ListenSettings>) -> Option<usize> {
-    let upstream = HostName::parse(url.host_str()?).ok()?;
-    let portal = hosts.iter().position(|host| host.as_ref() == Some(&upstream))?;
-    let port = url.port_or_known_default();
-    let ours = listen.is_some_and(|listen| {
-        let sockets = [Some(listen.https), listen.http, listen.admin];
-        sockets.into_iter().flatten().any(|socket| Some(socket.port()) == port)
-    });
-    (ours || !is_loopback(url)).then_some(portal)
 }

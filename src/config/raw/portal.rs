@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{DurationText, RateText, RawCloudPassword, RawCloudSaml, RawSecret, SizeText};
+use super::{DurationText, RateText, RawCloudPassword, RawCloudSaml, RawSecret, RawUpstream, SizeText};
 
 /// One portal.
 #[derive(Deserialize, JsonSchema)]
@@ -19,9 +19,9 @@ pub(in crate::config) struct RawPortal {
     /// has sessions of its own.
     #[schemars(example = &"acme")]
     pub session_group: Option<String>,
-    /// The site behind it: scheme, host, port and, for Data Center, the context path. Plain http is for loopback only.
+    /// The site behind it: its URL, or a mapping where it has several addresses.
     #[schemars(example = "https://jira.acme.internal")]
-    pub upstream: String,
+    pub upstream: RawUpstream,
     /// File with the authorities (PEM) to verify the upstream by, in place of the system's.
     pub upstream_ca: Option<String>,
     /// Who may sign in.

@@ -15,7 +15,7 @@ use super::firewall;
 use super::token::Told;
 use crate::clock::Timestamp;
 use crate::customer::jar::Jar;
-use crate::customer::upstream::{CallLimits, Calls, XSRF_CHECK, below};
+use crate::customer::upstream::{CallLimits, Calls, Reach, XSRF_CHECK, below};
 use crate::customer::{BrokerFailed, DeathSign, UpstreamFailed};
 use crate::http_client::{Answer, Call, HttpClient, HttpClientSettings, NoHttpClient, Roots};
 use crate::portal::settings::{CloudSiteSettings, PortalLimits, UpstreamSettings};
@@ -48,7 +48,11 @@ impl CloudSite {
         let calls =
             CallLimits { concurrency: settings.accounts.concurrency, call_timeout: settings.accounts.call_timeout };
         let client = client(upstream, limits, settings.accounts.concurrency)?;
-        Ok(Self { url: upstream.url.clone(), calls: Calls::new(client, calls, random), max_age: settings.max_age })
+        Ok(Self {
+            url: upstream.url.clone(),
+            calls: Calls::new(Reach::ByName(client), calls, random),
+            max_age: settings.max_age,
+        })
     }
 
     /// Where it is.

@@ -76,7 +76,7 @@ impl Stage {
     }
 
     fn accounts(&self, settings: &DirectorySettings) -> CloudAccounts {
-        let upstream = UpstreamSettings { url: self.jsm.base_url().parse().unwrap(), ca: None };
+        let upstream = UpstreamSettings::at(self.jsm.base_url().parse().unwrap());
         let settings = CloudAccountsSettings {
             directory: settings.clone(),
             concurrency: 4,

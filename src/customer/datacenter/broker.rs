@@ -1,5 +1,7 @@
 //! A customer session: a fresh password, a login, and proof of whose session it is.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,8 +14,12 @@ use super::answers::{self, Named};
 use super::{DataCenter, REMEMBER_ME_COOKIE, SESSION_COOKIE, death};
 use crate::clock::Timestamp;
 use crate::customer::upstream::{XSRF_CHECK, json_body};
-use crate::customer::{AnswerHead, BrokerFailed, Customer, CustomerSessionBroker, DeathSign, Unfit, UpstreamFailed};
+use crate::customer::{
+    AnswerHead, BrokerFailed, Customer, CustomerSessionBroker, DeathSign, Opening, Unfit, UpstreamFailed,
+};
 use crate::http_client::{Answer, Call};
+use crate::ids::Affinity;
+use crate::nodes::{Choice, NoAddress, Node};
 use crate::secret::Secret;
 use crate::session::CustomerSession;
 
@@ -39,28 +45,39 @@ impl CustomerSessionBroker for DataCenter {
         now: Timestamp,
         deadline: Instant,
     ) -> Result<CustomerSession, BrokerFailed> {
-        let account = customer.account();
-        let place = self.place(&format!("login of {}", account.to_lowercase()));
-        let turn = tokio::time::timeout_at(deadline, self.people.turn(&place)).await;
-        let _turn = turn.map_err(|_| UpstreamFailed::TimedOut)?;
-        self.breaker.admit(account, now)?;
-        let opened = self.open_in_turn(account, generation, now, deadline).await;
-        self.breaker.note(account, opened.as_ref().err(), now);
-        opened
+        let place = Affinity::of(&[&customer.account().to_lowercase()]);
+        self.open_for_whom(customer.account(), Whom { affinity: place, left: None }, (generation, now), deadline).await
+    }
+
+    async fn open_for(&self, opening: &Opening<'_>) -> Result<CustomerSession, BrokerFailed> {
+        let whom = Whom { affinity: opening.who.affinity(), left: opening.left };
+        let moment = (opening.generation, opening.now);
+        self.open_for_whom(opening.customer.account(), whom, moment, opening.deadline).await
     }
 
     async fn is_alive(&self, session: &CustomerSession, deadline: Instant) -> Result<bool, BrokerFailed> {
+        if self.is_of_no_node(session) {
+            return Ok(false);
+        }
         let answer = self.as_customer(session, Method::GET, &["rest", "auth", "1", "session"], deadline).await?;
         Ok(is_session_of(&answer, session.customer()).unwrap_or(false))
     }
 
     async fn end(&self, session: &CustomerSession, deadline: Instant) -> Result<(), BrokerFailed> {
+        if self.is_of_no_node(session) {
+            return Ok(());
+        }
         let answer = self.as_customer(session, Method::DELETE, &["rest", "auth", "1", "session"], deadline).await?;
         // 401: it is not known any more.
         if answer.status.is_success() || answer.status == StatusCode::UNAUTHORIZED {
             return Ok(());
         }
         Err(UpstreamFailed::Unexpected("end this session").into())
+    }
+
+    /// The remember-me token is known to all nodes, and the next one opens a session by it.
+    fn outlives_its_node(&self, session: &CustomerSession) -> bool {
+        session.node().is_none() || session.holds(REMEMBER_ME_COOKIE)
     }
 
     async fn check(&self, deadline: Instant) -> Result<String, Unfit> {
@@ -80,25 +97,86 @@ impl CustomerSessionBroker for DataCenter {
     }
 }
 
+/// For whom a session is opened, as far as it matters where.
+#[derive(Clone, Copy)]
+struct Whom {
+    affinity: Affinity,
+    /// The node that their requests no longer go to.
+    left: Option<SocketAddr>,
+}
+
 impl DataCenter {
-    async fn open_in_turn(
+    async fn open_for_whom(
         &self,
         account: &str,
-        generation: u64,
-        now: Timestamp,
+        whom: Whom,
+        (generation, now): (u64, Timestamp),
+        deadline: Instant,
+    ) -> Result<CustomerSession, BrokerFailed> {
+        let place = self.place(&format!("login of {}", account.to_lowercase()));
+        let turn = tokio::time::timeout_at(deadline, self.people.turn(&place)).await;
+        let _turn = turn.map_err(|_| UpstreamFailed::TimedOut)?;
+        self.breaker.admit(account, now)?;
+        let opened = self.open_at_a_node(account, whom, (generation, now), deadline).await;
+        self.breaker.note(account, opened.as_ref().err(), now);
+        opened
+    }
+
+    /// At the node that the person's requests go to; at the next one when that does not do its part.
+    async fn open_at_a_node(
+        &self,
+        account: &str,
+        whom: Whom,
+        moment: (u64, Timestamp),
+        deadline: Instant,
+    ) -> Result<CustomerSession, BrokerFailed> {
+        if !self.nodes.are_told_apart() {
+            return self.open_in_turn(None, account, moment, deadline).await;
+        }
+        let gone = |error: NoAddress| UpstreamFailed::Unreachable(error.to_string());
+        self.nodes.make_ready().await.map_err(gone)?;
+        let choice = Choice::Person { affinity: whom.affinity, at: None };
+        let mut tried: Vec<SocketAddr> = whom.left.into_iter().collect();
+        // The one that was left is better than none.
+        let mut last = whom.left.and_then(|left| self.nodes.find(left));
+        loop {
+            let next = self.nodes.pick(choice, &tried).or_else(|| last.take());
+            let node = next.ok_or(NoAddress).map_err(gone)?;
+            tried.push(node.address());
+            let more = self.nodes.has_others(&tried) || last.is_some();
+            match self.open_in_turn(Some(&node), account, moment, deadline).await {
+                Err(BrokerFailed::Upstream(failed)) if failed.is_of_one_node() && more => {
+                    tracing::info!(account, node = %node.address(), %failed, "a customer session is opened at another node");
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Whether the node that knew it is no node of the site any more.
+    fn is_of_no_node(&self, session: &CustomerSession) -> bool {
+        self.nodes.are_told_apart() && session.node().is_some_and(|node| self.nodes.find(node).is_none())
+    }
+
+    async fn open_in_turn(
+        &self,
+        node: Option<&Arc<Node>>,
+        account: &str,
+        (generation, now): (u64, Timestamp),
         deadline: Instant,
     ) -> Result<CustomerSession, BrokerFailed> {
         let mut rounds = ROUNDS;
         let jar = loop {
             let password = self.new_password()?;
-            self.set_password(account, &password, deadline).await?;
+            self.set_password(node, account, &password, deadline).await?;
             rounds = rounds.saturating_sub(1);
-            match self.log_in(account, &password, now, deadline).await {
+            match self.log_in(node, account, &password, now, deadline).await {
                 Err(BrokerFailed::LoginRefused(_)) if rounds > 0 => {}
                 outcome => break outcome?,
             }
         };
         let session = jar.into_session(generation, account, now, self.settings.max_age);
+        let session = session.at_node(node.map(|node| node.address()));
         let judged = self.judge(&session, deadline).await;
         match judged {
             Ok(()) => Ok(session),
@@ -120,11 +198,17 @@ impl DataCenter {
         Ok(Secret::generated(password))
     }
 
-    async fn set_password(&self, account: &str, password: &Secret, deadline: Instant) -> Result<(), BrokerFailed> {
+    async fn set_password(
+        &self,
+        node: Option<&Arc<Node>>,
+        account: &str,
+        password: &Secret,
+        deadline: Instant,
+    ) -> Result<(), BrokerFailed> {
         let mut url = self.upstream.url(&["rest", "api", "2", "user", "password"]);
         url.query_pairs_mut().append_pair("username", account);
         let body = json_body(&NewPassword { password: password.reveal() });
-        let answer = match self.upstream.service(Method::PUT, url, Some(body), deadline).await {
+        let answer = match self.upstream.service_at(node, Method::PUT, url, Some(body), deadline).await {
             // The same status for "you may not" and for "nobody can": the service user's rights tell which.
             Err(UpstreamFailed::CredentialsLackPermission) => {
                 return Err(if self.service_may_administer(deadline).await? {
@@ -163,7 +247,7 @@ impl DataCenter {
         Ok(())
     }
 
-    /// A call with the customer's cookies, and without the service credentials.
+    /// A call with the customer's cookies, and without the service credentials, at the node that knows them.
     async fn as_customer(
         &self,
         session: &CustomerSession,
@@ -177,7 +261,8 @@ impl DataCenter {
         if let Some(cookies) = cookies {
             call = call.with_header(COOKIE, cookies);
         }
-        self.upstream.send(call, deadline).await
+        let node = session.node().and_then(|node| self.nodes.find(node));
+        self.upstream.send_to(node.as_ref(), call, deadline).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! The ways to log in: what each sends, and what its answer means.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http::StatusCode;
@@ -14,6 +15,7 @@ use crate::customer::jar::Jar;
 use crate::customer::upstream::{XSRF_CHECK, json_body, text_body};
 use crate::customer::{BrokerFailed, UpstreamFailed};
 use crate::http_client::{Answer, Call};
+use crate::nodes::Node;
 use crate::portal::settings::DataCenterLogin;
 use crate::secret::Secret;
 
@@ -51,6 +53,7 @@ impl DataCenter {
     /// Logs `account` in: by the way that worked last, then by the others in their order.
     pub(super) async fn log_in(
         &self,
+        node: Option<&Arc<Node>>,
         account: &str,
         password: &Secret,
         now: Timestamp,
@@ -61,7 +64,7 @@ impl DataCenter {
         let (first, others): (Vec<_>, Vec<_>) = ways.partition(|(index, _)| *index == worked);
         let mut closed = Closed::Missing;
         for (index, way) in first.into_iter().chain(others) {
-            match self.log_in_by(way, account, password, now, deadline).await {
+            match self.log_in_by(node, way, account, password, now, deadline).await {
                 Ok(jar) => {
                     self.worked.store(index, Ordering::Relaxed);
                     return Ok(jar);
@@ -83,6 +86,7 @@ impl DataCenter {
 
     async fn log_in_by(
         &self,
+        node: Option<&Arc<Node>>,
         way: DataCenterLogin,
         account: &str,
         password: &Secret,
@@ -90,7 +94,8 @@ impl DataCenter {
         deadline: Instant,
     ) -> Result<Jar, NoWay> {
         let call = self.login_call(way, account, password).with_header(XSRF_CHECK.0, XSRF_CHECK.1);
-        let answer = self.upstream.send(call, deadline).await.map_err(|failed| NoWay::Failed(failed.into()))?;
+        let sent = self.upstream.send_to(node, call, deadline).await;
+        let answer = sent.map_err(|failed| NoWay::Failed(failed.into()))?;
         let body = accepted(way, &answer, account)?;
         let mut jar = Jar::default();
         jar.take(&answer, now);

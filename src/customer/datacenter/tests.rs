@@ -66,12 +66,10 @@ impl Jira {
 }
 
 pub(in crate::customer) fn data_center(site: &Site, settings: DataCenterSettings) -> Jira {
-    let url = format!("http://{}/jira/", site.address).parse().unwrap();
-    let upstream = UpstreamSettings { url, ca: None };
+    let url: Url = format!("http://{}/jira/", site.address).parse().unwrap();
+    let nodes = Nodes::for_test(Url::clone(&url));
     let (people, of_directory) = (Arc::<People>::default(), settings.directory.clone());
-    let limits = PortalLimits::default();
-    let center = DataCenter::new(&upstream, &limits, settings, Arc::clone(&people), Random::default()).unwrap();
-    let center = Arc::new(center);
+    let center = Arc::new(DataCenter::new(url, nodes, settings, Arc::clone(&people), Random::default()));
     let parts = DirectoryParts {
         accounts: center.clone(),
         ledger: Ledger::new(crate::customer::directory::tests::sessions_in_memory(Clock::manual(NOW)).records()),

@@ -11,6 +11,7 @@ use std::sync::Mutex;
 use axum::Router;
 use http::Method;
 use serde_json::{Value, json};
+use url::Url;
 
 use super::*;
 use crate::clock::{Timestamp, deadline};
@@ -19,9 +20,10 @@ use crate::demo::jsm_datacenter::{Fault, FaultKind, JsmDataCenter, User};
 use crate::demo::server::Server;
 use crate::email::EmailDomain;
 use crate::http_client::{Call, HttpClient, HttpClientSettings, Roots};
+use crate::nodes::Nodes;
 use crate::portal::settings::{
     DataCenterLogin, DataCenterSettings, EachOf, OnEmailChange, OnLeave, OrganizationName, OrganizationRule,
-    PortalLimits, ServiceCredentials, UpstreamSettings, ValueSource,
+    ServiceCredentials, ValueSource,
 };
 use crate::random::Random;
 use crate::secret::Secret;
@@ -115,10 +117,9 @@ impl Stage {
             concurrency,
             call_timeout: Duration::from_secs(10),
         };
-        let upstream = UpstreamSettings { url: self.base.parse().unwrap(), ca: None };
-        let (limits, people) = (PortalLimits::default(), Arc::clone(&self.people));
-        let accounts =
-            DataCenter::new(&upstream, &limits, data_center, Arc::clone(&people), Random::default()).unwrap();
+        let (base, people) = (Url::parse(&self.base).unwrap(), Arc::clone(&self.people));
+        let nodes = Nodes::for_test(base.clone());
+        let accounts = DataCenter::new(base, nodes, data_center, Arc::clone(&people), Random::default());
         let parts = DirectoryParts {
             accounts: Arc::new(accounts),
             ledger: Ledger::new(self.sessions.records()),

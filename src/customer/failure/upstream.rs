@@ -85,6 +85,13 @@ impl UpstreamFailed {
     }
 }
 
+impl UpstreamFailed {
+    /// Whether another node of the site may do better.
+    pub fn is_of_one_node(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Tls(_) | Self::TimedOut | Self::Failing(_))
+    }
+}
+
 impl Unfit {
     /// The label for metrics.
     pub fn reason(&self) -> &'static str {

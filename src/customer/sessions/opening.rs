@@ -1,5 +1,6 @@
 //! Opening a customer session: one at a time for each visitor, in a task that lives on if its request does not.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +67,7 @@ impl Brokered {
     }
 
     async fn obtain_in_turn(
-        &self,
+        self: &Arc<Self>,
         session: &Arc<LiveSession>,
         want: Want,
         attempts: &Attempts,
@@ -93,12 +94,17 @@ impl Brokered {
         let watch = Stopwatch::start();
         // What died is not gone on with.
         let followed = held.as_deref().filter(|_| !matches!(want, Want::Instead { .. }));
-        let opened = self.open(session, followed).await;
+        let left = matches!(want, Want::Instead { sign: DeathSign::OtherNode, .. });
+        let left = held.as_ref().filter(|_| left).and_then(|held| held.node());
+        let opened = self.open(session, followed, left).await;
         let (took, now) = (watch.elapsed(), self.clock.now());
         match &opened {
             Ok(_) => {
                 attempts.opened(now);
                 self.observer.note(&CustomerEvent::Opened { took });
+                if let Some(left) = held.as_ref().filter(|_| left.is_some()) {
+                    self.end_where_it_was_left(left);
+                }
                 let goes_on = self.known.is_some();
                 if let Some(over) = held.filter(|held| Age::of(held, now) == Age::Over && !goes_on) {
                     self.end(&over).await;
@@ -121,7 +127,7 @@ impl Brokered {
             Want::Instead { dead, .. } if held.generation() > dead => true,
             Want::Instead { dead, sign } => {
                 let young = now.since(held.opened()) < YOUNG;
-                let dead_for_sure = sign.is_certain() && (!young || sign == DeathSign::SomebodyElse);
+                let dead_for_sure = sign.is_certain() && (!young || sign.needs_no_question());
                 if !dead_for_sure && self.is_alive(held).await {
                     self.observer.note(&CustomerEvent::Suspected { sign, dead: false });
                     return true;
@@ -149,12 +155,13 @@ impl Brokered {
         &self,
         session: &Arc<LiveSession>,
         held: Option<&CustomerSession>,
+        left: Option<SocketAddr>,
     ) -> Result<Arc<CustomerSession>, CustomerFailed> {
         let deadline = deadline(self.broker.patience());
         let who = session.identity();
         let customer = self.customer(session, deadline).await?;
         let (generation, now) = (session.next_generation(), self.clock.now());
-        let opening = Opening { who, customer: &customer, held, generation, now, deadline };
+        let opening = Opening { who, customer: &customer, held, left, generation, now, deadline };
         let opened = self.broker.open_for(&opening).await?;
         let (hash, account) = (session.hash(), customer.account());
         if held.is_some() && self.known.is_some() {
@@ -219,6 +226,22 @@ impl Brokered {
     /// The customer session that is held, when it is of this site.
     pub(super) fn held(&self, session: &LiveSession) -> Option<Arc<CustomerSession>> {
         session.customer_session().filter(|held| held.site() == self.site.as_ref())
+    }
+
+    /// Whether requests go where it is known.
+    pub(super) fn is_within_reach(&self, held: &CustomerSession) -> bool {
+        let (Some(nodes), Some(node)) = (&self.nodes, held.node()) else { return true };
+        nodes.goes_to(node) || self.broker.outlives_its_node(held)
+    }
+
+    /// Ends a customer session at a node that requests no longer go to, where that can be: else it would stay open there until
+    /// its own time is over.
+    fn end_where_it_was_left(self: &Arc<Self>, left: &Arc<CustomerSession>) {
+        let node = left.node().and_then(|node| self.nodes.as_ref()?.find(node));
+        if node.is_some_and(|node| node.is_up()) {
+            let (this, left) = (Arc::clone(self), Arc::clone(left));
+            tokio::spawn(async move { this.end(&left).await });
+        }
     }
 
     /// One of another site ends there by its own time: it is not shown to this one.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::*;
 use crate::clock::Clock;
 use crate::customer::{CustomerFailed, CustomerSessions, NobodyWatches, Verdict};
-use crate::http_client::HttpClientSettings;
+use crate::nodes::Nodes;
 use crate::portal::HostName;
 use crate::saml::test_keys::{self, Kind};
 use crate::session::settings::{SessionSettings, StoreSettings};
@@ -49,7 +49,7 @@ fn broker(settings: TrustedJwtSettings) -> TrustedJwt {
         origin: "https://support.acme.com".into(),
         keys,
         upstream: Url::parse("https://127.0.0.1:9/jira").unwrap(),
-        client: HttpClient::new(HttpClientSettings::default()).unwrap(),
+        nodes: Nodes::for_test(Url::parse("https://127.0.0.1:9/jira").unwrap()),
         service: None,
         random: Random::default(),
     };

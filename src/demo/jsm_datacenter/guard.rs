@@ -89,7 +89,8 @@ fn identify(jsm: &JsmDataCenter, headers: &HeaderMap, page: bool) -> Result<Visi
     };
     let presented = cookies(headers, SESSION).next();
     let now = jsm.now();
-    let live = presented.and_then(|id| jsm.state().use_session(id, headers, now).map(|session| (id, session)));
+    let live =
+        presented.and_then(|id| jsm.state().use_session(id, headers, jsm.node, now).map(|session| (id, session)));
     let told = jsm.told_by_token(headers)?;
     let live = live.filter(|(_, session)| told.is_none() || session.username == told);
     if let Some(authorization) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()) {
@@ -116,7 +117,7 @@ fn identify(jsm: &JsmDataCenter, headers: &HeaderMap, page: bool) -> Result<Visi
     let remembered = remembered.and_then(|cookie| state.remembered.get(cookie).cloned());
     let remembered = told.or(remembered).filter(|who| state.user(who).is_some_and(|user| user.active));
     if remembered.is_some() || (page && visitor.session.is_none()) {
-        let (id, session, jar) = state.open_session(remembered.as_deref(), jsm.random(), now)?;
+        let (id, session, jar) = state.open_session(remembered.as_deref(), jsm.random(), (jsm.node, now))?;
         visitor.username = session.username;
         visitor.session = Some(id);
         visitor.xsrf = session.xsrf;

@@ -89,7 +89,7 @@ impl JsmDataCenter {
         if let Some(before) = &visitor.session {
             state.sessions.remove(before);
         }
-        let (id, _, mut jar) = state.open_session(Some(&name), self.random(), now)?;
+        let (id, _, mut jar) = state.open_session(Some(&name), self.random(), (self.node, now))?;
         if remember {
             state.remember(&name, self.random(), &mut jar)?;
         }

@@ -19,6 +19,14 @@ pub(super) async fn server_info(Shared(jsm): Shared<JsmDataCenter>) -> Json<Valu
     }))
 }
 
+/// `GET /status`: what load balancers ask.
+pub(super) async fn status(Shared(jsm): Shared<JsmDataCenter>) -> (StatusCode, Json<Value>) {
+    match jsm.is_starting() {
+        true => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "state": "STARTING" }))),
+        false => (StatusCode::OK, Json(json!({ "state": "RUNNING" }))),
+    }
+}
+
 /// `{name}`, of a group or of a person.
 #[derive(Deserialize)]
 pub(super) struct Named {

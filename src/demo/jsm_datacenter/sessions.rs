@@ -26,6 +26,8 @@ pub(super) struct Session {
     pub(super) xsrf: String,
     pub(super) used: Timestamp,
     pub(super) node: Option<(String, String)>,
+    /// The node that has it in its memory.
+    pub(super) held_at: u32,
 }
 
 /// Whether the token is a visitor's or a person's.
@@ -92,14 +94,14 @@ impl State {
         self.base_url.starts_with("https:")
     }
 
-    /// The live session of that id, and marks it used.
-    pub(super) fn use_session(&mut self, id: &str, headers: &HeaderMap, now: Timestamp) -> Option<Session> {
+    /// The live session of that id, as the node `at` knows it, and marks it used.
+    pub(super) fn use_session(&mut self, id: &str, headers: &HeaderMap, at: u32, now: Timestamp) -> Option<Session> {
         let idle = self.switches.idle_limit;
         if self.sessions.get(id)?.used.after(idle) <= now {
             self.sessions.remove(id);
             return None;
         }
-        let session = self.sessions.get_mut(id)?;
+        let session = self.sessions.get_mut(id).filter(|session| session.held_at == at)?;
         if let Some((name, value)) = &session.node
             && cookies(headers, name).next() != Some(value)
         {
@@ -122,13 +124,13 @@ impl State {
         &mut self,
         username: Option<&str>,
         random: &Random,
-        now: Timestamp,
+        (held_at, now): (u32, Timestamp),
     ) -> Result<(String, Session, CookieJar), NoRandomness> {
         let id = hex::<16>(random)?;
         let token = if username.is_some() { Token::LoggedIn } else { Token::LoggedOut };
         let node = self.switches.node_affinity.clone();
         let xsrf = xsrf_token(random, token)?;
-        let session = Session { username: username.map(str::to_owned), xsrf, used: now, node };
+        let session = Session { username: username.map(str::to_owned), xsrf, used: now, node, held_at };
         let mut jar = CookieJar::default();
         let secure = self.is_secure();
         jar.set(secure, SESSION, &id, "; HttpOnly");
@@ -187,6 +189,34 @@ impl JsmDataCenter {
             .iter()
             .filter(|(_, session)| session.username.as_deref().is_some_and(|who| who.eq_ignore_ascii_case(username)));
         theirs.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The node loses what it has in its memory, as a restart does; how many sessions.
+    pub fn forget_sessions(&self) -> usize {
+        let mut state = self.state();
+        let before = state.sessions.len();
+        state.sessions.retain(|_, session| session.held_at != self.node);
+        before.saturating_sub(state.sessions.len())
+    }
+
+    /// The nodes that hold sessions of that person, one number for each session.
+    pub fn nodes_of(&self, username: &str) -> Vec<u32> {
+        let state = self.state();
+        let is = |session: &&Session| session.username.as_deref().is_some_and(|who| who.eq_ignore_ascii_case(username));
+        state.sessions.values().filter(is).map(|session| session.held_at).collect()
+    }
+
+    /// Whether `/status` tells that the node is not ready.
+    pub fn set_starting(&self, starting: bool) {
+        let mut state = self.state();
+        match starting {
+            true => drop(state.starting.insert(self.node)),
+            false => drop(state.starting.remove(&self.node)),
+        }
+    }
+
+    pub(super) fn is_starting(&self) -> bool {
+        self.state().starting.contains(&self.node)
     }
 
     /// Ends one session by its id, as a restart of a node does; whether there was one. A remember-me cookie survives.

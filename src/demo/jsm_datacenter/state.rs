@@ -72,6 +72,8 @@ pub(super) struct State {
     /// Personal access token to user name.
     pub(super) tokens: HashMap<String, String>,
     pub(super) sessions: HashMap<String, Session>,
+    /// Nodes that are not ready.
+    pub(super) starting: BTreeSet<u32>,
     /// Remember-me cookie to user name.
     pub(super) remembered: HashMap<String, String>,
     pub(super) desks: Vec<Desk>,
@@ -94,6 +96,7 @@ impl State {
             groups: accounts::seeded_groups(),
             tokens: HashMap::from([(service_token.reveal().to_owned(), super::SERVICE_ACCOUNT.to_owned())]),
             sessions: HashMap::new(),
+            starting: BTreeSet::new(),
             remembered: HashMap::new(),
             desks: Desk::seeded(),
             organizations: BTreeMap::new(),

@@ -287,6 +287,11 @@ fn explain(what: Explanation) -> RefusalTexts {
             "The support desk behind this portal cannot be reached right now.",
             "Please wait a moment and try again.",
         ),
+        E::UpstreamBusy => (
+            "The portal is busy",
+            "The support desk behind this portal has too much to do to take your request right now. Nothing was sent.",
+            "Please wait a minute and try again.",
+        ),
         E::UpstreamSlow => (
             "The portal takes too long",
             "The support desk behind this portal took too long to answer.",

@@ -72,6 +72,7 @@ fn plain() -> Vec<Refusal> {
         Reason::HandedOver,
         Reason::NotSent,
         Reason::UpstreamUnreachable,
+        Reason::UpstreamBusy,
         Reason::UpstreamTimeout,
         Reason::UpstreamBroken,
         Reason::VisitorGone,

@@ -31,7 +31,7 @@ impl Check<'_> {
         let nothing = RawRewrite::default();
         let raw = portal.rewrite.as_ref().unwrap_or(&nothing);
         let default = RewriteSettings::default();
-        let own = [host.map(|host| PublicOrigin::new(host, port).to_string()), Some(portal.upstream.clone())];
+        let own = [host.map(|host| PublicOrigin::new(host, port).to_string()), Some(portal.upstream.url.clone())];
         let own: Vec<Url> = own.into_iter().flatten().filter_map(|text| Url::parse(&text).ok()).collect();
         let origins_place = place.key("origins");
         let raw_origins = raw.origins.as_deref().unwrap_or_default();

@@ -34,7 +34,7 @@ fn gate_with(stage: &Stage, change: impl FnOnce(&mut CloudPasswordSettings)) -> 
         hook: None,
     };
     change(&mut settings);
-    let upstream = UpstreamSettings { url: stage.jsm.base_url().parse().unwrap(), ca: None };
+    let upstream = UpstreamSettings::at(stage.jsm.base_url().parse().unwrap());
     let portal = HostName::parse("support.acme.com").unwrap();
     let vault = PasswordVault::new(stage.sessions.records(), Random::default(), upstream.url.as_str(), &portal);
     let (accounts, people) = (Arc::new(stage.accounts(&directory)), Arc::<People>::default());

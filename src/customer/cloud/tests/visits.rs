@@ -29,7 +29,7 @@ pub(super) fn site_settings(directory: DirectorySettings) -> CloudSiteSettings {
 impl Visits {
     pub fn new(stage: Stage, login: Arc<dyn CloudLogin>) -> Self {
         let directory = DirectorySettings { organizations: Vec::new(), ..stage.settings() };
-        let upstream = UpstreamSettings { url: stage.jsm.base_url().parse().unwrap(), ca: None };
+        let upstream = UpstreamSettings::at(stage.jsm.base_url().parse().unwrap());
         let accounts = Arc::new(stage.accounts(&directory));
         let parts = CloudParts { accounts, login, people: Arc::default(), random: Random::default() };
         let settings = site_settings(directory.clone());

@@ -34,7 +34,7 @@ impl Check<'_> {
         portal: &RawPortal,
     ) -> Option<Url> {
         // What is wrong with the upstream is told at its own place.
-        let Some(text) = given else { return origin_of(&Url::parse(&portal.upstream).ok()?) };
+        let Some(text) = given else { return origin_of(&Url::parse(&portal.upstream.url).ok()?) };
         let url = self.site(place, text)?;
         if url.path() != "/" {
             self.fault(place, "has a path", "end it before the path: that of each request is put behind it");

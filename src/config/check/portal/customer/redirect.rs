@@ -18,7 +18,7 @@ impl Check<'_> {
         let product = match raw.product {
             Some(RawNativeProduct::Cloud) => Product::Cloud,
             Some(RawNativeProduct::DataCenter) => Product::DataCenter,
-            None if is_cloud(&raw_portal.upstream) => Product::Cloud,
+            None if is_cloud(&raw_portal.upstream.url) => Product::Cloud,
             None => Product::DataCenter,
         };
         let address = self.native_address(&place.key("address"), raw.address.as_ref(), raw_portal);

@@ -57,7 +57,7 @@ impl Check<'_> {
             let what = "nothing uses it: only Jira Service Management has customers";
             self.fault(&directory_place, what, "remove it, or choose product: datacenter");
         }
-        if is_cloud(&raw_portal.upstream) {
+        if is_cloud(&raw_portal.upstream.url) {
             let what = "Atlassian Cloud believes no token of ours";
             self.fault(place, what, "use redirect, or a site that verifies tokens");
         }
