@@ -10,6 +10,8 @@
 mod line;
 mod predecessor;
 mod successor;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 

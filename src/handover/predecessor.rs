@@ -275,6 +275,8 @@ pub(crate) async fn last_exchanges(words: LastWords, sessions: Sessions, mut don
                 if let Some(answer) = answer {
                     waiting.insert(number, answer);
                 }
+                // Who is asked for sessions that a logout means has to know of that logout.
+                pass_on(&line, &mut news);
                 line.send(ToSuccessor::Wish { number, wish });
             }
             Ok((by, told)) = news.recv() => if by != ToldBy::TheNextOne { line.send(ToSuccessor::News(told)) },
@@ -282,15 +284,20 @@ pub(crate) async fn last_exchanges(words: LastWords, sessions: Sessions, mut don
             _ = done.wait_for(|done| *done) => break,
         }
     }
+    pass_on(&line, &mut news);
+    while let Ok(held) = sign_ins.try_recv() {
+        line.send(ToSuccessor::SignIn(held));
+    }
+    line.hang_up().await;
+}
+
+/// Tells the next process all that was told here so far.
+fn pass_on(line: &Line<ToSuccessor, ToPredecessor>, news: &mut broadcast::Receiver<(ToldBy, SessionNews)>) {
     while let Ok((by, told)) = news.try_recv() {
         if by != ToldBy::TheNextOne {
             line.send(ToSuccessor::News(told));
         }
     }
-    while let Ok(held) = sign_ins.try_recv() {
-        line.send(ToSuccessor::SignIn(held));
-    }
-    line.hang_up().await;
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::net::sockopt::socket_peercred;
-use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{broadcast, mpsc};
 
 use super::line::{receive_with, send_with};
 use super::{Line, PROTOCOL, ToPredecessor, ToSuccessor, Welcome};
@@ -120,14 +120,15 @@ pub(crate) async fn lend(
     begun: impl Fn(HeldSignIn),
 ) {
     line.send(ToPredecessor::Serving);
+    let (granting, mut grants) = mpsc::unbounded_channel();
     loop {
         tokio::select! {
             message = line.next() => match message {
                 Some(ToSuccessor::Wish { number, wish }) => {
-                    let (sessions, answers) = (sessions.clone(), line.sender());
+                    let (sessions, granting) = (sessions.clone(), granting.clone());
                     tokio::spawn(async move {
                         let granted = sessions.grant(wish).await;
-                        let _ = answers.send(ToPredecessor::Granted { number, granted });
+                        let _ = granting.send(ToPredecessor::Granted { number, granted });
                     });
                 }
                 Some(ToSuccessor::News(told)) => sessions.hears(ToldBy::TheOneBefore, told),
@@ -136,13 +137,33 @@ pub(crate) async fn lend(
                 Some(ToSuccessor::Yours { .. } | ToSuccessor::Stop) => {}
                 None => break,
             },
+            Some(granted) = grants.recv() => {
+                // What the store answers may be older than a logout that was told meanwhile: that has to be known there first.
+                loop {
+                    match news.try_recv() {
+                        Ok(told) => tell(&line, told),
+                        Err(TryRecvError::Lagged(_)) => tell_lagged(&line),
+                        Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+                    }
+                }
+                line.send(granted);
+            }
             told = news.recv() => match told {
-                Ok((ToldBy::TheOneBefore, _)) => {}
-                Ok((_, told)) => line.send(ToPredecessor::News(told)),
-                Err(RecvError::Lagged(_)) => line.send(ToPredecessor::News(SessionNews::AnyMayHaveEnded)),
+                Ok(told) => tell(&line, told),
+                Err(RecvError::Lagged(_)) => tell_lagged(&line),
                 Err(RecvError::Closed) => break,
             },
         }
     }
     tracing::info!("the process before has ended");
+}
+
+fn tell(line: &Line<ToPredecessor, ToSuccessor>, (by, told): (ToldBy, SessionNews)) {
+    if by != ToldBy::TheOneBefore {
+        line.send(ToPredecessor::News(told));
+    }
+}
+
+fn tell_lagged(line: &Line<ToPredecessor, ToSuccessor>) {
+    line.send(ToPredecessor::News(SessionNews::AnyMayHaveEnded));
 }
