@@ -126,9 +126,11 @@ impl App {
     pub async fn drain_handed_over(mut self, handed_over: HandedOver) -> bool {
         self.readiness.is_draining();
         self.background.end();
-        self.running.current.lock().await.metadata.end();
         let (finished, done) = watch::channel(false);
         let talking = tokio::spawn(last_exchanges(handed_over.words, self.sessions.clone(), done));
+        // Whoever reads the configuration again at this moment may take long: nothing of the rest waits for that.
+        let running = Arc::clone(&self.running);
+        tokio::spawn(async move { running.current.lock().await.metadata.end() });
         let before = self.process_before_ends();
         let (https, plain, ..) = tokio::join!(
             self.https.drain_handed_over(),
