@@ -53,7 +53,7 @@ impl App {
     /// Why not. This process serves as before, except after [`NotUpgraded::StoreLost`].
     pub async fn hand_over(&self, program: &Program, stop: watch::Receiver<bool>) -> Result<HandedOver, NotUpgraded> {
         // What the new process reads is not to be read again here meanwhile.
-        let current = self.running.current.lock().await;
+        let mut current = self.running.current.lock().await;
         let sockets = self.sockets().map_err(|source| NotUpgraded::NoSockets { source })?;
         let mut successor = Successor::start(program, sockets, stop)?;
         let version = match successor.is_prepared().await {
@@ -91,6 +91,7 @@ impl App {
             self.take_back(moving, &current.config.session.store).await?;
             return Err(NotUpgraded::TakenBack(Box::new(why)));
         }
+        current.handed_over = true;
         let number = successor.number().unwrap_or_default();
         let (lent, wishes) = LentStore::new();
         moving.arrives(Arc::new(lent));

@@ -144,6 +144,22 @@ async fn of_two_upgrades_at_once_the_second_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_waited_for_an_upgrade_is_not_told_as_in_force() {
+    let world = world().await;
+    let gate = pipe(&world, "gate");
+    world.replace_program(&format!("#!/bin/sh\nread word < {}\nexec $REAL \"$@\"\n", gate.display()));
+    let before = world.process().await;
+    signal(before, "USR2").await;
+    crate::harness::eventually("the next one has begun", || running(&world.place.config()).len() == 2).await;
+    signal(before, "HUP").await;
+    tokio::task::spawn_blocking(move || std::fs::write(gate, "go\n")).await.unwrap().unwrap();
+    world.gateway.wait_for_log("serves what it has read: reload once more").await;
+    gone(before).await;
+    assert!(!world.gateway.log().iter().any(|line| line.contains("was read again and is in force")));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_is_stopped_meanwhile_starts_nobody() {
     let mut world = world().await;
     let gate = pipe(&world, "gate");
