@@ -14,6 +14,7 @@ use crate::handover::{LastWords, NotUpgraded, Program, Successor, ToSuccessor, l
 use crate::listener::Listening;
 use crate::session::StoreError;
 use crate::session::settings::StoreSettings;
+use crate::session::store::SessionStore;
 use crate::session::store::lent::LentStore;
 use crate::session::store::moving::Moving;
 
@@ -23,6 +24,8 @@ const TO_REST: Duration = Duration::from_secs(10);
 const TRIES: u32 = 20;
 /// How long is waited in between.
 const BETWEEN: Duration = Duration::from_millis(250);
+/// How long the next process may take to hear the last of this one, when all connections have ended.
+const TO_HEAR: Duration = Duration::from_secs(5);
 
 /// Another process serves.
 #[derive(Debug)]
@@ -109,17 +112,8 @@ impl App {
 
     /// Opens the store again, which the other process has let go of.
     async fn take_back(&self, moving: Moving, settings: &StoreSettings) -> Result<(), NotUpgraded> {
-        let mut tries = 0..TRIES;
-        loop {
-            match open_store(settings).await {
-                Ok(store) => {
-                    moving.arrives(store);
-                    return Ok(());
-                }
-                Err(error) if tries.next().is_none() => return Err(NotUpgraded::StoreLost(error)),
-                Err(_) => tokio::time::sleep(BETWEEN).await,
-            }
-        }
+        moving.arrives(open_left_store(settings).await.map_err(NotUpgraded::StoreLost)?);
+        Ok(())
     }
 
     /// Accepts nothing more, answers what is under way, and tells the process that serves what it has to know of that.
@@ -140,11 +134,18 @@ impl App {
             drain_handed_over(self.admin),
             before,
         );
-        if let Err(error) = self.sessions.close().await {
+        let sessions = self.sessions;
+        let last = async move {
+            let closed = sessions.close().await;
+            finished.send_replace(true);
+            let _ = talking.await;
+            closed
+        };
+        // One that hangs is no reason to stay for ever.
+        let heard = tokio::time::timeout(TO_HEAR, last).await.unwrap_or(Err(StoreError::Busy));
+        if let Err(error) = heard {
             tracing::error!(%error, "not all that this process knew of sessions could be told to the next one");
         }
-        finished.send_replace(true);
-        let _ = talking.await;
         https && plain
     }
 
@@ -161,6 +162,18 @@ impl App {
             sockets.push(("admin".to_owned(), listening.socket()?));
         }
         Ok(sockets)
+    }
+}
+
+/// Opens the store that another process had when it died, or was ended: its lock may outlive other signs of it by a moment.
+pub(super) async fn open_left_store(settings: &StoreSettings) -> Result<Arc<dyn SessionStore>, StoreError> {
+    let mut tries = 0..TRIES;
+    loop {
+        match open_store(settings).await {
+            Ok(store) => return Ok(store),
+            Err(error) if tries.next().is_none() => return Err(error),
+            Err(_) => tokio::time::sleep(BETWEEN).await,
+        }
     }
 }
 
