@@ -65,6 +65,8 @@ pub(crate) enum ToPredecessor {
     /// Everything is ready but the store.
     Prepared {
         version: String,
+        /// Its number.
+        process: u32,
     },
     /// It will not do. Why, one sentence each.
     CannotServe(Vec<String>),

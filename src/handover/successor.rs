@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use super::line::{receive_with, send_with};
 use super::{Line, PROTOCOL, ToPredecessor, ToSuccessor, Welcome};
-use crate::session::{CarriedOver, SessionNews, Sessions, ToldBy};
+use crate::session::{CarriedOver, SessionNews, Sessions, ToldBy, ToldLogout};
 use crate::sign_in::under_way::HeldSignIn;
 
 /// Tells a process that its standard input is the line to the one whose place it takes: the number of that process, which has
@@ -97,7 +97,10 @@ impl Inheritance {
         begun: impl Fn(HeldSignIn),
     ) -> io::Result<(Received, Line<ToPredecessor, ToSuccessor>)> {
         let mut line = Line::over(self.stream)?;
-        line.send(ToPredecessor::Prepared { version: env!("CARGO_PKG_VERSION").to_owned() });
+        line.send(ToPredecessor::Prepared {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            process: std::process::id(),
+        });
         let received = loop {
             match line.next().await {
                 Some(ToSuccessor::SignIn(held)) => begun(held),
@@ -121,6 +124,7 @@ pub(crate) async fn lend(
 ) {
     line.send(ToPredecessor::Serving);
     let (granting, mut grants) = mpsc::unbounded_channel();
+    let mut is_alone = false;
     loop {
         tokio::select! {
             message = line.next() => match message {
@@ -131,9 +135,17 @@ pub(crate) async fn lend(
                         let _ = granting.send(ToPredecessor::Granted { number, granted });
                     });
                 }
-                Some(ToSuccessor::News(told)) => sessions.hears(ToldBy::TheOneBefore, told),
+                Some(ToSuccessor::News(told)) => {
+                    sessions.hears(ToldBy::TheOneBefore, told.clone());
+                    if let SessionNews::LoggedOut(told) = told {
+                        tokio::spawn(carry_out(sessions.clone(), told));
+                    }
+                }
                 Some(ToSuccessor::SignIn(held)) => begun(held),
-                Some(ToSuccessor::Alone) => alone(),
+                Some(ToSuccessor::Alone) => {
+                    is_alone = true;
+                    alone();
+                }
                 Some(ToSuccessor::Yours { .. } | ToSuccessor::Stop) => {}
                 None => break,
             },
@@ -156,6 +168,18 @@ pub(crate) async fn lend(
         }
     }
     tracing::info!("the process before has ended");
+    if !is_alone {
+        // It died before it could say so.
+        alone();
+    }
+}
+
+/// The process before finds sessions by its own keys: one that this process has sealed with a key that is new is not among
+/// them.
+async fn carry_out(sessions: Sessions, told: ToldLogout) {
+    if let Err(error) = sessions.carry_out(&told).await {
+        tracing::error!(%error, "a logout that the process before was told of was not carried out here as a whole");
+    }
 }
 
 fn tell(line: &Line<ToPredecessor, ToSuccessor>, (by, told): (ToldBy, SessionNews)) {

@@ -57,6 +57,9 @@ async fn a_program_that_is_none_or_crashes_leaves_the_process_before_serving() {
     assert_eq!((code, out.as_str()), (1, ""), "{said}");
     assert!(said.contains("ended before it was ready (signal: 11"), "{said}");
     serves_on(&world, &browser, before, "ended").await;
+    world.replace_program("#!/bin/sh\n$REAL \"$@\"\nexit 0\n");
+    let (code, _, said) = world.upgrade().await;
+    assert!(code == 1 && said.contains("has to end with `exec`"), "{said}");
     std::fs::remove_file(world.place.file("vestibule")).unwrap();
     let (code, _, said) = world.upgrade().await;
     assert!(code == 1 && said.contains("vestibule cannot be started: No such file"), "{said}");
@@ -69,7 +72,7 @@ async fn a_program_that_is_none_or_crashes_leaves_the_process_before_serving() {
 const DIES_WITH_EVERYTHING: &str = r#"#!/usr/bin/python3
 import os, signal, socket
 line = socket.socket(fileno=0)
-prepared = b"\x81\xa8Prepared\x81\xa7version\xa19"
+prepared = b"\x81\xa8Prepared\x82\xa7version\xa19\xa7process\xce" + os.getpid().to_bytes(4, "big")
 line.sendall(len(prepared).to_bytes(4, "big") + prepared)
 said = b""
 while b"Yours" not in said:
