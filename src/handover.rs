@@ -10,6 +10,8 @@
 mod line;
 mod predecessor;
 mod successor;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
@@ -63,6 +65,8 @@ pub(crate) enum ToPredecessor {
     /// Everything is ready but the store.
     Prepared {
         version: String,
+        /// Its number.
+        process: u32,
     },
     /// It will not do. Why, one sentence each.
     CannotServe(Vec<String>),

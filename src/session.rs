@@ -30,7 +30,7 @@ pub use entry::{Listing, Selector, SessionEntry};
 pub use family::Family;
 pub use keys::InvalidKeys;
 pub use live::LiveSession;
-pub use recent_logouts::LogoutScope;
+pub use recent_logouts::{LogoutScope, ToldLogout};
 pub use sessions::{
     CarriedOver, Change, Ended, EndedSession, FormHandle, Found, Kept, KeptForm, KnownBrowser, Lookup, NotHanded,
     NotKept, OpenError, PartlyEnded, PersonMark, RecordError, RecordName, Records, Seen, SentBy, SessionNews, Sessions,

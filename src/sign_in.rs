@@ -74,7 +74,7 @@ pub struct SignIn {
 
 impl SignIn {
     /// Makes ready. No provider is spoken to before somebody needs it, so one that is down stops nothing. `once` remembers
-    /// which SAML assertions and logout messages were used.
+    /// which answers and logout messages of providers were used.
     ///
     /// # Errors
     /// When a provider's settings cannot work.

@@ -10,6 +10,7 @@ use super::certificates;
 use super::customers;
 use super::running::Running;
 use super::serving::{Lasting, Serving};
+use super::succession::open_left_store;
 use super::{App, Background, Outside, StartFailed, http_proxy};
 use crate::acme::{Hosts, Waits};
 use crate::admin::{Admin, Orders, Readiness};
@@ -103,6 +104,14 @@ impl Prepared {
         } else {
             self.open_store().await
         }
+    }
+
+    /// The same, where the process that had it has just died.
+    ///
+    /// # Errors
+    /// As for [`Prepared::open_store`].
+    pub async fn open_left_store(&self) -> Result<Arc<dyn SessionStore>, StoreError> {
+        open_left_store(&self.config.session.store).await
     }
 
     /// Goes on with a sign-in that another process has begun.

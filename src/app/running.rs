@@ -69,6 +69,8 @@ pub(super) struct Current {
     pub metadata: MetadataCare,
     pub nodes: NodeCare,
     pub number: u64,
+    /// Another process serves. What it has read is in force, and nothing is read here any more.
+    pub handed_over: bool,
 }
 
 /// The rules of each socket.
@@ -122,7 +124,8 @@ impl Running {
         let mut nodes = NodeCare::default();
         nodes.follow(&serving.gateway.sites);
         let doors = Doors::new(&config.listen, &tls);
-        let current = Current { config, customers: serving.customers, tls, metadata, nodes, number: 1 };
+        let customers = serving.customers;
+        let current = Current { config, customers, tls, metadata, nodes, number: 1, handed_over: false };
         let standing = ArcSwap::from_pointee(stands(&lasting, &current, None));
         let since = lasting.clock.now().to_string();
         let process = ProcessNow { number: std::process::id(), since, took_over: false, last_upgrade: None };
@@ -149,7 +152,10 @@ impl Running {
     /// Puts `config` in force, or nothing of it.
     pub async fn apply(&self, config: Config) -> Reloaded {
         let mut current = self.current.lock().await;
-        let outcome = self.put_in_force(config, &mut current).await;
+        let outcome = match current.handed_over {
+            true => handed_over(),
+            false => self.put_in_force(config, &mut current).await,
+        };
         self.note(&outcome, &current);
         outcome
     }
@@ -159,6 +165,11 @@ impl Running {
         let Some(source) = self.source.get().map(Arc::clone) else {
             return refused("this gateway was not started from a file");
         };
+        if current.handed_over {
+            let outcome = handed_over();
+            self.note(&outcome, &current);
+            return outcome;
+        }
         source.begins();
         let reading = Arc::clone(&source);
         let outcome = match tokio::task::spawn_blocking(move || reading.read()).await {
@@ -335,6 +346,12 @@ fn stands(lasting: &Lasting, current: &Current, last_reload: Option<&str>) -> In
         digest: OperatorKeys::new(&current.config.session.keys).fingerprint(current.config.digest.octets()),
         last_reload: last_reload.map(str::to_owned),
     }
+}
+
+/// Who edits the file during an upgrade must not read that it is in force, where the process that serves has not read it.
+fn handed_over() -> Reloaded {
+    let problem = "another process has taken over meanwhile and serves what it has read: reload once more".to_owned();
+    Reloaded::Refused { result: RefusedFor::HandedOver, problems: vec![problem] }
 }
 
 fn refused(why: impl ToString) -> Reloaded {

@@ -14,6 +14,7 @@ use crate::handover::{LastWords, NotUpgraded, Program, Successor, ToSuccessor, l
 use crate::listener::Listening;
 use crate::session::StoreError;
 use crate::session::settings::StoreSettings;
+use crate::session::store::SessionStore;
 use crate::session::store::lent::LentStore;
 use crate::session::store::moving::Moving;
 
@@ -23,6 +24,8 @@ const TO_REST: Duration = Duration::from_secs(10);
 const TRIES: u32 = 20;
 /// How long is waited in between.
 const BETWEEN: Duration = Duration::from_millis(250);
+/// How long the next process may take to hear the last of this one, when all connections have ended.
+const TO_HEAR: Duration = Duration::from_secs(5);
 
 /// Another process serves.
 #[derive(Debug)]
@@ -53,7 +56,7 @@ impl App {
     /// Why not. This process serves as before, except after [`NotUpgraded::StoreLost`].
     pub async fn hand_over(&self, program: &Program, stop: watch::Receiver<bool>) -> Result<HandedOver, NotUpgraded> {
         // What the new process reads is not to be read again here meanwhile.
-        let current = self.running.current.lock().await;
+        let mut current = self.running.current.lock().await;
         let sockets = self.sockets().map_err(|source| NotUpgraded::NoSockets { source })?;
         let mut successor = Successor::start(program, sockets, stop)?;
         let version = match successor.is_prepared().await {
@@ -91,6 +94,7 @@ impl App {
             self.take_back(moving, &current.config.session.store).await?;
             return Err(NotUpgraded::TakenBack(Box::new(why)));
         }
+        current.handed_over = true;
         let number = successor.number().unwrap_or_default();
         let (lent, wishes) = LentStore::new();
         moving.arrives(Arc::new(lent));
@@ -108,17 +112,8 @@ impl App {
 
     /// Opens the store again, which the other process has let go of.
     async fn take_back(&self, moving: Moving, settings: &StoreSettings) -> Result<(), NotUpgraded> {
-        let mut tries = 0..TRIES;
-        loop {
-            match open_store(settings).await {
-                Ok(store) => {
-                    moving.arrives(store);
-                    return Ok(());
-                }
-                Err(error) if tries.next().is_none() => return Err(NotUpgraded::StoreLost(error)),
-                Err(_) => tokio::time::sleep(BETWEEN).await,
-            }
-        }
+        moving.arrives(open_left_store(settings).await.map_err(NotUpgraded::StoreLost)?);
+        Ok(())
     }
 
     /// Accepts nothing more, answers what is under way, and tells the process that serves what it has to know of that.
@@ -126,9 +121,11 @@ impl App {
     pub async fn drain_handed_over(mut self, handed_over: HandedOver) -> bool {
         self.readiness.is_draining();
         self.background.end();
-        self.running.current.lock().await.metadata.end();
         let (finished, done) = watch::channel(false);
         let talking = tokio::spawn(last_exchanges(handed_over.words, self.sessions.clone(), done));
+        // Whoever reads the configuration again at this moment may take long: nothing of the rest waits for that.
+        let running = Arc::clone(&self.running);
+        tokio::spawn(async move { running.current.lock().await.metadata.end() });
         let before = self.process_before_ends();
         let (https, plain, ..) = tokio::join!(
             self.https.drain_handed_over(),
@@ -137,11 +134,18 @@ impl App {
             drain_handed_over(self.admin),
             before,
         );
-        if let Err(error) = self.sessions.close().await {
+        let sessions = self.sessions;
+        let last = async move {
+            let closed = sessions.close().await;
+            finished.send_replace(true);
+            let _ = talking.await;
+            closed
+        };
+        // One that hangs is no reason to stay for ever.
+        let heard = tokio::time::timeout(TO_HEAR, last).await.unwrap_or(Err(StoreError::Busy));
+        if let Err(error) = heard {
             tracing::error!(%error, "not all that this process knew of sessions could be told to the next one");
         }
-        finished.send_replace(true);
-        let _ = talking.await;
         https && plain
     }
 
@@ -158,6 +162,18 @@ impl App {
             sockets.push(("admin".to_owned(), listening.socket()?));
         }
         Ok(sockets)
+    }
+}
+
+/// Opens the store that another process had when it died, or was ended: its lock may outlive other signs of it by a moment.
+pub(super) async fn open_left_store(settings: &StoreSettings) -> Result<Arc<dyn SessionStore>, StoreError> {
+    let mut tries = 0..TRIES;
+    loop {
+        match open_store(settings).await {
+            Ok(store) => return Ok(store),
+            Err(error) if tries.next().is_none() => return Err(error),
+            Err(_) => tokio::time::sleep(BETWEEN).await,
+        }
     }
 }
 

@@ -150,7 +150,7 @@ async fn start(config: Config, Given { sockets, before }: Given) -> Result<Start
         }
         Received::Orphaned => {
             tracing::warn!("the process before has died in the middle of the handover: this one serves in its place");
-            (true, prepared.open_store().await)
+            (true, prepared.open_left_store().await)
         }
         Received::NotWanted => return Ok(Start::NotWanted),
     };

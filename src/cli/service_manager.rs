@@ -8,9 +8,9 @@ use sd_notify::NotifyState;
 /// The shortest time between two signs of life.
 const SHORTEST: Duration = Duration::from_millis(10);
 
-/// The gateway serves.
+/// The gateway serves. That is a sign of life as well: what a process said before it was the main one was not heard.
 pub(super) fn is_ready() {
-    tell(&[NotifyState::Ready]);
+    tell_alive(NotifyState::Ready);
 }
 
 /// The gateway reads its configuration again; [`is_ready`] ends that. The time is that of the same clock as the service
@@ -25,7 +25,8 @@ pub(super) fn is_reloading() {
 /// Another process serves, and is the one to watch from now on. What this one says afterwards is not heard any more
 /// (`NotifyAccess=main`).
 pub(super) fn main_process_is(number: u32) {
-    tell(&[NotifyState::MainPid(number)]);
+    // The last sign of life from here gives the other one the whole of its time.
+    tell_alive(NotifyState::MainPid(number));
 }
 
 /// The gateway drains.
@@ -41,6 +42,14 @@ pub(super) async fn keep_watchdog_quiet() {
     loop {
         every.tick().await;
         tell(&[NotifyState::Watchdog]);
+    }
+}
+
+/// Tells it in one message with a sign of life, where somebody waits for these.
+fn tell_alive(state: NotifyState<'_>) {
+    match sd_notify::watchdog_enabled() {
+        Some(_) => tell(&[state, NotifyState::Watchdog]),
+        None => tell(&[state]),
     }
 }
 

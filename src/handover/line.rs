@@ -106,11 +106,6 @@ where
         let _ = self.out.send(message);
     }
 
-    /// Sends for somebody else.
-    pub fn sender(&self) -> mpsc::UnboundedSender<Out> {
-        self.out.clone()
-    }
-
     /// The next message; `None` when the other process is gone. Nothing is lost when it is not waited for.
     pub async fn next(&mut self) -> Option<In> {
         self.coming.recv().await

@@ -11,6 +11,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::process::{Child, Command};
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::line::send_with;
@@ -182,7 +183,11 @@ impl Successor {
     /// Waits until it is ready but for the store; gives its version.
     pub async fn is_prepared(&mut self) -> Result<String, NotUpgraded> {
         match self.says(TO_PREPARE, NotUpgraded::TooSlow).await? {
-            ToPredecessor::Prepared { version } => Ok(version),
+            ToPredecessor::Prepared { version, process } if self.number() == Some(process) => Ok(version),
+            // What is told to the service manager, and ended where it will not do, has to be the gateway itself.
+            ToPredecessor::Prepared { .. } => Err(NotUpgraded::CannotServe(vec![
+                "what was started is not the gateway itself: a script in its place has to end with `exec`".to_owned(),
+            ])),
             other => Err(unexpected(&other)),
         }
     }
@@ -196,7 +201,9 @@ impl Successor {
     }
 
     async fn says(&mut self, within: Duration, too_slow: NotUpgraded) -> Result<ToPredecessor, NotUpgraded> {
+        // What was said in time counts, first of all that visitors are served there already.
         let message = tokio::select! {
+            biased;
             message = self.line.next() => message,
             () = tokio::time::sleep_until(deadline(within)) => return Err(too_slow),
             _ = self.stop.wait_for(|stop| *stop) => return Err(NotUpgraded::Stopping),
@@ -253,6 +260,7 @@ pub(crate) async fn last_exchanges(words: LastWords, sessions: Sessions, mut don
     let LastWords { mut line, mut wishes, mut news, mut sign_ins } = words;
     let mut waiting: HashMap<u64, oneshot::Sender<Result<Granted, StoreError>>> = HashMap::new();
     let mut numbers = 0_u64..;
+    let mut silent = false;
     line.send(ToSuccessor::Alone);
     loop {
         tokio::select! {
@@ -275,22 +283,52 @@ pub(crate) async fn last_exchanges(words: LastWords, sessions: Sessions, mut don
                 if let Some(answer) = answer {
                     waiting.insert(number, answer);
                 }
+                // Who is asked for sessions that a logout means has to know of that logout.
+                pass_on(&line, &sessions, &mut news);
                 line.send(ToSuccessor::Wish { number, wish });
             }
-            Ok((by, told)) = news.recv() => if by != ToldBy::TheNextOne { line.send(ToSuccessor::News(told)) },
+            told = news.recv(), if !silent => match told {
+                Ok(told) => tell(&line, told),
+                Err(RecvError::Lagged(_)) => tell_again(&line, &sessions),
+                Err(RecvError::Closed) => silent = true,
+            },
             Some(held) = sign_ins.recv() => line.send(ToSuccessor::SignIn(held)),
             _ = done.wait_for(|done| *done) => break,
         }
     }
-    while let Ok((by, told)) = news.try_recv() {
-        if by != ToldBy::TheNextOne {
-            line.send(ToSuccessor::News(told));
-        }
-    }
+    pass_on(&line, &sessions, &mut news);
     while let Ok(held) = sign_ins.try_recv() {
         line.send(ToSuccessor::SignIn(held));
     }
     line.hang_up().await;
+}
+
+/// Tells the next process all that was told here so far.
+fn pass_on(
+    line: &Line<ToSuccessor, ToPredecessor>,
+    sessions: &Sessions,
+    news: &mut broadcast::Receiver<(ToldBy, SessionNews)>,
+) {
+    loop {
+        match news.try_recv() {
+            Ok(told) => tell(line, told),
+            Err(TryRecvError::Lagged(_)) => tell_again(line, sessions),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+        }
+    }
+}
+
+fn tell(line: &Line<ToSuccessor, ToPredecessor>, (by, told): (ToldBy, SessionNews)) {
+    if by != ToldBy::TheNextOne {
+        line.send(ToSuccessor::News(told));
+    }
+}
+
+/// There was more than could wait: all that is still known is told once more.
+fn tell_again(line: &Line<ToSuccessor, ToPredecessor>, sessions: &Sessions) {
+    for told in sessions.told_lately() {
+        line.send(ToSuccessor::News(told));
+    }
 }
 
 #[cfg(test)]

@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::net::sockopt::socket_peercred;
-use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{broadcast, mpsc};
 
 use super::line::{receive_with, send_with};
 use super::{Line, PROTOCOL, ToPredecessor, ToSuccessor, Welcome};
-use crate::session::{CarriedOver, SessionNews, Sessions, ToldBy};
+use crate::session::{CarriedOver, SessionNews, Sessions, ToldBy, ToldLogout};
 use crate::sign_in::under_way::HeldSignIn;
 
 /// Tells a process that its standard input is the line to the one whose place it takes: the number of that process, which has
@@ -97,7 +97,10 @@ impl Inheritance {
         begun: impl Fn(HeldSignIn),
     ) -> io::Result<(Received, Line<ToPredecessor, ToSuccessor>)> {
         let mut line = Line::over(self.stream)?;
-        line.send(ToPredecessor::Prepared { version: env!("CARGO_PKG_VERSION").to_owned() });
+        line.send(ToPredecessor::Prepared {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            process: std::process::id(),
+        });
         let received = loop {
             match line.next().await {
                 Some(ToSuccessor::SignIn(held)) => begun(held),
@@ -120,29 +123,71 @@ pub(crate) async fn lend(
     begun: impl Fn(HeldSignIn),
 ) {
     line.send(ToPredecessor::Serving);
+    let (granting, mut grants) = mpsc::unbounded_channel();
+    let mut is_alone = false;
     loop {
         tokio::select! {
             message = line.next() => match message {
                 Some(ToSuccessor::Wish { number, wish }) => {
-                    let (sessions, answers) = (sessions.clone(), line.sender());
+                    let (sessions, granting) = (sessions.clone(), granting.clone());
                     tokio::spawn(async move {
                         let granted = sessions.grant(wish).await;
-                        let _ = answers.send(ToPredecessor::Granted { number, granted });
+                        let _ = granting.send(ToPredecessor::Granted { number, granted });
                     });
                 }
-                Some(ToSuccessor::News(told)) => sessions.hears(ToldBy::TheOneBefore, told),
+                Some(ToSuccessor::News(told)) => {
+                    sessions.hears(ToldBy::TheOneBefore, told.clone());
+                    if let SessionNews::LoggedOut(told) = told {
+                        tokio::spawn(carry_out(sessions.clone(), told));
+                    }
+                }
                 Some(ToSuccessor::SignIn(held)) => begun(held),
-                Some(ToSuccessor::Alone) => alone(),
+                Some(ToSuccessor::Alone) => {
+                    is_alone = true;
+                    alone();
+                }
                 Some(ToSuccessor::Yours { .. } | ToSuccessor::Stop) => {}
                 None => break,
             },
+            Some(granted) = grants.recv() => {
+                // What the store answers may be older than a logout that was told meanwhile: that has to be known there first.
+                loop {
+                    match news.try_recv() {
+                        Ok(told) => tell(&line, told),
+                        Err(TryRecvError::Lagged(_)) => tell_lagged(&line),
+                        Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+                    }
+                }
+                line.send(granted);
+            }
             told = news.recv() => match told {
-                Ok((ToldBy::TheOneBefore, _)) => {}
-                Ok((_, told)) => line.send(ToPredecessor::News(told)),
-                Err(RecvError::Lagged(_)) => line.send(ToPredecessor::News(SessionNews::AnyMayHaveEnded)),
+                Ok(told) => tell(&line, told),
+                Err(RecvError::Lagged(_)) => tell_lagged(&line),
                 Err(RecvError::Closed) => break,
             },
         }
     }
     tracing::info!("the process before has ended");
+    if !is_alone {
+        // It died before it could say so.
+        alone();
+    }
+}
+
+/// The process before finds sessions by its own keys: one that this process has sealed with a key that is new is not among
+/// them.
+async fn carry_out(sessions: Sessions, told: ToldLogout) {
+    if let Err(error) = sessions.carry_out(&told).await {
+        tracing::error!(%error, "a logout that the process before was told of was not carried out here as a whole");
+    }
+}
+
+fn tell(line: &Line<ToPredecessor, ToSuccessor>, (by, told): (ToldBy, SessionNews)) {
+    if by != ToldBy::TheOneBefore {
+        line.send(ToPredecessor::News(told));
+    }
+}
+
+fn tell_lagged(line: &Line<ToPredecessor, ToSuccessor>) {
+    line.send(ToPredecessor::News(SessionNews::AnyMayHaveEnded));
 }

@@ -54,6 +54,8 @@ pub enum RefusedFor {
     NeedsRestart,
     /// It is sound and cannot be served, such as by a certificate that cannot be read.
     Unusable,
+    /// Another process has taken over meanwhile: it is the one to be told.
+    HandedOver,
 }
 
 impl Reloaded {
@@ -65,6 +67,7 @@ impl Reloaded {
             Self::Refused { result: RefusedFor::Faulty, .. } => "faulty",
             Self::Refused { result: RefusedFor::NeedsRestart, .. } => "needs_restart",
             Self::Refused { result: RefusedFor::Unusable, .. } => "unusable",
+            Self::Refused { result: RefusedFor::HandedOver, .. } => "handed_over",
         }
     }
 }

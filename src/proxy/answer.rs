@@ -39,6 +39,10 @@ pub async fn send(session: &mut Session, reply: Reply, ctx: &RequestCtx) -> Resu
     head.insert_header(REQUEST_ID, ctx.exchange.request_id().to_string())?;
     head.insert_header(header::STRICT_TRANSPORT_SECURITY, ctx.gateway.hsts.clone())?;
     session.as_downstream_mut().set_total_drain_timeout(Some(DRAIN_TIME));
+    // The head of the request came before the end was near: the answer says that the connection ends with it.
+    if session.is_process_shutting_down() {
+        session.set_keepalive(None);
+    }
     let body = if head_only { Bytes::new() } else { body };
     session.write_response_header(Box::new(head), body.is_empty()).await?;
     if !body.is_empty() {

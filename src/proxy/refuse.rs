@@ -181,11 +181,12 @@ pub fn visitor_is_gone(error: &Error) -> bool {
 /// Why a sign-in was refused, and whose fault that was.
 pub fn sign_in_refusal(rejected: &SignInRejected) -> Refusal {
     let (blame, again) = match rejected {
-        SignInRejected::Oidc(rejected) => (oidc_blame(rejected), Again::ByThisAddress),
         // Whatever a response lacks is told to the log alone: the page is the same for all (security cases, section 1).
-        SignInRejected::Saml(SamlSignInRejected::NotRemembered(fault)) => {
+        SignInRejected::Oidc(OidcRejected::NotRemembered(fault))
+        | SignInRejected::Saml(SamlSignInRejected::NotRemembered(fault)) => {
             return Refusal::with_detail(Reason::SessionStore { label: fault.label }, fault.to_string());
         }
+        SignInRejected::Oidc(rejected) => (oidc_blame(rejected), Again::ByThisAddress),
         SignInRejected::Saml(rejected) => (saml_blame(rejected), Again::FromTheStart),
     };
     Refusal::with_detail(Reason::SignIn { label: rejected.reason(), blame, again }, rejected.to_string())

@@ -12,7 +12,7 @@ pub mod memory;
 pub mod moving;
 
 #[cfg(test)]
-pub(super) mod faulty;
+pub(crate) mod faulty;
 #[cfg(test)]
 mod form_suite;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::browser::{BrowserHash, BrowserKey, is_token};
 use super::oidc::{CallbackQuery, Complete, RelyingParty};
 use super::outcome::{At, Callback};
-use super::pending::{Asked, Pending, Taken};
+use super::pending::{Asked, LIFETIME, Pending, Taken};
 use super::provider::Spoken;
 use super::saml::{Answers, AuthnAsked, PostedResponse, SamlSignInRejected, ServiceProvider};
 use super::trial::Report;
@@ -38,6 +38,17 @@ impl SignIn {
             Ok(pending) => pending,
             Err(callback) => return *callback,
         };
+        // A test sign-in is of this process alone.
+        if pending.trial.is_none() && query.outcome.is_ok() {
+            // Two processes hold it while one takes the other's place, and a code that comes twice is revoked with what it
+            // gave (RFC 6749 section 4.1.2).
+            let until = self.clock.now().after(LIFETIME);
+            match self.once.first_use(&["oidc state", state], until).await {
+                Ok(true) => {}
+                Ok(false) => return Callback::Stale { next: pending.next, restarts: restarts_of(state) },
+                Err(fault) => return refused(OidcRejected::NotRemembered(fault), pending.next),
+            }
+        }
         let redeemed = redeem(relying_party, at, provider, &query, &pending.asked).await;
         if let Some(trial) = pending.trial {
             return Callback::Tried { trial, report: Report::of_oidc(redeemed, self.clock.now()) };

@@ -289,7 +289,7 @@ async fn the_service_manager_is_told_that_it_serves_lives_and_stops() {
         let length = tokio::time::timeout(PATIENCE, told.recv(&mut message)).await.expect("it says something").unwrap();
         String::from_utf8(message[..length].to_vec()).unwrap().trim().to_owned()
     };
-    assert_eq!(next().await, "READY=1");
+    assert_eq!(next().await, "READY=1\nWATCHDOG=1");
     for _ in 0..3 {
         assert_eq!(next().await, "WATCHDOG=1");
     }

@@ -124,6 +124,7 @@ fn of_sign_in() -> Vec<Refusal> {
         O::EmailMalformed,
         O::EmailNotVerified,
         O::EmailOutsideDomains(EmailDomain::parse("acme.com").unwrap()),
+        O::NotRemembered(NotRemembered { label: "session_store_full", what: String::new() }),
         O::Cryptography(""),
     ];
     let at_the_start = [

@@ -116,6 +116,16 @@ impl Sessions {
         let told = ToldLogout { selectors: selectors.to_vec(), scope, at: inner.clock.now() };
         inner.logouts.note(told.clone());
         inner.tell(SessionNews::LoggedOut(told.clone()));
+        self.carry_out(&told).await
+    }
+
+    /// Ends the sessions that a logout means which was noted before, perhaps in another process.
+    ///
+    /// # Errors
+    /// As for [`Sessions::end_where`].
+    pub async fn carry_out(&self, told: &ToldLogout) -> Result<Vec<EndedSession>, PartlyEnded> {
+        let inner = &*self.inner;
+        let selectors = &told.selectors;
         let (mut hashes, mut fault) = (HashSet::new(), None);
         for selector in selectors {
             match inner.store.find_by_tag(&inner.keys.tags(selector)).await {

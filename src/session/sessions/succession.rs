@@ -101,6 +101,13 @@ impl Sessions {
         CarriedOver { unforgotten: self.inner.registry.not_forgotten(), logouts: self.inner.logouts.all() }
     }
 
+    /// The same as news, for a process that has missed some.
+    pub fn told_lately(&self) -> Vec<SessionNews> {
+        let CarriedOver { unforgotten, logouts } = self.carried_over();
+        let ended = unforgotten.into_iter().map(SessionNews::Ended);
+        ended.chain(logouts.into_iter().map(SessionNews::LoggedOut)).collect()
+    }
+
     /// Goes on from what the process before had in memory.
     pub fn carry_on(&self, CarriedOver { unforgotten, logouts }: CarriedOver) {
         for hash in unforgotten {

@@ -15,7 +15,7 @@ use crate::ids::SessionHash;
 
 /// Passes everything on to another store, unless told otherwise.
 #[derive(Debug)]
-pub(in super::super) struct FaultyStore {
+pub(crate) struct FaultyStore {
     inner: Arc<dyn SessionStore>,
     reads: Mutex<Option<StoreError>>,
     writes: Mutex<Option<StoreError>>,

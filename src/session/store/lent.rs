@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,8 @@ pub struct LentStore {
     closed: AtomicBool,
 }
 
+/// How long a wish may take. What comes of it afterwards is not known here; it may be granted all the same.
+const LONGEST: Duration = Duration::from_secs(10);
 /// How many wishes may wait to be sent.
 const WAITING: usize = 8192;
 
@@ -84,8 +87,11 @@ impl LentStore {
         self.health()?;
         let (answer, answered) = oneshot::channel();
         let wished = Wished { wish, answer: Some(answer) };
-        self.wishes.send(wished).await.map_err(|_| StoreError::Closed)?;
-        answered.await.map_err(|_| StoreError::Closed)?
+        let granted = async {
+            self.wishes.send(wished).await.map_err(|_| StoreError::Closed)?;
+            answered.await.map_err(|_| StoreError::Closed)?
+        };
+        tokio::time::timeout(LONGEST, granted).await.unwrap_or(Err(StoreError::Busy))
     }
 
     /// An answer of another kind is none.
@@ -281,6 +287,14 @@ mod tests {
         drop(wished);
         assert_eq!(store.health(), Err(StoreError::Closed));
         assert_eq!(store.count().await, Err(StoreError::Closed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_hangs_is_not_waited_for_without_end() {
+        let (store, _wished) = LentStore::new();
+        assert_eq!(store.count().await, Err(StoreError::Busy));
+        assert_eq!(store.close().await, Err(StoreError::Busy));
+        assert_eq!(store.health(), Err(StoreError::Closed));
     }
 
     #[tokio::test]

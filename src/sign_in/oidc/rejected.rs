@@ -2,6 +2,7 @@
 
 use crate::email::EmailDomain;
 use crate::http_client::CallFailed;
+use crate::sign_in::once::NotRemembered;
 
 /// Who has to do something about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,6 +92,9 @@ pub enum OidcRejected {
     /// The provider may not speak for that domain.
     #[error("the e-mail address is at {0}, which this identity provider may not speak for")]
     EmailOutsideDomains(EmailDomain),
+    /// It could not be written down that the code was used: then it must not be.
+    #[error(transparent)]
+    NotRemembered(#[from] NotRemembered),
     /// No randomness, no signature: nothing may go on.
     #[error("our own cryptography failed: {0}")]
     Cryptography(&'static str),
@@ -228,6 +232,7 @@ impl OidcRejected {
             Self::EmailMalformed => "email_malformed",
             Self::EmailNotVerified => "email_not_verified",
             Self::EmailOutsideDomains(_) => "email_outside_domains",
+            Self::NotRemembered(fault) => fault.label,
             Self::Cryptography(_) => "cryptography_failed",
         }
     }
@@ -247,7 +252,7 @@ impl OidcRejected {
             | Self::UserInfo(UserInfoRejected::Malformed | UserInfoRejected::WrongSubject)
             | Self::EmailMalformed => Blame::Provider,
             Self::ClientRefused(_) | Self::UserInfo(UserInfoRejected::Signed) | Self::EmailMissing => Blame::Operator,
-            Self::Cryptography(_) => Blame::Gateway,
+            Self::NotRemembered(_) | Self::Cryptography(_) => Blame::Gateway,
         }
     }
 }

@@ -134,6 +134,27 @@ async fn c11_after_a_handover_people_arrive_where_they_were_going() {
 }
 
 #[tokio::test]
+async fn b16_one_callback_in_two_processes_redeems_its_code_once() {
+    let world = World::start().await;
+    let used = once(&world.clock);
+    let process = || {
+        let (providers, used) = (vec![provider("acme", &world.op.issuer())], Arc::clone(&used));
+        Arc::new(SignIn::new(providers, used, web(), world.clock.clone(), Random::default()).unwrap())
+    };
+    let old = World { sign_in: process(), ..world_like(&world) };
+    let new = World { sign_in: process(), ..world_like(&world) };
+    let mut browser = old.browser();
+    let query = way_back(&mut browser, "/a").await;
+    drop(handed_over(&old.sign_in, &new.sign_in));
+    let again = Browser { world: &new, key: browser.key.clone() };
+    let (one, other) = tokio::join!(browser.callback(&query), again.callback(&query));
+    let mut both = [told(&one), told(&other)];
+    both.sort_unstable();
+    assert_eq!(both, [("signed_in", "/a"), ("stale", "/a")]);
+    assert_eq!(world.requests(Endpoint::Token), 1);
+}
+
+#[tokio::test]
 async fn b15_after_a_handover_nobody_else_by_the_same_name_answers() {
     let world = World::start().await;
     let mut browser = world.browser();

@@ -85,17 +85,19 @@ async fn the_service_manager_is_told_who_serves_after_an_upgrade() {
         let length = tokio::time::timeout(PATIENCE, told.recv(&mut message)).await.expect("it says something").unwrap();
         String::from_utf8(message[..length].to_vec()).unwrap().trim().to_owned()
     };
-    assert_eq!(next().await, "READY=1");
+    assert_eq!(next().await, "READY=1\nWATCHDOG=1");
     world.upgraded().await;
     let mut heard = Vec::new();
-    while heard.last().is_none_or(|last| last != "READY=1") {
+    while heard.last().is_none_or(|last| last != "READY=1\nWATCHDOG=1") {
         let message = next().await;
         if message != "WATCHDOG=1" {
             heard.push(message);
         }
     }
     // In this order: what another than the main process says is not heard.
-    assert_eq!(heard, [format!("MAINPID={}", world.process().await), "READY=1".to_owned()]);
+    // Each is a sign of life: the time of the watchdog begins anew with the process that is watched.
+    let process = world.process().await;
+    assert_eq!(heard, [format!("MAINPID={process}\nWATCHDOG=1"), "READY=1\nWATCHDOG=1".to_owned()]);
     world.end().await;
 }
 

@@ -57,6 +57,9 @@ async fn a_program_that_is_none_or_crashes_leaves_the_process_before_serving() {
     assert_eq!((code, out.as_str()), (1, ""), "{said}");
     assert!(said.contains("ended before it was ready (signal: 11"), "{said}");
     serves_on(&world, &browser, before, "ended").await;
+    world.replace_program("#!/bin/sh\n$REAL \"$@\"\nexit 0\n");
+    let (code, _, said) = world.upgrade().await;
+    assert!(code == 1 && said.contains("has to end with `exec`"), "{said}");
     std::fs::remove_file(world.place.file("vestibule")).unwrap();
     let (code, _, said) = world.upgrade().await;
     assert!(code == 1 && said.contains("vestibule cannot be started: No such file"), "{said}");
@@ -69,7 +72,7 @@ async fn a_program_that_is_none_or_crashes_leaves_the_process_before_serving() {
 const DIES_WITH_EVERYTHING: &str = r#"#!/usr/bin/python3
 import os, signal, socket
 line = socket.socket(fileno=0)
-prepared = b"\x81\xa8Prepared\x81\xa7version\xa19"
+prepared = b"\x81\xa8Prepared\x82\xa7version\xa19\xa7process\xce" + os.getpid().to_bytes(4, "big")
 line.sendall(len(prepared).to_bytes(4, "big") + prepared)
 said = b""
 while b"Yours" not in said:
@@ -140,6 +143,22 @@ async fn of_two_upgrades_at_once_the_second_is_refused() {
     tokio::task::spawn_blocking(move || std::fs::write(gate, "go\n")).await.unwrap().unwrap();
     world.gateway.wait_for_log("another process has taken over").await;
     assert_ne!(world.process().await, before);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_waited_for_an_upgrade_is_not_told_as_in_force() {
+    let world = world().await;
+    let gate = pipe(&world, "gate");
+    world.replace_program(&format!("#!/bin/sh\nread word < {}\nexec $REAL \"$@\"\n", gate.display()));
+    let before = world.process().await;
+    signal(before, "USR2").await;
+    crate::harness::eventually("the next one has begun", || running(&world.place.config()).len() == 2).await;
+    signal(before, "HUP").await;
+    tokio::task::spawn_blocking(move || std::fs::write(gate, "go\n")).await.unwrap().unwrap();
+    world.gateway.wait_for_log("serves what it has read: reload once more").await;
+    gone(before).await;
+    assert!(!world.gateway.log().iter().any(|line| line.contains("was read again and is in force")));
     world.end().await;
 }
 
