@@ -98,9 +98,10 @@ impl Place {
 #[tokio::test]
 async fn a_taken_port_is_one_sentence() {
     for listener in ["https", "http", "admin"] {
-        let mut place = Place::new();
+        // First, so that the place is given another port.
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
+        let mut place = Place::new();
         if listener == "https" {
             place.https = address;
             place.write(&place.text("", NOWHERE.parse().unwrap()));
