@@ -11,7 +11,7 @@ mod succession;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use moka::sync::Cache;
 use tokio::sync::broadcast;
@@ -56,7 +56,7 @@ struct Inner {
     just_opened: JustOpened,
     logouts: RecentLogouts,
     /// For the other process, while two of them serve.
-    news: broadcast::Sender<(ToldBy, SessionNews)>,
+    news: OnceLock<broadcast::Sender<(ToldBy, SessionNews)>>,
     lifetimes: Lifetimes,
     clock: Clock,
     random: Random,
@@ -153,7 +153,7 @@ impl Sessions {
     ) -> Self {
         let (cache, lifetimes) = (Cache::new(settings.cache_entries), Lifetimes::of(settings));
         let (registry, codes, just_opened) = (Registry::default(), Codes::default(), shared::just_opened());
-        let (logouts, news) = (RecentLogouts::default(), succession::news());
+        let (logouts, news) = (RecentLogouts::default(), OnceLock::new());
         let inner = Inner { keys, store, cache, registry, codes, just_opened, logouts, news, lifetimes, clock, random };
         Self { inner: Arc::new(inner) }
     }

@@ -45,21 +45,24 @@ pub struct CarriedOver {
     logouts: Vec<ToldLogout>,
 }
 
-pub(super) fn news() -> broadcast::Sender<(ToldBy, SessionNews)> {
-    broadcast::Sender::new(WAITING)
-}
-
 impl Inner {
     /// Tells the other process, if there is one.
     pub(super) fn tell(&self, news: SessionNews) {
-        let _ = self.news.send((ToldBy::ThisProcess, news));
+        self.pass_on(ToldBy::ThisProcess, news);
+    }
+
+    fn pass_on(&self, by: ToldBy, news: SessionNews) {
+        if let Some(listeners) = self.news.get() {
+            let _ = listeners.send((by, news));
+        }
     }
 }
 
 impl Sessions {
     /// What happens from now on. Who has missed any of it knows nothing for sure, and has to take all sessions for ended.
     pub fn news(&self) -> broadcast::Receiver<(ToldBy, SessionNews)> {
-        self.inner.news.subscribe()
+        // Room for so many is made when somebody listens: most processes never have another one beside them.
+        self.inner.news.get_or_init(|| broadcast::Sender::new(WAITING)).subscribe()
     }
 
     /// Takes note of what happened in another process.
@@ -81,7 +84,7 @@ impl Sessions {
             }
         }
         // There may be a third process, which still ends what it began.
-        let _ = inner.news.send((by, news));
+        inner.pass_on(by, news);
     }
 
     /// Nobody tells any more what has become of the sessions: whoever has one here has none from now on.
@@ -93,7 +96,7 @@ impl Sessions {
             inner.cache.invalidate(live.hash());
         }
         inner.cache.invalidate_all();
-        let _ = inner.news.send((ToldBy::TheNextOne, SessionNews::AnyMayHaveEnded));
+        inner.pass_on(ToldBy::TheNextOne, SessionNews::AnyMayHaveEnded);
     }
 
     /// What the next process cannot read in the store.
