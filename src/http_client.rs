@@ -7,6 +7,7 @@
 
 mod message;
 mod one_server;
+mod trust;
 
 use std::error::Error as _;
 use std::io;
@@ -71,10 +72,19 @@ pub enum WayOut {
     EnvironmentProxy,
 }
 
-/// The client could not be made: a certificate authority is unreadable, or the system has none.
+/// The client could not be made.
 #[derive(Debug, thiserror::Error)]
-#[error("the client for calls out cannot be made")]
-pub struct NoHttpClient(#[source] reqwest::Error);
+pub enum NoHttpClient {
+    /// A certificate authority is unreadable.
+    #[error("the client for calls out cannot be made")]
+    Tls(#[source] rustls::Error),
+    /// Not one of the system's certificate authorities can be read.
+    #[error("the client for calls out cannot be made: none of the system's certificate authorities can be read")]
+    NoAuthority,
+    /// Something else.
+    #[error("the client for calls out cannot be made")]
+    Client(#[source] reqwest::Error),
+}
 
 /// Makes calls. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
@@ -133,10 +143,10 @@ impl HttpClient {
     /// Makes a client.
     ///
     /// # Errors
-    /// When a certificate is unreadable, or the system has no certificate authorities and is to be trusted.
+    /// When a certificate is unreadable, or all of the system's are and it is to be trusted.
     pub fn new(settings: HttpClientSettings) -> Result<Self, NoHttpClient> {
         let mut builder = reqwest::Client::builder()
-            .use_rustls_tls()
+            .use_preconfigured_tls(trust::client_config(settings.roots, settings.one_server.is_some())?)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .no_gzip()
@@ -154,16 +164,7 @@ impl HttpClient {
             // `Host` is ours to say in HTTP/1.1 alone: see `OneServer::lead`.
             builder = builder.http1_only().dns_resolver(std::sync::Arc::new(server));
         }
-        let (system, given) = match settings.roots {
-            Roots::System => (true, Vec::new()),
-            Roots::SystemAnd(given) => (true, given),
-            Roots::Only(given) => (false, given),
-        };
-        builder = builder.tls_built_in_root_certs(system);
-        for certificate in given {
-            builder = builder.add_root_certificate(reqwest::Certificate::from_der(&certificate).map_err(NoHttpClient)?);
-        }
-        Ok(Self { inner: builder.build().map_err(NoHttpClient)?, one_server: settings.one_server })
+        Ok(Self { inner: builder.build().map_err(NoHttpClient::Client)?, one_server: settings.one_server })
     }
 
     /// Makes one call and reads the whole answer. Any status is an answer, redirects too.

@@ -48,6 +48,7 @@ use http::header::TRANSFER_ENCODING;
 use http::{HeaderMap, HeaderValue, Version};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
@@ -109,6 +110,10 @@ pub struct Gateway {
 #[async_trait]
 impl ProxyHttp for InForce {
     type CTX = RequestCtx;
+
+    /// None: answers go on in the coding in which they come, or in the one that rewriting gives them. Pingora's own compression
+    /// would stand by for each request otherwise.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     /// The head of the request has been read.
     fn new_ctx(&self) -> RequestCtx {

@@ -2,7 +2,7 @@
 //! so that a session which dies at once is not opened for ever.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -22,9 +22,9 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// No more than this many passwords and mails are asked about for one visitor in that time.
 const CLAIMS: usize = 10;
 
-/// The attempts of all visitors.
+/// The attempts of all visitors. Room for them is made for the first: most portals of many have none for long.
 #[derive(Debug)]
-pub(super) struct AllAttempts(Cache<SessionHash, Arc<Attempts>>);
+pub(super) struct AllAttempts(LazyLock<Cache<SessionHash, Arc<Attempts>>>);
 
 /// The attempts for one visitor.
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ pub(super) struct Since(u64);
 
 impl Default for AllAttempts {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(VISITORS).time_to_idle(REMEMBERED).build())
+        Self(LazyLock::new(|| Cache::builder().max_capacity(VISITORS).time_to_idle(REMEMBERED).build()))
     }
 }
 

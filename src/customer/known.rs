@@ -1,5 +1,6 @@
 //! Whom the directory has found in order, for brokers that open new sessions so often that it cannot be asked each time.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -15,14 +16,15 @@ const FORGOTTEN: Duration = Duration::from_secs(12 * 3600);
 
 /// The customers of visitors, each by their session: who signs in again is looked at again.
 pub(super) struct KnownCustomers {
-    found: Cache<SessionHash, (Customer, Timestamp)>,
+    found: LazyLock<Cache<SessionHash, (Customer, Timestamp)>>,
     fresh_for: Duration,
 }
 
 impl KnownCustomers {
     /// Each is known for so long.
     pub fn for_so_long(fresh_for: Duration) -> Self {
-        Self { found: Cache::builder().max_capacity(VISITORS).time_to_idle(FORGOTTEN).build(), fresh_for }
+        let cache = || Cache::builder().max_capacity(VISITORS).time_to_idle(FORGOTTEN).build();
+        Self { found: LazyLock::new(cache), fresh_for }
     }
 
     /// The visitor's customer, found in order not long ago.

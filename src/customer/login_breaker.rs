@@ -1,7 +1,7 @@
 //! Stops logins where more of them would do harm: when the upstream answers with pages or challenges, and for a person
 //! of whom it wants a CAPTCHA.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -23,7 +23,7 @@ const CAPTCHA_REST: Duration = Duration::from_secs(60);
 pub(super) struct LoginBreaker {
     site: Mutex<Site>,
     /// Until when people rest.
-    people: Cache<String, Timestamp>,
+    people: LazyLock<Cache<String, Timestamp>>,
 }
 
 #[derive(Debug, Default)]
@@ -35,8 +35,8 @@ struct Site {
 
 impl Default for LoginBreaker {
     fn default() -> Self {
-        let people = Cache::builder().max_capacity(10_000).time_to_live(CAPTCHA_REST.saturating_mul(2)).build();
-        Self { site: Mutex::default(), people }
+        let cache = || Cache::builder().max_capacity(10_000).time_to_live(CAPTCHA_REST.saturating_mul(2)).build();
+        Self { site: Mutex::default(), people: LazyLock::new(cache) }
     }
 }
 

@@ -9,7 +9,7 @@ mod claim;
 mod opening;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use http::HeaderName;
@@ -60,7 +60,7 @@ struct Brokered {
     site: Option<Arc<str>>,
     nodes: Option<Arc<Nodes>>,
     attempts: AllAttempts,
-    leavers: Cache<(String, String), ()>,
+    leavers: LazyLock<Cache<(String, String), ()>>,
     known: Option<KnownCustomers>,
 }
 
@@ -90,7 +90,7 @@ impl CustomerSessions {
         observer: Arc<dyn CustomerObserver>,
     ) -> Self {
         let attempts = AllAttempts::default();
-        let leavers = Cache::builder().max_capacity(LEAVERS).time_to_live(LEAVING).build();
+        let leavers = || Cache::builder().max_capacity(LEAVERS).time_to_live(LEAVING).build();
         let known = broker.trusts_the_directory_for().map(KnownCustomers::for_so_long);
         let brokered = Brokered {
             directory,
@@ -102,7 +102,7 @@ impl CustomerSessions {
             site: None,
             nodes: None,
             attempts,
-            leavers,
+            leavers: LazyLock::new(leavers),
             known,
         };
         Self { strategy: Strategy::Brokered(Arc::new(brokered)), keys: None }

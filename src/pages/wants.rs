@@ -1,7 +1,12 @@
 //! Page or JSON: who is asking, a person who goes somewhere or a script that fetches something?
 
 use http::Method;
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderName};
+
+// A name that is parsed at each look-up costs more than the look-up.
+const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const FETCH_DESTINATION: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// The form in which the asker can use an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +28,7 @@ pub fn wants_page(headers: &HeaderMap, method: &Method) -> Wants {
     if let Some(wants) = by_fetch_metadata(headers) {
         return wants;
     }
-    if headers.contains_key("x-requested-with") || headers.contains_key(header::UPGRADE) {
+    if headers.contains_key(REQUESTED_WITH) || headers.contains_key(header::UPGRADE) {
         return Wants::Json;
     }
     by_accept(headers)
@@ -31,13 +36,13 @@ pub fn wants_page(headers: &HeaderMap, method: &Method) -> Wants {
 
 /// Fetch Metadata Request Headers (W3C), 2.1 and 2.2. Unknown values say nothing.
 fn by_fetch_metadata(headers: &HeaderMap) -> Option<Wants> {
-    let mode = headers.get("sec-fetch-mode").map(|value| value.as_bytes());
+    let mode = headers.get(FETCH_MODE).map(|value| value.as_bytes());
     match mode {
         Some(b"navigate") => return Some(Wants::Page),
         Some(b"cors" | b"no-cors" | b"same-origin" | b"websocket") => return Some(Wants::Json),
         _ => {}
     }
-    match headers.get("sec-fetch-dest")?.as_bytes() {
+    match headers.get(FETCH_DESTINATION)?.as_bytes() {
         b"document" | b"iframe" | b"frame" | b"embed" | b"object" => Some(Wants::Page),
         b"empty" | b"audio" | b"audioworklet" | b"font" | b"image" | b"json" | b"manifest" | b"paintworklet"
         | b"report" | b"script" | b"serviceworker" | b"sharedworker" | b"style" | b"track" | b"video" | b"worker"

@@ -301,9 +301,9 @@ impl Gateway {
         let needed = site.hands_over_to().is_none() || !permit.is_for_everybody();
         let Some(session) = permit.session().filter(|_| needed) else { return Ok(None) };
         let held = session.customer_session().is_some();
-        let watch = Stopwatch::start();
+        let watch = (!held).then(Stopwatch::start);
         let ensured = site.customers.ensure(session, self.clock.now()).await;
-        if !held {
+        if let Some(watch) = watch {
             ctx.exchange.took(Step::CustomerSession, watch.elapsed());
         }
         ensured.map_err(|failed| super::refuse::customer_refusal(&failed))

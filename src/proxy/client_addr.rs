@@ -2,8 +2,11 @@
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
+
+/// Who asked whom, as proxies tell it.
+pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Reads the visitor's address. Entries are read from the right, where our own proxies append, and the first one that
 /// is not a trusted proxy is the visitor; anything left of it could have been made up.
@@ -14,7 +17,7 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> I
         return peer;
     }
     let mut nearest = peer;
-    for value in headers.get_all("x-forwarded-for").iter().rev() {
+    for value in headers.get_all(FORWARDED_FOR).iter().rev() {
         for entry in value.to_str().unwrap_or_default().rsplit(',') {
             // A trusted proxy wrote something that is no address: what is left of it cannot be told apart from a lie.
             let Ok(address) = entry.trim().parse::<IpAddr>() else { return nearest };

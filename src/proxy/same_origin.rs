@@ -1,8 +1,10 @@
 //! Whether a request that changes something comes from the portal itself (RFC 6454; Fetch Metadata).
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 
 use crate::portal::PublicOrigin;
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Whether a request with these headers was made by a page of `origin`, or typed by the visitor.
 ///
@@ -14,7 +16,7 @@ pub fn is_same_origin(headers: &HeaderMap, origin: &PublicOrigin) -> bool {
     if let Some(value) = origins.next() {
         return origins.next().is_none() && value.as_bytes().eq_ignore_ascii_case(origin.as_str().as_bytes());
     }
-    if let Some(site) = headers.get("sec-fetch-site") {
+    if let Some(site) = headers.get(FETCH_SITE) {
         return site == "same-origin" || site == "none";
     }
     match headers.get(header::REFERER).map(|value| value.to_str()) {
@@ -29,8 +31,7 @@ pub fn is_same_origin(headers: &HeaderMap, origin: &PublicOrigin) -> bool {
 
 /// Whether the browser itself says that a page of `origin` has sent a request with these headers. Nothing said is not enough.
 pub fn is_our_own_page(headers: &HeaderMap, origin: &PublicOrigin) -> bool {
-    let says =
-        headers.contains_key(header::ORIGIN) || headers.get("sec-fetch-site").is_some_and(|s| s == "same-origin");
+    let says = headers.contains_key(header::ORIGIN) || headers.get(FETCH_SITE).is_some_and(|s| s == "same-origin");
     says && is_same_origin(headers, origin)
 }
 

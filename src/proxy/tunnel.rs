@@ -4,6 +4,7 @@
 //! upstream's 101 is read first, and it may offer HTTP/2 to the upstream, which knows no upgrade. A loop of our own also
 //! sees the session: a tunnel lasts no longer than the session that opened it.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -30,12 +31,13 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Opens the upstream's side of tunnels. A connection that has been one is never used again.
 pub struct Tunnels {
-    connector: Connector,
+    /// Made for the first of them: it reads the system's authorities.
+    connector: LazyLock<Connector>,
 }
 
 impl Default for Tunnels {
     fn default() -> Self {
-        Self { connector: Connector::new(None) }
+        Self { connector: LazyLock::new(|| Connector::new(None)) }
     }
 }
 

@@ -11,6 +11,7 @@ use pingora::http::RequestHeader;
 use pingora::{ErrorType, OrErr, Result};
 
 use super::answer::REQUEST_ID;
+use super::client_addr::FORWARDED_FOR;
 use super::coding::Accepted;
 use super::context::{Range, Repeat, RequestCtx, Stage};
 use super::header_hygiene::stays_behind;
@@ -22,7 +23,6 @@ use crate::portal::{CanonicalRequest, media_type};
 use crate::session::CustomerSession;
 use crate::session::cookie::{self, Forwardable};
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const XSRF_CHECK: HeaderName = HeaderName::from_static("x-atlassian-token");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -77,7 +77,7 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
     }
     restore_conditions(headers, &site.rewriting, forwarding.range)?;
     let accepted = if websocket { Accepted::default() } else { Accepted::read(&visitor.headers) };
-    headers.insert(header::ACCEPT_ENCODING, value(accepted.to_upstream().as_bytes())?);
+    headers.insert(header::ACCEPT_ENCODING, accepted.to_upstream());
     if let Some(client) = ctx.exchange.client_text() {
         headers.insert(FORWARDED_FOR, value(client.as_bytes())?);
     }

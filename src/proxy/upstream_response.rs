@@ -136,10 +136,10 @@ pub fn prepare(visitor: &RequestHeader, response: &mut ResponseHeader, ctx: &mut
     let phrase = response.get_reason_phrase().filter(|phrase| Some(*phrase) != response.status.canonical_reason());
     let phrase = phrase.map(str::to_owned);
     let mut head = response::Parts::from(std::mem::replace(response, nothing()));
-    if head.headers.keys().any(|name| KEPT_BACK.contains(name)) {
-        for name in &KEPT_BACK {
-            head.headers.remove(name);
-        }
+    let kept_back: Vec<&HeaderName> =
+        head.headers.keys().filter_map(|name| KEPT_BACK.iter().find(|kept| *kept == name)).collect();
+    for name in kept_back {
+        head.headers.remove(name);
     }
     keep_cookies_back(site, forwarding, &mut head.headers);
     response_fields::rewrite(&mut head.headers, &site.rewriting);

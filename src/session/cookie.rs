@@ -7,12 +7,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-use crate::ids::{SessionHash, SessionId};
+use crate::ids::{SessionHash, SessionId, read_token};
 use crate::random::{NoRandomness, Random};
 use crate::secret::Secret;
 
@@ -55,8 +53,7 @@ impl SignInKey {
 
     /// Reads a cookie value: exactly 256 bits in their one canonical spelling.
     pub fn parse(value: &str) -> Option<Self> {
-        let bytes = URL_SAFE_NO_PAD.decode(value).ok()?;
-        (bytes.len() == 32).then(|| Self(Secret::generated(value)))
+        read_token(value).map(|_| Self(Secret::generated(value)))
     }
 
     /// The cookie value.

@@ -202,9 +202,11 @@ impl CustomerSession {
         adopts: impl Fn(&str) -> bool,
         now: Timestamp,
     ) -> Option<Self> {
+        let mut said = set_cookies.into_iter().filter_map(|value| SetCookie::parse(value, now)).peekable();
+        said.peek()?; // most answers say nothing
         let mut cookies = self.cookies.clone();
         let mut changed = false;
-        for asked in set_cookies.into_iter().filter_map(|value| SetCookie::parse(value, now)) {
+        for asked in said {
             match asked {
                 SetCookie::Hold(new, _) => {
                     let more = cookies.len() < MOST_COOKIES && adopts(&new.name) && !self.asserts_by(&new.name);

@@ -1,9 +1,10 @@
 //! Organizations by name, and their links to service desks: looked up once for many people, by one call at a time.
 
-use std::sync::Arc;
+use std::hash::Hash;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use moka::future::Cache;
+use moka::future::{Cache, CacheBuilder};
 use tokio::time::Instant;
 
 use crate::customer::DirectoryFailed;
@@ -18,20 +19,25 @@ const REMEMBERED: u64 = 10_000;
 #[derive(Debug)]
 pub(super) struct Organizations {
     accounts: Arc<dyn CustomerAccounts>,
-    by_name: Cache<String, Organization>,
-    links: Cache<(String, String), ()>,
+    by_name: LazyLock<Cache<String, Organization>>,
+    links: LazyLock<Cache<(String, String), ()>>,
+}
+
+/// Made for the first of them.
+fn remembering<K, V>() -> CacheBuilder<K, V, Cache<K, V>>
+where
+    K: Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    Cache::builder().max_capacity(REMEMBERED).time_to_live(KNOWN)
 }
 
 impl Organizations {
     pub fn new(accounts: Arc<dyn CustomerAccounts>) -> Self {
         Self {
             accounts,
-            by_name: Cache::builder().max_capacity(REMEMBERED).time_to_live(KNOWN).build(),
-            links: Cache::builder()
-                .max_capacity(REMEMBERED)
-                .time_to_live(KNOWN)
-                .support_invalidation_closures()
-                .build(),
+            by_name: LazyLock::new(|| remembering().build()),
+            links: LazyLock::new(|| remembering().support_invalidation_closures().build()),
         }
     }
 

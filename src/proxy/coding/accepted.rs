@@ -1,9 +1,12 @@
 //! What the visitor takes: `Accept-Encoding` (RFC 9110, section 12.5.3).
 
-use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
+use http::{HeaderMap, HeaderValue};
 
 use super::Coding;
+
+/// The names of all, as [`Accepted::to_upstream`] says them.
+const ALL: &str = "gzip, br, zstd, deflate";
 
 /// The codings that a visitor takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,9 +47,16 @@ impl Accepted {
 
     /// What to ask the upstream for: nothing that the visitor could not read, because most bodies pass as they are, and
     /// nothing that is not known here.
-    pub fn to_upstream(self) -> String {
+    pub fn to_upstream(self) -> HeaderValue {
+        let none = HeaderValue::from_static("identity");
+        if !self.takes.contains(&true) {
+            return none;
+        }
+        if !self.takes.contains(&false) {
+            return HeaderValue::from_static(ALL); // as browsers do, by https
+        }
         let names: Vec<&str> = self.codings().map(Coding::name).collect();
-        if names.is_empty() { "identity".to_owned() } else { names.join(", ") }
+        HeaderValue::from_str(&names.join(", ")).unwrap_or(none)
     }
 }
 
@@ -61,8 +71,6 @@ fn is_refused(parameters: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]
