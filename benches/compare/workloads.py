@@ -1,5 +1,6 @@
 """What is asked of the subjects. The order is that of the results."""
 
+import gzip
 import http.client
 import ssl
 import time
@@ -8,6 +9,10 @@ from measure import h2load, pace, wrk
 
 PERCENTILES = ("p50_us", "p99_us", "p999_us")
 IDENTITY = "Accept-Encoding: identity"
+GZIP = "Accept-Encoding: gzip"
+PEERS = ("direct", "bare_pingora", "nginx", "apache_openidc", "apache_mellon", "vestibule")
+# What searching a page costs is a question to Vestibule alone.
+OURS = ("bare_pingora", "vestibule")
 
 
 class Get:
@@ -15,20 +20,22 @@ class Get:
 
     has_latency = True
 
-    def __init__(self, path, tls=False, connections=32, headers=(IDENTITY,)):
-        self.path, self.tls, self.connections, self.headers = path, tls, connections, headers
+    def __init__(self, path, tls=False, connections=32, headers=(IDENTITY,), subjects=PEERS):
+        self.path, self.tls, self.connections, self.headers, self.subjects = path, tls, connections, headers, subjects
 
     def takes(self, subject):
-        return subject.by_tls or not self.tls
+        return subject.name in self.subjects
 
     def head(self, subject):
         return [f"Host: {subject.host}", *subject.headers, *self.headers]
 
     def check(self, world, subject):
-        """The answer is the right one, before anything is measured."""
+        """The answer is the right one, before anything is measured; gives its body."""
+        subject.check(world)
         status, body = fetch(world, subject, self.path, self.tls, self.head(subject))
         if status != 200 or len(body) < 100:
             raise RuntimeError(f"{subject.name} answers {self.path} with {status} and {len(body)} octets")
+        return body
 
     def load(self, world, subject, seconds):
         return wrk(subject, subject.url(self.path, self.tls), seconds, self.head(subject), self.connections)
@@ -38,6 +45,26 @@ class Get:
             world, subject.address(self.tls), self.path, self.head(subject), rate, seconds, self.connections, self.tls
         )
         return {key: told[key] for key in PERCENTILES}
+
+
+class Page(Get):
+    """64 KiB of HTML; as it comes from the backend, it may have the backend's address in it."""
+
+    def __init__(self, path, encoding, may_change, subjects=PEERS):
+        super().__init__(path, headers=(encoding,), subjects=subjects)
+        self.encoding, self.may_change = encoding, may_change
+
+    def check(self, world, subject):
+        """Who rewrites leaves no address of the backend; all others, and all pages that nobody may change, stay as they were."""
+        body = super().check(world, subject)
+        if (body[:2] == b"\x1f\x8b") != (self.encoding == GZIP):
+            raise RuntimeError(f"{subject.name}: {self.path} is not in the coding that was asked for")
+        body = gzip.decompress(body) if self.encoding == GZIP else body
+        before = (world.folder / "files" / self.path.removeprefix("/")).read_bytes()
+        if self.may_change and subject.rewrites:
+            before = before.replace(f"http://{world.backend}".encode(), subject.origin.encode())
+        if body != before:
+            raise RuntimeError(f"{subject.name}: {self.path} is not as it should be")
 
 
 class Connect(Get):
@@ -110,7 +137,7 @@ class Refused(Get):
         super().__init__("/small")
 
     def takes(self, subject):
-        return subject.guards and subject.refuses_many
+        return subject.guards
 
     def head(self, subject):
         return [f"Host: {subject.host}", "Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"]
@@ -164,12 +191,12 @@ WORKLOADS = {
     "connect_tls_full": Connect(resumed=False),
     "connect_tls_resumed": Connect(resumed=True),
     "http2": Http2(),
-    "rewrite_html": Get("/page.html"),
-    "rewrite_html_gzip": Get("/page.html", headers=("Accept-Encoding: gzip",)),
-    "search_html": Get("/search.html"),
-    "search_html_gzip": Get("/search.html", headers=("Accept-Encoding: gzip",)),
-    "pass_html": Get("/fixed.html"),
-    "pass_html_gzip": Get("/fixed.html", headers=("Accept-Encoding: gzip",)),
+    "rewrite_html": Page("/page.html", IDENTITY, may_change=True),
+    "rewrite_html_gzip": Page("/page.html", GZIP, may_change=True),
+    "search_html": Page("/search.html", IDENTITY, may_change=True, subjects=OURS),
+    "search_html_gzip": Page("/search.html", GZIP, may_change=True, subjects=OURS),
+    "pass_html": Page("/fixed.html", IDENTITY, may_change=False, subjects=OURS),
+    "pass_html_gzip": Page("/fixed.html", GZIP, may_change=False, subjects=OURS),
     "download": Download("/download", connections=4),
     "upload": Upload("/upload"),
     "refused": Refused(),
