@@ -40,7 +40,7 @@ def run(options):
         subjects = {name: world.start(name) for name in options.subjects}
         for name in options.workloads:
             workload = WORKLOADS[name]
-            taking_part = {key: subject for key, subject in subjects.items() if workload.takes(subject)}
+            taking_part = {key: subject for key, subject in subjects.items() if key in workload.subjects}
             print(f"== {name}: {', '.join(taking_part)}", flush=True)
             for subject in taking_part.values():
                 workload.check(world, subject)
@@ -57,7 +57,7 @@ def run(options):
                 }
                 for key, samples in rounds.items()
             }
-            if workload.has_latency and not options.no_latency:
+            if not options.no_latency:
                 rate = max(1, int(min(entry["rps"] for entry in result.values()) / 2))
                 latencies = {key: [] for key in taking_part}
                 for _ in range(options.rounds):

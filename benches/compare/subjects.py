@@ -21,9 +21,7 @@ PERSON = "ana"
 class Subject:
     """A program that serves the backend, plainly and by TLS."""
 
-    guards = False
     rewrites = False
-    signs_in_by = ()
     headers = ()
     origin = "https://localhost"
     host = "localhost"
@@ -46,9 +44,7 @@ class Subject:
 
 
 class Vestibule(Subject):
-    guards = True
     rewrites = True
-    signs_in_by = ("oidc", "saml")
 
     def check(self, world):
         """The customer session goes to the backend, and the visitor's session does not."""
@@ -74,9 +70,6 @@ class Vestibule(Subject):
 
 
 class ApacheOpenidc(Subject):
-    guards = True
-    signs_in_by = ("oidc",)
-
     def sign_in(self, world, _protocol):
         cookies = {}
         at, host = self.address(False), f"localhost:{self.ports[False]}"
@@ -92,9 +85,6 @@ class ApacheOpenidc(Subject):
 
 
 class ApacheMellon(Subject):
-    guards = True
-    signs_in_by = ("saml",)
-
     def sign_in(self, world, _protocol):
         return sign_in_by_saml(self, f"localhost:{self.ports[False]}")
 

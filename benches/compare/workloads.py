@@ -2,15 +2,18 @@
 
 import gzip
 import http.client
+import itertools
+import math
 import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
 
-from measure import h2load, pace, wrk
+from measure import PERCENTILES, h2load, pace, wrk
 
-PERCENTILES = ("p50_us", "p99_us", "p999_us")
 IDENTITY = "Accept-Encoding: identity"
 GZIP = "Accept-Encoding: gzip"
 PEERS = ("direct", "bare_pingora", "nginx", "apache_openidc", "apache_mellon", "vestibule")
+GUARDS = ("apache_openidc", "apache_mellon", "vestibule")
 # What searching a page costs is a question to Vestibule alone.
 OURS = ("bare_pingora", "vestibule")
 
@@ -18,13 +21,10 @@ OURS = ("bare_pingora", "vestibule")
 class Get:
     """One small or large answer, again and again, over kept connections."""
 
-    has_latency = True
-
-    def __init__(self, path, tls=False, connections=32, headers=(IDENTITY,), subjects=PEERS):
-        self.path, self.tls, self.connections, self.headers, self.subjects = path, tls, connections, headers, subjects
-
-    def takes(self, subject):
-        return subject.name in self.subjects
+    def __init__(self, path, tls=False, connections=32, headers=(IDENTITY,), subjects=PEERS, more=()):
+        """`more` are options of `pace`."""
+        self.path, self.tls, self.connections, self.headers = path, tls, connections, headers
+        self.subjects, self.more = subjects, more
 
     def head(self, subject):
         return [f"Host: {subject.host}", *subject.headers, *self.headers]
@@ -41,10 +41,12 @@ class Get:
         return wrk(subject, subject.url(self.path, self.tls), seconds, self.head(subject), self.connections)
 
     def pace(self, world, subject, rate, seconds):
-        told = pace(
-            world, subject.address(self.tls), self.path, self.head(subject), rate, seconds, self.connections, self.tls
-        )
+        told = self.paced(world, subject, rate, seconds)
         return {key: told[key] for key in PERCENTILES}
+
+    def paced(self, world, subject, rate, seconds):
+        at, head = subject.address(self.tls), self.head(subject)
+        return pace(world, at, self.path, head, rate, seconds, self.connections, self.tls, self.more)
 
 
 class Page(Get):
@@ -71,46 +73,27 @@ class Connect(Get):
     """A TLS connection for each request: a full handshake, or a resumed one."""
 
     def __init__(self, resumed):
-        super().__init__("/small", tls=True, connections=16)
-        self.more = ["--reconnect", "resumed" if resumed else "full"]
+        super().__init__("/small", tls=True, connections=16, more=["--reconnect", "resumed" if resumed else "full"])
 
     def load(self, world, subject, seconds):
-        told = pace(
-            world, subject.address(True), self.path, self.head(subject), 0, seconds, self.connections, True, self.more
-        )
-        return told["requests"]
-
-    def pace(self, world, subject, rate, seconds):
-        told = pace(
-            world,
-            subject.address(True),
-            self.path,
-            self.head(subject),
-            rate,
-            seconds,
-            self.connections,
-            True,
-            self.more,
-        )
-        return {key: told[key] for key in PERCENTILES}
+        return self.paced(world, subject, 0, seconds)["requests"]
 
 
 class Http2(Get):
     """Small answers over few HTTP/2 connections with several streams each."""
 
-    has_latency = False  # h2load cannot count from the moment at which a request was due
-
-    def __init__(self):
-        super().__init__("/small", tls=True)
+    def __init__(self, **options):
+        super().__init__("/small", tls=True, connections=16, more=["--http2"], **options)
 
     def load(self, world, subject, seconds):
-        return h2load(subject.url(self.path, True), seconds, self.head(subject))
+        return h2load(subject.url(self.path, True), seconds, self.head(subject), self.connections)
 
 
 class Upload(Get):
     """10 MiB sent, a small answer."""
 
-    has_latency = False
+    def __init__(self):
+        super().__init__("/upload", connections=4, more=["--body", 10_485_760])
 
     def head(self, subject):
         return [*super().head(subject), f"Origin: {subject.origin}"]
@@ -119,25 +102,14 @@ class Upload(Get):
         """By the load itself: it stops at the first answer that is no success."""
 
     def load(self, world, subject, seconds):
-        return wrk(subject, subject.url(self.path), seconds, self.head(subject), 4, world.upload_script)
-
-
-class Download(Get):
-    """10 MiB received."""
-
-    has_latency = False
+        return wrk(subject, subject.url(self.path), seconds, self.head(subject), self.connections, world.upload_script)
 
 
 class Refused(Get):
     """No cookie: sent to sign in, or refused."""
 
-    has_latency = False
-
     def __init__(self):
-        super().__init__("/small")
-
-    def takes(self, subject):
-        return subject.guards
+        super().__init__("/small", subjects=GUARDS, more=["--status", "302,303,401"])
 
     def head(self, subject):
         return [f"Host: {subject.host}", "Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"]
@@ -151,13 +123,8 @@ class Refused(Get):
 class SignIn:
     """One whole sign-in after another: to the provider and back, until the page that was asked for."""
 
-    has_latency = False
-
-    def __init__(self, protocol):
-        self.protocol = protocol
-
-    def takes(self, subject):
-        return self.protocol in subject.signs_in_by
+    def __init__(self, protocol, subjects):
+        self.protocol, self.subjects = protocol, subjects
 
     def check(self, world, subject):
         subject.sign_in(world, self.protocol)
@@ -168,6 +135,25 @@ class SignIn:
             subject.sign_in(world, self.protocol)
             done += 1
         return done
+
+    def pace(self, world, subject, rate, seconds):
+        """Each at its own moment, and counted from there; the time of the provider and of this client is part of it."""
+        numbers, taken = itertools.count(), []
+        begin = time.monotonic() + 0.05
+
+        def work():
+            while (number := next(numbers)) < rate * seconds:
+                due = begin + number / rate
+                time.sleep(max(0.0, due - time.monotonic()))
+                subject.sign_in(world, self.protocol)
+                taken.append((time.monotonic() - due) * 1e6)
+
+        with ThreadPoolExecutor(8) as pool:
+            for done in [pool.submit(work) for _ in range(8)]:
+                done.result()
+        taken.sort()
+        shares = zip(PERCENTILES, (0.5, 0.99, 0.999), strict=True)
+        return {key: taken[math.ceil(len(taken) * share) - 1] for key, share in shares}
 
 
 def fetch(world, subject, path, tls, headers):
@@ -197,9 +183,9 @@ WORKLOADS = {
     "search_html_gzip": Page("/search.html", GZIP, may_change=True, subjects=OURS),
     "pass_html": Page("/fixed.html", IDENTITY, may_change=False, subjects=OURS),
     "pass_html_gzip": Page("/fixed.html", GZIP, may_change=False, subjects=OURS),
-    "download": Download("/download", connections=4),
-    "upload": Upload("/upload"),
+    "download": Get("/download", connections=4),
+    "upload": Upload(),
     "refused": Refused(),
-    "sign_in_oidc": SignIn("oidc"),
-    "sign_in_saml": SignIn("saml"),
+    "sign_in_oidc": SignIn("oidc", ("apache_openidc", "vestibule")),
+    "sign_in_saml": SignIn("saml", ("apache_mellon", "vestibule")),
 }
