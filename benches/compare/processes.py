@@ -70,7 +70,7 @@ def family(pid):
 
 
 def cpu_seconds(pid):
-    """User and system time of the whole family so far, those that have ended and were waited for included."""
+    """User and system time of the whole family so far: of all that live, and of their children that have ended."""
     ticks = 0
     for member in family(pid):
         try:
@@ -78,8 +78,15 @@ def cpu_seconds(pid):
                 fields = stat.read().rsplit(")", 1)[1].split()
         except OSError:
             continue
-        ticks += sum(map(int, fields[11:13]))
+        ticks += sum(map(int, fields[11:15]))
     return ticks / TICKS
+
+
+def stolen_seconds(core):
+    """Time for which the core was another machine's, though something here wanted to run (of a virtual machine)."""
+    with open("/proc/stat") as stat:
+        fields = next(line.split() for line in stat if line.startswith(f"cpu{core} "))
+    return int(fields[8]) / TICKS
 
 
 def resident_mib(pid):

@@ -154,6 +154,7 @@ class World:
         self.options = options
         self.folder = options.out.resolve() / "run"
         self.processes = []
+        self.agreed = {}  # what all subjects have to have in common
 
     def __enter__(self):
         shutil.rmtree(self.folder, ignore_errors=True)

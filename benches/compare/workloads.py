@@ -32,7 +32,9 @@ class Get:
     def check(self, world, subject):
         """The answer is the right one, before anything is measured; gives its body."""
         subject.check(world)
-        status, body = fetch(world, subject, self.path, self.tls, self.head(subject))
+        status, body, tls = fetch(world, subject, self.path, self.tls, self.head(subject))
+        if self.tls and tls != world.agreed.setdefault("tls", tls):
+            raise RuntimeError(f"{subject.name} speaks {tls}, others {world.agreed['tls']}")
         if status != 200 or len(body) < 100:
             raise RuntimeError(f"{subject.name} answers {self.path} with {status} and {len(body)} octets")
         return body
@@ -115,7 +117,7 @@ class Refused(Get):
         return [f"Host: {subject.host}", "Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"]
 
     def check(self, world, subject):
-        status, _ = fetch(world, subject, self.path, False, self.head(subject))
+        status, _, _ = fetch(world, subject, self.path, False, self.head(subject))
         if status not in (302, 303, 401):
             raise RuntimeError(f"{subject.name} does not refuse: {status}")
 
@@ -157,6 +159,7 @@ class SignIn:
 
 
 def fetch(world, subject, path, tls, headers):
+    """Status, body, and what TLS was agreed on."""
     host, port = subject.address(tls).split(":")
     context = ssl.create_default_context(cafile=str(world.authority)) if tls else None
     if tls:
@@ -165,10 +168,11 @@ def fetch(world, subject, path, tls, headers):
         connection = http.client.HTTPConnection(host, int(port), timeout=30)
     fields = dict(header.split(": ", 1) for header in headers)
     connection.request("GET", path, headers=fields)
+    agreed = (connection.sock.version(), connection.sock.cipher()[0]) if tls else None
     answer = connection.getresponse()
     body = answer.read()
     connection.close()
-    return answer.status, body
+    return answer.status, body, agreed
 
 
 WORKLOADS = {
