@@ -33,7 +33,7 @@ BENCH_PROGRAMS = $(or $(CARGO_TARGET_DIR),target)
 bench-compare: ## Measure Vestibule beside nginx, Apache and bare Pingora (BENCH="--help" tells the options)
 	@scripts/install-packages bench
 	@echo "== building optimised programs (a first build takes about 20 minutes on 2 cores)"
-	@$(CARGO) build --locked --release --features bench --bin vestibule --bin bare_pingora --bin pace
+	@$(CARGO) build --locked --release --features bench --bin vestibule --bin bare_pingora --bin bare_pingora_mimalloc --bin pace
 	@$(CARGO) build --locked --features bench --bin bench_world
 	@python3 benches/compare/compare.py --binaries $(BENCH_PROGRAMS)/release --world $(BENCH_PROGRAMS)/debug/bench_world $(BENCH)
 

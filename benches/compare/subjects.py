@@ -269,13 +269,17 @@ def direct(world):
     return Subject("direct", world.backend_process, world.backend_port, world.backend_tls_port)
 
 
-def bare_pingora(world):
+def bare_pingora(world, name="bare_pingora"):
     plain, tls = free_port(), free_port()
-    program = world.program("bare_pingora")
+    program = world.program(name)
     process = world.launch(
         [program, world.backend, f"127.0.0.1:{plain}", f"127.0.0.1:{tls}", world.certificate, world.key], plain
     )
-    return Subject("bare_pingora", process, plain, tls)
+    return Subject(name, process, plain, tls)
+
+
+def bare_pingora_mimalloc(world):
+    return bare_pingora(world, "bare_pingora_mimalloc")
 
 
 def nginx(world):
@@ -471,6 +475,7 @@ def apache_mellon(world):
 SUBJECTS = {
     "direct": direct,
     "bare_pingora": bare_pingora,
+    "bare_pingora_mimalloc": bare_pingora_mimalloc,
     "nginx": nginx,
     "apache_openidc": apache_openidc,
     "apache_mellon": apache_mellon,

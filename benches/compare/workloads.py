@@ -13,6 +13,7 @@ from measure import PERCENTILES, h2load, pace, wrk
 IDENTITY = "Accept-Encoding: identity"
 GZIP = "Accept-Encoding: gzip"
 PEERS = ("direct", "bare_pingora", "nginx", "apache_openidc", "apache_mellon", "vestibule")
+WITH_OUR_ALLOCATOR = (*PEERS, "bare_pingora_mimalloc")
 GUARDS = ("apache_openidc", "apache_mellon", "vestibule")
 # What searching a page costs is a question to Vestibule alone.
 OURS = ("bare_pingora", "vestibule")
@@ -176,11 +177,11 @@ def fetch(world, subject, path, tls, headers):
 
 
 WORKLOADS = {
-    "keepalive_plain": Get("/small"),
-    "keepalive_tls": Get("/small", tls=True),
+    "keepalive_plain": Get("/small", subjects=WITH_OUR_ALLOCATOR),
+    "keepalive_tls": Get("/small", tls=True, subjects=WITH_OUR_ALLOCATOR),
     "connect_tls_full": Connect(resumed=False),
     "connect_tls_resumed": Connect(resumed=True),
-    "http2": Http2(),
+    "http2": Http2(subjects=WITH_OUR_ALLOCATOR),
     "rewrite_html": Page("/page.html", IDENTITY, may_change=True),
     "rewrite_html_gzip": Page("/page.html", GZIP, may_change=True),
     "search_html": Page("/search.html", IDENTITY, may_change=True, subjects=OURS),
