@@ -1,5 +1,6 @@
 """Processes of the benchmark: started on their own core, watched through /proc, ended with the run."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -82,11 +83,26 @@ def cpu_seconds(pid):
     return ticks / TICKS
 
 
+def cpu_nanoseconds(pid):
+    """Time on a core of each thread of one process so far; exact for those that sleep."""
+    times = {}
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/schedstat") as stat:
+            times[thread] = int(stat.read().split()[0])
+    return times
+
+
 def stolen_seconds(core):
     """Time for which the core was another machine's, though something here wanted to run (of a virtual machine)."""
     with open("/proc/stat") as stat:
         fields = next(line.split() for line in stat if line.startswith(f"cpu{core} "))
     return int(fields[8]) / TICKS
+
+
+def whole_resident_mib(pid):
+    """Memory of one process, with all that it shares with others (RSS)."""
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:")) / 1024
 
 
 def resident_mib(pid):

@@ -53,8 +53,10 @@ class Vestibule(Subject):
         if told.status != 200 or "JSESSIONID=" not in told.body or any(value in told.body for value in cookies.values()):
             raise RuntimeError(f"vestibule: the backend was told {told.body!r}")
 
-    def sign_in(self, world, protocol):
-        """From the page that was asked for to the provider and back; gives the session's cookies."""
+    def sign_in(self, world, protocol, at_callback=None):
+        """From the page that was asked for to the provider and back; gives the session's cookies.
+
+        `at_callback` is asked instead of `ask` when the answer of the OpenID provider arrives."""
         if protocol == "saml":
             return sign_in_by_saml(self, "saml.localhost")
         cookies = {}
@@ -62,7 +64,7 @@ class Vestibule(Subject):
         provider = urllib.parse.urlsplit(answer.location)
         at_provider = ask(provider.netloc, f"{provider.path}?{provider.query}&login_hint={PERSON}", {}, provider.netloc)
         callback = urllib.parse.urlsplit(at_provider.location)
-        answer = ask(self.address(False), f"{callback.path}?{callback.query}", cookies, "localhost")
+        answer = (at_callback or ask)(self.address(False), f"{callback.path}?{callback.query}", cookies, "localhost")
         page = ask(self.address(False), answer.location, cookies, "localhost")
         if page.status != 200:
             raise RuntimeError(f"vestibule: the sign-in ended in {page.status}")
@@ -153,10 +155,19 @@ class World:
     def __init__(self, options):
         self.options = options
         self.folder = options.out.resolve() / "run"
-        self.processes = []
+        self.processes, self.logs = [], None
+        self.patience = 30  # seconds until a subject has to listen
         self.agreed = {}  # what all subjects have to have in common
 
     def __enter__(self):
+        try:
+            self.start_outside()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def start_outside(self):
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.logs = open(self.folder / "processes.log", "w")
@@ -184,20 +195,28 @@ class World:
             'wrk.headers["Content-Type"] = "application/octet-stream"\n'
         )
         self.start_backend()
-        return self
 
     def __exit__(self, *_):
         for process in reversed(self.processes):
             stop(process)
-        self.logs.close()
+        if self.logs:
+            self.logs.close()
 
     def program(self, name):
         return self.options.binaries / name
 
+    def command(self, name, *arguments):
+        """How a subject of ours is started."""
+        return [*self.started_by(name), self.program(name), *arguments]
+
+    def started_by(self, _name):
+        """Nothing, unless somebody counts what the subject does: by a program that then starts it."""
+        return []
+
     def launch(self, command, port, core=SUBJECT_CORE, env=None):
         process = start(command, core, self.logs, env)
         self.processes.append(process)
-        wait_for_port(port, process)
+        wait_for_port(port, process, self.patience)
         return process
 
     def register(self, protocol, name, address):
@@ -214,7 +233,8 @@ class World:
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
         (folder / "nginx.conf").write_text(
-            f"worker_processes 1;\ndaemon off;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log warn;\n"
+            # Else its workers, started by root, may not read files below a closed home.
+            f"{'user root;' if os.geteuid() == 0 else ''}\nworker_processes 1;\ndaemon off;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log warn;\n"
             "events { worker_connections 4096; }\n"
             "http {\n  keepalive_requests 1000000000;\n  client_max_body_size 20m;\n  sendfile on;\n"
             f"  types {{ text/html html; }}\n{temps}{servers}}}\n"
@@ -271,10 +291,8 @@ def direct(world):
 
 def bare_pingora(world, name="bare_pingora"):
     plain, tls = free_port(), free_port()
-    program = world.program(name)
-    process = world.launch(
-        [program, world.backend, f"127.0.0.1:{plain}", f"127.0.0.1:{tls}", world.certificate, world.key], plain
-    )
+    addresses = [world.backend, f"127.0.0.1:{plain}", f"127.0.0.1:{tls}"]
+    process = world.launch(world.command(name, *addresses, world.certificate, world.key), plain)
     return Subject(name, process, plain, tls)
 
 
@@ -363,14 +381,14 @@ portals:
     world.register("saml", f"{at_saml}/metadata", f"{at_saml}/acs")
     log = open(world.folder / "vestibule-access.log", "w")
     process = start(
-        [world.program("vestibule"), "run", "--config", config],
+        world.command("vestibule", "run", "--config", config),
         SUBJECT_CORE,
         world.logs,
         env={"TOKIO_WORKER_THREADS": "1"},
         stdout=log,
     )
     world.processes.append(process)
-    wait_for_port(plain, process)
+    wait_for_port(plain, process, world.patience)
     subject = Vestibule("vestibule", process, plain, tls)
     subject.origin = f"https://localhost:{tls}"
     subject.headers = (cookie_header(subject.sign_in(world, "oidc")),)
