@@ -33,7 +33,7 @@ BENCH_PROGRAMS = $(or $(CARGO_TARGET_DIR),target)
 bench-compare: ## Measure Vestibule beside nginx, Apache and bare Pingora (BENCH="--help" tells the options)
 	@scripts/install-packages bench
 	@echo "== building optimised programs (a first build takes about 20 minutes on 2 cores)"
-	@$(CARGO) build --locked --release --features bench --bin vestibule --bin bare_pingora --bin pace
+	@$(CARGO) build --locked --release --features bench --bin vestibule --bin bare_pingora --bin bare_pingora_mimalloc --bin pace
 	@$(CARGO) build --locked --features bench --bin bench_world
 	@python3 benches/compare/compare.py --binaries $(BENCH_PROGRAMS)/release --world $(BENCH_PROGRAMS)/debug/bench_world $(BENCH)
 
@@ -44,6 +44,13 @@ bench-scale: ## Measure how the cost grows with sessions, connections, portals a
 	@$(CARGO) build --locked --features bench --bin bench_world
 	@python3 benches/scale/scale.py --binaries $(BENCH_PROGRAMS)/release --world $(BENCH_PROGRAMS)/debug/bench_world $(BENCH)
 
+bench-count: ## Count instructions and allocations of a request, of Vestibule and of bare Pingora (BENCH="--help" tells the options)
+	@scripts/install-packages bench
+	@echo "== building optimised programs (a first build takes about 20 minutes on 2 cores)"
+	@$(CARGO) build --locked --release --features bench --bin vestibule --bin bare_pingora --bin bare_pingora_mimalloc
+	@$(CARGO) build --locked --features bench --bin bench_world
+	@python3 benches/compare/count.py --binaries $(BENCH_PROGRAMS)/release --world $(BENCH_PROGRAMS)/debug/bench_world $(BENCH)
+
 deny: ## Licences, bans and advisories of all dependencies (needs cargo-deny)
 	@cargo deny check
 
@@ -52,4 +59,4 @@ system-packages:
 
 DEBUG_BINARY = $(or $(CARGO_TARGET_DIR),target)/debug/vestibule
 
-.PHONY: bench-compare bench-scale help demo demo-check test check build release certificates deny system-packages
+.PHONY: bench-compare bench-count bench-scale help demo demo-check test check build release certificates deny system-packages

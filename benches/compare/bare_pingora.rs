@@ -28,7 +28,8 @@ impl ProxyHttp for Bare {
     }
 }
 
-fn main() -> ExitCode {
+/// Serves until it is ended.
+pub fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [upstream, plain, tls, certificate, key] = arguments.as_slice() else {
         eprintln!("bare_pingora UPSTREAM PLAIN TLS CERTIFICATE KEY");

@@ -3,15 +3,20 @@
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import time
 from pathlib import Path
 
 from measure import closed_loop, fixed_rate
+from processes import OTHER_CORE, SUBJECT_CORE, stolen_seconds
 from report import write_report
 from subjects import SUBJECTS, World
 from workloads import WORKLOADS
+
+OURS = "vestibule"
+WARM_UP = 1.0
 
 
 def arguments():
@@ -29,48 +34,96 @@ def arguments():
 
 
 def median_of(samples):
-    keys = samples[0].keys()
-    return {key: statistics.median(sample[key] for sample in samples) for key in keys}
+    return {key: statistics.median(sample[key] for sample in samples) for key in samples[0]}
+
+
+def spread_of(samples):
+    """Least and most of each figure."""
+    return {key: [min(sample[key] for sample in samples), max(sample[key] for sample in samples)] for key in samples[0]}
+
+
+def ratios_of(rounds):
+    """Vestibule beside each other subject within each round, where what all suffer alike falls out: median, least, most."""
+    found = {}
+    for name in rounds if OURS in rounds else ():
+        if name != OURS:
+            found[name] = {}
+            for key in rounds[OURS][0]:
+                pairs = zip(rounds[OURS], rounds[name], strict=True)
+                ratios = [ours[key] / theirs[key] for ours, theirs in pairs if theirs[key]]
+                if ratios:
+                    found[name][key] = [statistics.median(ratios), min(ratios), max(ratios)]
+    return found
+
+
+def alternating(options, taking_part, measure):
+    """The samples of each subject; each round begins with the next one, so that none always follows the same other."""
+    samples = {name: [] for name in taking_part}
+    order = list(taking_part.items())
+    for number in range(options.rounds):
+        turn = number % len(order)
+        for name, subject in order[turn:] + order[:turn]:
+            samples[name].append(measure(subject))
+    return samples
+
+
+def expected_seconds(options):
+    """How long the measurements take, without what is started and checked before."""
+    each = min(WARM_UP, options.seconds) + options.rounds * max(1, options.seconds) * (1 if options.no_latency else 2)
+    return each * sum(name in WORKLOADS[workload].subjects for workload in options.workloads for name in options.subjects)
 
 
 def run(options):
+    """Results, and what is kept beside them: spreads, ratios, rates and stolen time."""
     options.out.mkdir(parents=True, exist_ok=True)
-    results, spreads = {}, {}
+    results, beside = {}, {}
     with World(options) as world:
         subjects = {name: world.start(name) for name in options.subjects}
         for name in options.workloads:
             workload = WORKLOADS[name]
-            taking_part = {key: subject for key, subject in subjects.items() if workload.takes(subject)}
+            taking_part = {key: subject for key, subject in subjects.items() if key in workload.subjects}
             print(f"== {name}: {', '.join(taking_part)}", flush=True)
-            for subject in taking_part.values():
-                workload.check(world, subject)
-                closed_loop(world, workload, subject, min(1.0, options.seconds))
-            rounds = {key: [] for key in taking_part}
-            for _ in range(options.rounds):
-                for key, subject in taking_part.items():
-                    rounds[key].append(closed_loop(world, workload, subject, options.seconds))
-            result = {key: median_of(samples) for key, samples in rounds.items()}
-            spreads[name] = {
-                key: {
-                    what: [min(sample[what] for sample in samples), max(sample[what] for sample in samples)]
-                    for what in ("rps", "cpu_us_per_request")
-                }
-                for key, samples in rounds.items()
-            }
-            if workload.has_latency and not options.no_latency:
-                rate = max(1, int(min(entry["rps"] for entry in result.values()) / 2))
-                latencies = {key: [] for key in taking_part}
-                for _ in range(options.rounds):
-                    for key, subject in taking_part.items():
-                        latencies[key].append(fixed_rate(world, workload, subject, rate, options.seconds))
-                for key, samples in latencies.items():
-                    result[key] |= median_of(samples)
-                print(f"   latency at {rate} requests/s", flush=True)
-            results[name] = result
-            for key, entry in result.items():
-                cells = "  ".join(f"{what} {value:,.1f}" for what, value in entry.items())
-                print(f"   {key:<16} {cells}", flush=True)
-    return results, spreads
+            if taking_part:
+                results[name], beside[name] = measured(options, world, workload, taking_part)
+                tell(results[name], beside[name])
+    return results, beside
+
+
+def measured(options, world, workload, taking_part):
+    for subject in taking_part.values():
+        workload.check(world, subject)
+        closed_loop(world, workload, subject, min(WARM_UP, options.seconds))
+    stolen, began = stolen_seconds(SUBJECT_CORE), time.monotonic()
+    samples = alternating(options, taking_part, lambda subject: closed_loop(world, workload, subject, options.seconds))
+    result = {name: median_of(found) for name, found in samples.items()}
+    spread = {name: spread_of(found) for name, found in samples.items()}
+    ratios, rate = ratios_of(samples), None
+    if not options.no_latency:
+        rate = max(1, int(min(entry["rps"] for entry in result.values()) / 2))
+        samples = alternating(
+            options, taking_part, lambda subject: fixed_rate(world, workload, subject, rate, options.seconds)
+        )
+        for name, found in samples.items():
+            result[name] |= median_of(found)
+            spread[name] |= spread_of(found)
+        for name, found in ratios_of(samples).items():
+            ratios[name] |= found
+    stolen = (stolen_seconds(SUBJECT_CORE) - stolen) / (time.monotonic() - began)
+    return result, {"rate": rate, "stolen_share": stolen, "spread": spread, "ratios": ratios}
+
+
+def tell(result, beside):
+    if beside["rate"]:
+        print(f"   latency at {beside['rate']} requests/s", flush=True)
+    for name, entry in result.items():
+        cells = "  ".join(f"{what} {value:,.1f}" for what, value in entry.items())
+        print(f"   {name:<22} {cells}", flush=True)
+    for name, ratios in beside["ratios"].items():
+        shown = (key for key in ("cpu_us_per_request", "rps", "p99_us") if key in ratios)
+        cells = "  ".join(f"{key} {ratios[key][0]:.2f}x ({ratios[key][1]:.2f} to {ratios[key][2]:.2f})" for key in shown)
+        print(f"   {OURS} beside {name}: {cells}", flush=True)
+    if beside["stolen_share"] > 0.01:
+        print(f"   note: {beside['stolen_share']:.0%} of the subject's core was taken by other machines", flush=True)
 
 
 def main():
@@ -79,10 +132,14 @@ def main():
     unknown += [name for name in options.subjects if name not in SUBJECTS]
     if unknown:
         sys.exit(f"not known: {', '.join(unknown)}")
+    # Sign-ins are driven from here: on the client's core, as all other clients.
+    os.sched_setaffinity(0, {OTHER_CORE})
+    print(f"== about {expected_seconds(options) / 60:.0f} minutes, and what it takes to start", flush=True)
     began = time.monotonic()
-    results, spreads = run(options)
+    results, beside = run(options)
     (options.out / "compare.json").write_text(json.dumps(results, indent=2) + "\n")
-    write_report(options, results, spreads, time.monotonic() - began)
+    (options.out / "compare-spread.json").write_text(json.dumps(beside, indent=2) + "\n")
+    write_report(options, results, beside, time.monotonic() - began)
 
 
 if __name__ == "__main__":

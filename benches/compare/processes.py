@@ -1,5 +1,6 @@
 """Processes of the benchmark: started on their own core, watched through /proc, ended with the run."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -70,7 +71,7 @@ def family(pid):
 
 
 def cpu_seconds(pid):
-    """User and system time of the whole family so far, those that have ended and were waited for included."""
+    """User and system time of the whole family so far: of all that live, and of their children that have ended."""
     ticks = 0
     for member in family(pid):
         try:
@@ -78,8 +79,30 @@ def cpu_seconds(pid):
                 fields = stat.read().rsplit(")", 1)[1].split()
         except OSError:
             continue
-        ticks += sum(map(int, fields[11:13]))
+        ticks += sum(map(int, fields[11:15]))
     return ticks / TICKS
+
+
+def cpu_nanoseconds(pid):
+    """Time on a core of each thread of one process so far; exact for those that sleep."""
+    times = {}
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/schedstat") as stat:
+            times[thread] = int(stat.read().split()[0])
+    return times
+
+
+def stolen_seconds(core):
+    """Time for which the core was another machine's, though something here wanted to run (of a virtual machine)."""
+    with open("/proc/stat") as stat:
+        fields = next(line.split() for line in stat if line.startswith(f"cpu{core} "))
+    return int(fields[8]) / TICKS
+
+
+def whole_resident_mib(pid):
+    """Memory of one process, with all that it shares with others (RSS)."""
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:")) / 1024
 
 
 def resident_mib(pid):

@@ -21,10 +21,7 @@ PERSON = "ana"
 class Subject:
     """A program that serves the backend, plainly and by TLS."""
 
-    guards = False
-    refuses_many = True
-    by_tls = True
-    signs_in_by = ()
+    rewrites = False
     headers = ()
     origin = "https://localhost"
     host = "localhost"
@@ -42,13 +39,24 @@ class Subject:
     def url(self, path, tls=False):
         return f"https://localhost:{self.ports[True]}{path}" if tls else f"http://{self.address(False)}{path}"
 
+    def check(self, world):
+        """It does for a request what it is measured for; whoever does more than to pass it on says what."""
+
 
 class Vestibule(Subject):
-    guards = True
-    signs_in_by = ("oidc", "saml")
+    rewrites = True
 
-    def sign_in(self, world, protocol):
-        """From the page that was asked for to the provider and back; gives the session's cookies."""
+    def check(self, world):
+        """The customer session goes to the backend, and the visitor's session does not."""
+        cookies = dict(pair.split("=", 1) for pair in self.headers[0].removeprefix("Cookie: ").split("; "))
+        told = ask(self.address(False), "/told", dict(cookies), "localhost")
+        if told.status != 200 or "JSESSIONID=" not in told.body or any(value in told.body for value in cookies.values()):
+            raise RuntimeError(f"vestibule: the backend was told {told.body!r}")
+
+    def sign_in(self, world, protocol, at_callback=None):
+        """From the page that was asked for to the provider and back; gives the session's cookies.
+
+        `at_callback` is asked instead of `ask` when the answer of the OpenID provider arrives."""
         if protocol == "saml":
             return sign_in_by_saml(self, "saml.localhost")
         cookies = {}
@@ -56,7 +64,7 @@ class Vestibule(Subject):
         provider = urllib.parse.urlsplit(answer.location)
         at_provider = ask(provider.netloc, f"{provider.path}?{provider.query}&login_hint={PERSON}", {}, provider.netloc)
         callback = urllib.parse.urlsplit(at_provider.location)
-        answer = ask(self.address(False), f"{callback.path}?{callback.query}", cookies, "localhost")
+        answer = (at_callback or ask)(self.address(False), f"{callback.path}?{callback.query}", cookies, "localhost")
         page = ask(self.address(False), answer.location, cookies, "localhost")
         if page.status != 200:
             raise RuntimeError(f"vestibule: the sign-in ended in {page.status}")
@@ -64,32 +72,23 @@ class Vestibule(Subject):
 
 
 class ApacheOpenidc(Subject):
-    guards = True
-    by_tls = False  # its session is of the plain address, and the provider knows that one alone
-    signs_in_by = ("oidc",)
-
     def sign_in(self, world, _protocol):
         cookies = {}
-        host = self.address(False)
-        answer = ask(host, "/small", cookies, host)
+        at, host = self.address(False), f"localhost:{self.ports[False]}"
+        answer = ask(at, "/small", cookies, host)
         provider = urllib.parse.urlsplit(answer.location)
         at_provider = ask(provider.netloc, f"{provider.path}?{provider.query}&login_hint={PERSON}", {}, provider.netloc)
         callback = urllib.parse.urlsplit(at_provider.location)
-        answer = ask(host, f"{callback.path}?{callback.query}", cookies, host)
-        page = ask(host, urllib.parse.urlsplit(answer.location).path, cookies, host)
+        answer = ask(at, f"{callback.path}?{callback.query}", cookies, host)
+        page = ask(at, urllib.parse.urlsplit(answer.location).path, cookies, host)
         if page.status != 200:
             raise RuntimeError(f"apache_openidc: the sign-in ended in {page.status}")
         return cookies
 
 
 class ApacheMellon(Subject):
-    guards = True
-    refuses_many = False  # of 32 connections without a cookie it answered none within seconds, of one at once
-    by_tls = False  # its session is of the plain address, and the provider knows that one alone
-    signs_in_by = ("saml",)
-
     def sign_in(self, world, _protocol):
-        return sign_in_by_saml(self, self.address(False))
+        return sign_in_by_saml(self, f"localhost:{self.ports[False]}")
 
 
 def sign_in_by_saml(subject, host):
@@ -156,9 +155,19 @@ class World:
     def __init__(self, options):
         self.options = options
         self.folder = options.out.resolve() / "run"
-        self.processes = []
+        self.processes, self.logs = [], None
+        self.patience = 30  # seconds until a subject has to listen
+        self.agreed = {}  # what all subjects have to have in common
 
     def __enter__(self):
+        try:
+            self.start_outside()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def start_outside(self):
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.logs = open(self.folder / "processes.log", "w")
@@ -186,20 +195,28 @@ class World:
             'wrk.headers["Content-Type"] = "application/octet-stream"\n'
         )
         self.start_backend()
-        return self
 
     def __exit__(self, *_):
         for process in reversed(self.processes):
             stop(process)
-        self.logs.close()
+        if self.logs:
+            self.logs.close()
 
     def program(self, name):
         return self.options.binaries / name
 
+    def command(self, name, *arguments):
+        """How a subject of ours is started."""
+        return [*self.started_by(name), self.program(name), *arguments]
+
+    def started_by(self, _name):
+        """Nothing, unless somebody counts what the subject does: by a program that then starts it."""
+        return []
+
     def launch(self, command, port, core=SUBJECT_CORE, env=None):
         process = start(command, core, self.logs, env)
         self.processes.append(process)
-        wait_for_port(port, process)
+        wait_for_port(port, process, self.patience)
         return process
 
     def register(self, protocol, name, address):
@@ -216,7 +233,8 @@ class World:
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
         (folder / "nginx.conf").write_text(
-            f"worker_processes 1;\ndaemon off;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log warn;\n"
+            # Else its workers, started by root, may not read files below a closed home.
+            f"{'user root;' if os.geteuid() == 0 else ''}\nworker_processes 1;\ndaemon off;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log warn;\n"
             "events { worker_connections 4096; }\n"
             "http {\n  keepalive_requests 1000000000;\n  client_max_body_size 20m;\n  sendfile on;\n"
             f"  types {{ text/html html; }}\n{temps}{servers}}}\n"
@@ -248,8 +266,11 @@ class World:
             f"    ssl_certificate {self.certificate};\n    ssl_certificate_key {self.key};\n    access_log off;\n"
             f"    root {files};\n    gzip_static on;\n    default_type application/octet-stream;\n"
             "    location = /small { }\n    location = /page.html { }\n    location = /search.html { }\n"
+            "    location = /provider.json { }\n"
             "    location = /fixed.html { add_header Cache-Control no-transform; }\n"
             "    location = /download { gzip_static off; }\n"
+            # What came, for the check that a subject sends what it should.
+            '    location = /told { default_type text/plain; return 200 "Cookie: $http_cookie"; }\n'
             f"    location = /upload {{ proxy_pass http://{self.told['upload']}; proxy_request_buffering off;"
             " proxy_http_version 1.1; }\n"
             '    location / { proxy_pass http://jsm; proxy_http_version 1.1; proxy_set_header Connection "";'
@@ -268,13 +289,15 @@ def direct(world):
     return Subject("direct", world.backend_process, world.backend_port, world.backend_tls_port)
 
 
-def bare_pingora(world):
+def bare_pingora(world, name="bare_pingora"):
     plain, tls = free_port(), free_port()
-    program = world.program("bare_pingora")
-    process = world.launch(
-        [program, world.backend, f"127.0.0.1:{plain}", f"127.0.0.1:{tls}", world.certificate, world.key], plain
-    )
-    return Subject("bare_pingora", process, plain, tls)
+    addresses = [world.backend, f"127.0.0.1:{plain}", f"127.0.0.1:{tls}"]
+    process = world.launch(world.command(name, *addresses, world.certificate, world.key), plain)
+    return Subject(name, process, plain, tls)
+
+
+def bare_pingora_mimalloc(world):
+    return bare_pingora(world, "bare_pingora_mimalloc")
 
 
 def nginx(world):
@@ -284,7 +307,8 @@ def nginx(world):
         f"  server {{\n    listen 127.0.0.1:{plain} backlog=4096;\n    listen 127.0.0.1:{tls} ssl http2 backlog=4096;\n"
         f"    ssl_certificate {world.certificate};\n    ssl_certificate_key {world.key};\n"
         "    ssl_protocols TLSv1.2 TLSv1.3;\n    ssl_session_cache shared:tls:10m;\n"
-        f"    access_log {world.folder}/nginx-access.log;\n"
+        # As Vestibule does: log lines leave 20 times a second, and what a slow client does not take waits at the backend.
+        f"    access_log {world.folder}/nginx-access.log combined buffer=64k flush=50ms;\n    proxy_max_temp_file_size 0;\n"
         '    location / { proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection "";'
         " proxy_request_buffering off; proxy_set_header Host $host; }\n  }\n"
     )
@@ -357,14 +381,14 @@ portals:
     world.register("saml", f"{at_saml}/metadata", f"{at_saml}/acs")
     log = open(world.folder / "vestibule-access.log", "w")
     process = start(
-        [world.program("vestibule"), "run", "--config", config],
+        world.command("vestibule", "run", "--config", config),
         SUBJECT_CORE,
         world.logs,
         env={"TOKIO_WORKER_THREADS": "1"},
         stdout=log,
     )
     world.processes.append(process)
-    wait_for_port(plain, process)
+    wait_for_port(plain, process, world.patience)
     subject = Vestibule("vestibule", process, plain, tls)
     subject.origin = f"https://localhost:{tls}"
     subject.headers = (cookie_header(subject.sign_in(world, "oidc")),)
@@ -386,14 +410,15 @@ def apache(world, name, modules, lines, plain, tls):
         f"ServerName localhost\nServerRoot {folder}\nPidFile {folder}/apache.pid\nDefaultRuntimeDir {folder}\n"
         f"ErrorLog {folder}/error.log\nLogLevel warn\nUser www-data\nGroup www-data\n"
         'LogFormat "%h %l %u %t \\"%r\\" %>s %b" common\n'
-        f"CustomLog {folder}/access.log common\n"
+        f"CustomLog {folder}/access.log common\nBufferedLogs On\n"
         f"Listen 127.0.0.1:{plain}\nListen 127.0.0.1:{tls}\n"
         "StartServers 1\nServerLimit 1\nThreadsPerChild 64\nMaxRequestWorkers 64\nMinSpareThreads 1\nMaxSpareThreads 64\n"
         "MaxConnectionsPerChild 0\nKeepAlive On\nMaxKeepAliveRequests 0\nKeepAliveTimeout 60\n"
         "SSLSessionCache shmcb:ssl(512000)\nProtocols h2 http/1.1\n"
-        f"<VirtualHost 127.0.0.1:{plain}>\n{lines}</VirtualHost>\n"
+        # In the main server: both hosts share one configuration, and with it one cache of sessions.
+        f"{lines}<VirtualHost 127.0.0.1:{plain}>\n</VirtualHost>\n"
         f"<VirtualHost 127.0.0.1:{tls}>\nSSLEngine on\nSSLCertificateFile {world.certificate}\n"
-        f"SSLCertificateKeyFile {world.key}\n{lines}</VirtualHost>\n"
+        f"SSLCertificateKeyFile {world.key}\n</VirtualHost>\n"
     )
     (folder / "apache.conf").write_text(text)
     for path in (world.folder, *world.folder.parents):
@@ -404,31 +429,56 @@ def apache(world, name, modules, lines, plain, tls):
 
 def apache_openidc(world):
     plain, tls = free_port(), free_port()
+    callback = f"http://localhost:{plain}/oidc/callback"
+    metadata = f"{world.told['issuer']}/.well-known/openid-configuration"
+    provider = json.loads(urllib.request.urlopen(metadata, timeout=30).read())
+    # Else it would ask there at each sign-in and keep all claims twice, which Vestibule does not here. (Endpoints can be set
+    # one by one only when they are by TLS.)
+    provider.pop("userinfo_endpoint", None)
+    (world.folder / "files" / "provider.json").write_text(json.dumps(provider))
     lines = (
-        f"OIDCProviderMetadataURL {world.told['issuer']}/.well-known/openid-configuration\n"
-        "OIDCClientID apache\nOIDCClientSecret secret\n"
-        f"OIDCRedirectURI http://127.0.0.1:{plain}/oidc/callback\n"
+        f"OIDCProviderMetadataURL http://{world.backend}/provider.json\n"
+        "OIDCProviderTokenEndpointAuth client_secret_basic\n"
+        f"OIDCClientID apache\nOIDCClientSecret secret\nOIDCRedirectURI {callback}\n"
         f"OIDCCryptoPassphrase {secrets.token_hex(16)}\nOIDCSessionType server-cache\nOIDCCacheType shm\n"
         "OIDCPKCEMethod S256\nOIDCScope \"openid email profile\"\nOIDCSessionInactivityTimeout 86400\nOIDCCookieSameSite On\n"
         "<Location />\nAuthType openid-connect\nRequire valid-user\n</Location>\n"
         f"ProxyPass /oidc !\nProxyPass / http://{world.backend}/ keepalive=On\n"
     )
-    world.register("oidc", "apache", f"http://127.0.0.1:{plain}/oidc/callback")
+    world.register("oidc", "apache", callback)
     process = apache(world, "apache_openidc", ["auth_openidc"], lines, plain, tls)
     subject = ApacheOpenidc("apache_openidc", process, plain, tls)
-    subject.host = f"127.0.0.1:{plain}"
     subject.headers = (cookie_header(subject.sign_in(world, "oidc")),)
     return subject
+
+
+def service_provider(at, certificate):
+    """Metadata of a SAML service provider below the address `at`."""
+    certificate = "".join(certificate.split("-----")[2].split())
+    return (
+        f'<EntityDescriptor entityID="{at}/metadata" xmlns="urn:oasis:names:tc:SAML:2.0:metadata">\n'
+        '<SPSSODescriptor AuthnRequestsSigned="true" WantAssertionsSigned="true"'
+        ' protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol">\n'
+        '<KeyDescriptor use="signing"><KeyInfo xmlns="http://www.w3.org/2000/09/xmldsig#"><X509Data>'
+        f"<X509Certificate>{certificate}</X509Certificate></X509Data></KeyInfo></KeyDescriptor>\n"
+        '<AssertionConsumerService index="0" isDefault="true" Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"'
+        f' Location="{at}/postResponse"/>\n</SPSSODescriptor></EntityDescriptor>\n'
+    )
 
 
 def apache_mellon(world):
     plain, tls = free_port(), free_port()
     metadata = world.folder / "saml-provider.xml"
     metadata.write_bytes(urllib.request.urlopen(world.told["saml"], timeout=30).read())
-    at = f"http://127.0.0.1:{plain}/mellon"
+    at = f"http://localhost:{plain}/mellon"
+    # Metadata in a file, as its guide has it: what it makes up itself, it makes anew for each request without a session,
+    # out of memory that all threads share without a lock.
+    ours = world.folder / "saml-peer.xml"
+    ours.write_text(service_provider(at, (world.folder / "saml-peers.pem").read_text()))
     lines = (
+        f"MellonLockFile {world.folder}/mellon.lock\n"
         "<Location />\nAuthType Mellon\nMellonEnable auth\nRequire valid-user\nMellonSecureCookie Off\n"
-        f"MellonEndpointPath /mellon\nMellonSPentityId {at}/metadata\n"
+        f"MellonEndpointPath /mellon\nMellonSPMetadataFile {ours}\n"
         f"MellonSPPrivateKeyFile {world.folder}/saml-peers.key\nMellonSPCertFile {world.folder}/saml-peers.pem\n"
         f"MellonIdPMetadataFile {metadata}\nMellonSessionLength 86400\n</Location>\n"
         f"ProxyPass /mellon !\nProxyPass / http://{world.backend}/ keepalive=On\n"
@@ -436,7 +486,6 @@ def apache_mellon(world):
     world.register("saml", f"{at}/metadata", f"{at}/postResponse")
     process = apache(world, "apache_mellon", ["auth_mellon"], lines, plain, tls)
     subject = ApacheMellon("apache_mellon", process, plain, tls)
-    subject.host = f"127.0.0.1:{plain}"
     subject.headers = (cookie_header(subject.sign_in(world, "saml")),)
     return subject
 
@@ -444,6 +493,7 @@ def apache_mellon(world):
 SUBJECTS = {
     "direct": direct,
     "bare_pingora": bare_pingora,
+    "bare_pingora_mimalloc": bare_pingora_mimalloc,
     "nginx": nginx,
     "apache_openidc": apache_openidc,
     "apache_mellon": apache_mellon,

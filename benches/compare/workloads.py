@@ -1,89 +1,102 @@
 """What is asked of the subjects. The order is that of the results."""
 
+import gzip
 import http.client
+import itertools
+import math
 import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
 
-from measure import h2load, pace, wrk
+from measure import PERCENTILES, h2load, pace, wrk
 
-PERCENTILES = ("p50_us", "p99_us", "p999_us")
 IDENTITY = "Accept-Encoding: identity"
+GZIP = "Accept-Encoding: gzip"
+PEERS = ("direct", "bare_pingora", "nginx", "apache_openidc", "apache_mellon", "vestibule")
+WITH_OUR_ALLOCATOR = (*PEERS, "bare_pingora_mimalloc")
+GUARDS = ("apache_openidc", "apache_mellon", "vestibule")
+# What searching a page costs is a question to Vestibule alone.
+OURS = ("bare_pingora", "vestibule")
 
 
 class Get:
     """One small or large answer, again and again, over kept connections."""
 
-    has_latency = True
-
-    def __init__(self, path, tls=False, connections=32, headers=(IDENTITY,)):
+    def __init__(self, path, tls=False, connections=32, headers=(IDENTITY,), subjects=PEERS, more=()):
+        """`more` are options of `pace`."""
         self.path, self.tls, self.connections, self.headers = path, tls, connections, headers
-
-    def takes(self, subject):
-        return subject.by_tls or not self.tls
+        self.subjects, self.more = subjects, more
 
     def head(self, subject):
         return [f"Host: {subject.host}", *subject.headers, *self.headers]
 
     def check(self, world, subject):
-        """The answer is the right one, before anything is measured."""
-        status, body = fetch(world, subject, self.path, self.tls, self.head(subject))
+        """The answer is the right one, before anything is measured; gives its body."""
+        subject.check(world)
+        status, body, tls = fetch(world, subject, self.path, self.tls, self.head(subject))
+        if self.tls and tls != world.agreed.setdefault("tls", tls):
+            raise RuntimeError(f"{subject.name} speaks {tls}, others {world.agreed['tls']}")
         if status != 200 or len(body) < 100:
             raise RuntimeError(f"{subject.name} answers {self.path} with {status} and {len(body)} octets")
+        return body
 
     def load(self, world, subject, seconds):
         return wrk(subject, subject.url(self.path, self.tls), seconds, self.head(subject), self.connections)
 
     def pace(self, world, subject, rate, seconds):
-        told = pace(
-            world, subject.address(self.tls), self.path, self.head(subject), rate, seconds, self.connections, self.tls
-        )
+        told = self.paced(world, subject, rate, seconds)
         return {key: told[key] for key in PERCENTILES}
+
+    def paced(self, world, subject, rate, seconds):
+        at, head = subject.address(self.tls), self.head(subject)
+        return pace(world, at, self.path, head, rate, seconds, self.connections, self.tls, self.more)
+
+
+class Page(Get):
+    """64 KiB of HTML; as it comes from the backend, it may have the backend's address in it."""
+
+    def __init__(self, path, encoding, may_change, subjects=PEERS):
+        super().__init__(path, headers=(encoding,), subjects=subjects)
+        self.encoding, self.may_change = encoding, may_change
+
+    def check(self, world, subject):
+        """Who rewrites leaves no address of the backend; all others, and all pages that nobody may change, stay as they were."""
+        body = super().check(world, subject)
+        if (body[:2] == b"\x1f\x8b") != (self.encoding == GZIP):
+            raise RuntimeError(f"{subject.name}: {self.path} is not in the coding that was asked for")
+        body = gzip.decompress(body) if self.encoding == GZIP else body
+        before = (world.folder / "files" / self.path.removeprefix("/")).read_bytes()
+        if self.may_change and subject.rewrites:
+            before = before.replace(f"http://{world.backend}".encode(), subject.origin.encode())
+        if body != before:
+            raise RuntimeError(f"{subject.name}: {self.path} is not as it should be")
 
 
 class Connect(Get):
     """A TLS connection for each request: a full handshake, or a resumed one."""
 
     def __init__(self, resumed):
-        super().__init__("/small", tls=True, connections=16)
-        self.more = ["--reconnect", "resumed" if resumed else "full"]
+        super().__init__("/small", tls=True, connections=16, more=["--reconnect", "resumed" if resumed else "full"])
 
     def load(self, world, subject, seconds):
-        told = pace(
-            world, subject.address(True), self.path, self.head(subject), 0, seconds, self.connections, True, self.more
-        )
-        return told["requests"]
-
-    def pace(self, world, subject, rate, seconds):
-        told = pace(
-            world,
-            subject.address(True),
-            self.path,
-            self.head(subject),
-            rate,
-            seconds,
-            self.connections,
-            True,
-            self.more,
-        )
-        return {key: told[key] for key in PERCENTILES}
+        return self.paced(world, subject, 0, seconds)["requests"]
 
 
 class Http2(Get):
     """Small answers over few HTTP/2 connections with several streams each."""
 
-    has_latency = False  # h2load cannot count from the moment at which a request was due
-
-    def __init__(self):
-        super().__init__("/small", tls=True)
+    def __init__(self, **options):
+        super().__init__("/small", tls=True, connections=16, more=["--http2"], **options)
 
     def load(self, world, subject, seconds):
-        return h2load(subject.url(self.path, True), seconds, self.head(subject))
+        return h2load(subject.url(self.path, True), seconds, self.head(subject), self.connections)
 
 
 class Upload(Get):
     """10 MiB sent, a small answer."""
 
-    has_latency = False
+    def __init__(self):
+        super().__init__("/upload", connections=4, more=["--body", 10_485_760])
 
     def head(self, subject):
         return [*super().head(subject), f"Origin: {subject.origin}"]
@@ -92,31 +105,20 @@ class Upload(Get):
         """By the load itself: it stops at the first answer that is no success."""
 
     def load(self, world, subject, seconds):
-        return wrk(subject, subject.url(self.path), seconds, self.head(subject), 4, world.upload_script)
-
-
-class Download(Get):
-    """10 MiB received."""
-
-    has_latency = False
+        return wrk(subject, subject.url(self.path), seconds, self.head(subject), self.connections, world.upload_script)
 
 
 class Refused(Get):
     """No cookie: sent to sign in, or refused."""
 
-    has_latency = False
-
     def __init__(self):
-        super().__init__("/small")
-
-    def takes(self, subject):
-        return subject.guards and subject.refuses_many
+        super().__init__("/small", subjects=GUARDS, more=["--status", "302,303,401"])
 
     def head(self, subject):
         return [f"Host: {subject.host}", "Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"]
 
     def check(self, world, subject):
-        status, _ = fetch(world, subject, self.path, False, self.head(subject))
+        status, _, _ = fetch(world, subject, self.path, False, self.head(subject))
         if status not in (302, 303, 401):
             raise RuntimeError(f"{subject.name} does not refuse: {status}")
 
@@ -124,13 +126,8 @@ class Refused(Get):
 class SignIn:
     """One whole sign-in after another: to the provider and back, until the page that was asked for."""
 
-    has_latency = False
-
-    def __init__(self, protocol):
-        self.protocol = protocol
-
-    def takes(self, subject):
-        return self.protocol in subject.signs_in_by
+    def __init__(self, protocol, subjects):
+        self.protocol, self.subjects = protocol, subjects
 
     def check(self, world, subject):
         subject.sign_in(world, self.protocol)
@@ -142,8 +139,28 @@ class SignIn:
             done += 1
         return done
 
+    def pace(self, world, subject, rate, seconds):
+        """Each at its own moment, and counted from there; the time of the provider and of this client is part of it."""
+        numbers, taken = itertools.count(), []
+        begin = time.monotonic() + 0.05
+
+        def work():
+            while (number := next(numbers)) < rate * seconds:
+                due = begin + number / rate
+                time.sleep(max(0.0, due - time.monotonic()))
+                subject.sign_in(world, self.protocol)
+                taken.append((time.monotonic() - due) * 1e6)
+
+        with ThreadPoolExecutor(8) as pool:
+            for done in [pool.submit(work) for _ in range(8)]:
+                done.result()
+        taken.sort()
+        shares = zip(PERCENTILES, (0.5, 0.99, 0.999), strict=True)
+        return {key: taken[math.ceil(len(taken) * share) - 1] for key, share in shares}
+
 
 def fetch(world, subject, path, tls, headers):
+    """Status, body, and what TLS was agreed on."""
     host, port = subject.address(tls).split(":")
     context = ssl.create_default_context(cafile=str(world.authority)) if tls else None
     if tls:
@@ -152,27 +169,28 @@ def fetch(world, subject, path, tls, headers):
         connection = http.client.HTTPConnection(host, int(port), timeout=30)
     fields = dict(header.split(": ", 1) for header in headers)
     connection.request("GET", path, headers=fields)
+    agreed = (connection.sock.version(), connection.sock.cipher()[0]) if tls else None
     answer = connection.getresponse()
     body = answer.read()
     connection.close()
-    return answer.status, body
+    return answer.status, body, agreed
 
 
 WORKLOADS = {
-    "keepalive_plain": Get("/small"),
-    "keepalive_tls": Get("/small", tls=True),
+    "keepalive_plain": Get("/small", subjects=WITH_OUR_ALLOCATOR),
+    "keepalive_tls": Get("/small", tls=True, subjects=WITH_OUR_ALLOCATOR),
     "connect_tls_full": Connect(resumed=False),
     "connect_tls_resumed": Connect(resumed=True),
-    "http2": Http2(),
-    "rewrite_html": Get("/page.html"),
-    "rewrite_html_gzip": Get("/page.html", headers=("Accept-Encoding: gzip",)),
-    "search_html": Get("/search.html"),
-    "search_html_gzip": Get("/search.html", headers=("Accept-Encoding: gzip",)),
-    "pass_html": Get("/fixed.html"),
-    "pass_html_gzip": Get("/fixed.html", headers=("Accept-Encoding: gzip",)),
-    "download": Download("/download", connections=4),
-    "upload": Upload("/upload"),
+    "http2": Http2(subjects=WITH_OUR_ALLOCATOR),
+    "rewrite_html": Page("/page.html", IDENTITY, may_change=True),
+    "rewrite_html_gzip": Page("/page.html", GZIP, may_change=True),
+    "search_html": Page("/search.html", IDENTITY, may_change=True, subjects=OURS),
+    "search_html_gzip": Page("/search.html", GZIP, may_change=True, subjects=OURS),
+    "pass_html": Page("/fixed.html", IDENTITY, may_change=False, subjects=OURS),
+    "pass_html_gzip": Page("/fixed.html", GZIP, may_change=False, subjects=OURS),
+    "download": Get("/download", connections=4),
+    "upload": Upload(),
     "refused": Refused(),
-    "sign_in_oidc": SignIn("oidc"),
-    "sign_in_saml": SignIn("saml"),
+    "sign_in_oidc": SignIn("oidc", ("apache_openidc", "vestibule")),
+    "sign_in_saml": SignIn("saml", ("apache_mellon", "vestibule")),
 }

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import socket
 import ssl
+import statistics
 import subprocess
 import sys
 import time
@@ -17,9 +18,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "compare"))
 
 from measure import closed_loop  # noqa: E402
-from processes import SUBJECT_CORE, cpu_seconds, free_port, resident_mib, start, stop  # noqa: E402
-from subjects import Vestibule, World, cookie_header  # noqa: E402
+from processes import SUBJECT_CORE, cpu_nanoseconds, cpu_seconds, free_port, resident_mib, start, stop  # noqa: E402
+from processes import whole_resident_mib  # noqa: E402
+from subjects import Vestibule, World, ask, cookie_header  # noqa: E402
 from workloads import WORKLOADS  # noqa: E402
+
+
+STARTS = 5
+REST = 3
 
 
 def arguments():
@@ -30,6 +36,7 @@ def arguments():
     parser.add_argument("--sessions", type=numbers, default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--portals", type=numbers, default=[1, 100, 1_000])
     parser.add_argument("--rules", type=numbers, default=[1, 100, 1_000])
+    parser.add_argument("--callbacks", type=int, default=300, help="sign-ins whose callback is timed")
     parser.add_argument("--idle", type=int, default=10_000, help="idle connections")
     parser.add_argument("--active", type=int, default=2_000, help="connections that are used")
     parser.add_argument("--seconds", type=float, default=3)
@@ -154,12 +161,25 @@ def per_request(world, gateway, seconds):
     return closed_loop(world, workload, gateway.subject, seconds)
 
 
+def started(world, portals, rules):
+    """The last of several starts, and their medians: until ready, and whole resident memory after some seconds of rest."""
+    ready, idle = [], []
+    for number in range(STARTS):
+        gateway = Gateway(world, portals, rules)
+        time.sleep(REST)
+        ready.append(gateway.ready_ms)
+        idle.append(whole_resident_mib(gateway.process.pid))
+        if number < STARTS - 1:
+            gateway.stop()
+    return gateway, statistics.median(ready), statistics.median(idle)
+
+
 def by_settings(options, world):
     results = []
     wanted = [(number, 1) for number in options.portals] + [(1, number) for number in options.rules]
     for portals, rules in dict.fromkeys(wanted):
-        gateway = Gateway(world, portals, rules)
-        result = {"portals": portals, "rules": rules, "ready_ms": gateway.ready_ms, "idle_mib": resident_mib(gateway.process.pid)}
+        gateway, ready_ms, idle_mib = started(world, portals, rules)
+        result = {"portals": portals, "rules": rules, "starts": STARTS, "ready_ms": ready_ms, "idle_mib": idle_mib}
         result |= per_request(world, gateway, options.seconds)
         gateway.stop()
         results.append(result)
@@ -167,12 +187,29 @@ def by_settings(options, world):
     return results
 
 
+def by_callback(options, world):
+    """CPU time of the gateway alone from the OpenID provider's answer to its own, and what comes after that."""
+    gateway, taken = Gateway(world), []
+
+    def timed(*request):
+        before = cpu_nanoseconds(gateway.process.pid)
+        answer = ask(*request)
+        time.sleep(0.003)
+        after = cpu_nanoseconds(gateway.process.pid)
+        taken.append(sum(after.values()) - sum(before.get(thread, 0) for thread in after))
+        return answer
+
+    for _ in range(options.callbacks):
+        gateway.subject.sign_in(world, "oidc", timed)
+    gateway.stop()
+    taken.sort()
+    result = {"callbacks": len(taken), "cpu_us": statistics.median(taken) / 1e3, "cpu_us_p99": taken[len(taken) * 99 // 100] / 1e3}
+    show("callback", result)
+    return [result]
+
+
 def by_connections(options, world):
     """Idle TLS connections, each with its handshake done; then requests beside them over many connections."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    if most < options.idle + 2 * options.active + 1_000:
-        raise RuntimeError(f"so many connections want more than the {most} files that a process may open")
     gateway = Gateway(world, 1, 2)
     gateway.sign_in()
     before = resident_mib(gateway.process.pid)
@@ -229,6 +266,11 @@ def table(results):
 
 def main():
     options = arguments()
+    # Before anything is started that needs as many.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if options.idle and most < options.idle + 2 * options.active + 1_000:
+        raise RuntimeError(f"so many connections want more than the {most} files that a process may open")
     options.out.mkdir(parents=True, exist_ok=True)
     results = {}
     folder = options.out.resolve() / "scale"
@@ -239,6 +281,7 @@ def main():
     options.sessions = min(options.sessions or [10_000])
     with World(options) as world:
         results["settings"] = by_settings(options, world)
+        results["callback"] = by_callback(options, world) if options.callbacks else []
         results["connections"] = by_connections(options, world) if options.idle else []
     (options.out / "scale.json").write_text(json.dumps(results, indent=2) + "\n")
     (options.out / "scale.md").write_text(table(results))
