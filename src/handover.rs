@@ -13,8 +13,6 @@ mod successor;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::line::Line;
@@ -43,11 +41,7 @@ pub(crate) enum ToSuccessor {
     /// A sign-in that is under way, or how it has gone on.
     SignIn(HeldSignIn),
     /// The store is closed: open it.
-    Yours {
-        carried_over: CarriedOver,
-        /// The file that was closed in order.
-        store: PathBuf,
-    },
+    Yours(CarriedOver),
     /// You are the gateway now, and the service manager knows.
     Alone,
     /// You are not wanted.

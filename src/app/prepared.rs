@@ -2,7 +2,6 @@
 //! undone by doing nothing; then the rest.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use super::background;
@@ -93,19 +92,6 @@ impl Prepared {
         open_store(&self.config.session.store).await
     }
 
-    /// The same, where the file of that path was just closed in order by another process.
-    ///
-    /// # Errors
-    /// As for [`Prepared::open_store`].
-    pub async fn open_handed_over(&self, closed: &Path) -> Result<Arc<dyn SessionStore>, StoreError> {
-        let StoreSettings::Embedded { path } = self.config.session.store.clone();
-        if path == closed {
-            open_by(move || EmbeddedStore::open_handed_over(path)).await
-        } else {
-            self.open_store().await
-        }
-    }
-
     /// The same, where the process that had it has just died.
     ///
     /// # Errors
@@ -180,13 +166,8 @@ impl Prepared {
 /// Opens the store beside the requests.
 pub(super) async fn open_store(settings: &StoreSettings) -> Result<Arc<dyn SessionStore>, StoreError> {
     let StoreSettings::Embedded { path } = settings.clone();
-    open_by(move || EmbeddedStore::open(path)).await
-}
-
-async fn open_by(
-    open: impl FnOnce() -> Result<EmbeddedStore, StoreError> + Send + 'static,
-) -> Result<Arc<dyn SessionStore>, StoreError> {
-    let opened = tokio::task::spawn_blocking(open).await.unwrap_or(Err(StoreError::Closed))?;
+    let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(path));
+    let opened = opened.await.unwrap_or(Err(StoreError::Closed))?;
     Ok(Arc::new(opened))
 }
 

@@ -86,9 +86,7 @@ impl App {
             return Err(NotUpgraded::Store(error));
         }
         let closed = watch.elapsed();
-        let StoreSettings::Embedded { path } = current.config.session.store.clone();
-        let carried_over = self.sessions.carried_over();
-        successor.line.send(ToSuccessor::Yours { carried_over, store: path });
+        successor.line.send(ToSuccessor::Yours(self.sessions.carried_over()));
         if let Err(why) = successor.is_serving().await {
             successor.end().await;
             self.take_back(moving, &current.config.session.store).await?;

@@ -144,9 +144,9 @@ async fn start(config: Config, Given { sockets, before }: Given) -> Result<Start
     let (received, line) = before.prepared(prepared.take_over()).await?;
     let (begun, news) = (prepared.take_over(), prepared.sessions().news());
     let (alone, store) = match received {
-        Received::Yours { carried_over, store } => {
+        Received::Yours(carried_over) => {
             prepared.sessions().carry_on(carried_over);
-            (false, prepared.open_handed_over(&store).await)
+            (false, prepared.open_store().await)
         }
         Received::Orphaned => {
             tracing::warn!("the process before has died in the middle of the handover: this one serves in its place");

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::net::sockopt::socket_peercred;
@@ -46,7 +45,7 @@ pub enum NoInheritance {
 #[derive(Debug)]
 pub(crate) enum Received {
     /// The store is free: its file was closed in order.
-    Yours { carried_over: CarriedOver, store: PathBuf },
+    Yours(CarriedOver),
     /// The process before has died: its place is free, whatever it had in memory.
     Orphaned,
     /// It goes on by itself.
@@ -104,7 +103,7 @@ impl Inheritance {
         let received = loop {
             match line.next().await {
                 Some(ToSuccessor::SignIn(held)) => begun(held),
-                Some(ToSuccessor::Yours { carried_over, store }) => break Received::Yours { carried_over, store },
+                Some(ToSuccessor::Yours(carried_over)) => break Received::Yours(carried_over),
                 Some(ToSuccessor::Stop) => break Received::NotWanted,
                 Some(ToSuccessor::Alone | ToSuccessor::News(_) | ToSuccessor::Wish { .. }) => {}
                 None => break Received::Orphaned,
@@ -146,7 +145,7 @@ pub(crate) async fn lend(
                     is_alone = true;
                     alone();
                 }
-                Some(ToSuccessor::Yours { .. } | ToSuccessor::Stop) => {}
+                Some(ToSuccessor::Yours(_) | ToSuccessor::Stop) => {}
                 None => break,
             },
             Some(granted) = grants.recv() => {

@@ -311,6 +311,7 @@ pub(super) struct CustomerSessionText<'a> {
     customer: Cow<'a, str>,
     cookies: Vec<CookieText<'a>>,
     opened: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     expires: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     site: Option<Cow<'a, str>>,

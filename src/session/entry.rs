@@ -13,7 +13,8 @@ use crate::portal::host::HostName;
 /// What operators and sign-out by the provider may know of a session. Opened with the configured keys alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionEntry {
-    /// The session's name in the store and in logs.
+    /// The session's name in the store and in logs. Not written: it is what the part is stored by and sealed for.
+    #[serde(skip, default = "elsewhere")]
     pub hash: SessionHash,
     /// The identity provider that spoke for the person.
     pub provider: ProviderName,
@@ -22,8 +23,10 @@ pub struct SessionEntry {
     /// OpenID Connect `sub`, or the SAML NameID.
     pub subject: String,
     /// The person's e-mail address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<EmailAddress>,
     /// The provider's own session (`sid`, SessionIndex).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_session: Option<String>,
     /// Further sessions of the provider that it hangs on: SAML may name several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -43,6 +46,11 @@ pub struct SessionEntry {
     pub last_seen: Timestamp,
     /// The address that the person signed in from.
     pub client: IpAddr,
+}
+
+/// Stands for a hash until whoever reads the entry puts it in.
+fn elsewhere() -> SessionHash {
+    SessionHash::from_bytes([0; 32])
 }
 
 impl SessionEntry {

@@ -1,4 +1,5 @@
-//! What is written of a session: the plain content of the two sealed parts, as JSON.
+//! What is written of a session: the plain content of the two sealed parts, as JSON. What is absent is not written: octets
+//! decide how many sessions lie on a page.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -11,6 +12,7 @@ use super::entry::SessionEntry;
 use super::family::Family;
 use super::sealed::NotSealed;
 use crate::clock::Timestamp;
+use crate::ids::SessionHash;
 use crate::portal::host::HostName;
 use crate::secret::Secret;
 use crate::sign_in::{SamlSession, SignOutHint, VerifiedIdentity};
@@ -36,6 +38,7 @@ struct RecordText<'a> {
     opened: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     family: Option<&'a Family>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     customer_session: Option<CustomerSessionText<'a>>,
 }
 
@@ -49,12 +52,14 @@ struct ReadRecord {
     opened: Timestamp,
     #[serde(default)]
     family: Option<Family>,
+    #[serde(default)]
     customer_session: Option<CustomerSessionText<'static>>,
 }
 
 /// What the provider is told at sign-out, in the form in which it is written: one of both, or none.
 #[derive(Default, Serialize, Deserialize)]
 struct HintText<'a> {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     id_token: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     saml: Option<Cow<'a, SamlSession>>,
@@ -122,9 +127,10 @@ impl SessionEntry {
         plain(self)
     }
 
-    /// Reads what [`SessionEntry::plain`] wrote.
-    pub(super) fn read(plain: &[u8]) -> Option<Self> {
-        serde_json::from_slice(plain).ok()
+    /// Reads what [`SessionEntry::plain`] wrote of the session with that hash.
+    pub(super) fn read(plain: &[u8], hash: &SessionHash) -> Option<Self> {
+        let read: Self = serde_json::from_slice(plain).ok()?;
+        Some(Self { hash: *hash, ..read })
     }
 }
 

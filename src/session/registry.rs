@@ -125,7 +125,8 @@ impl Arriving<'_> {
         table.live.insert(self.hash, Arc::downgrade(live));
         if table.live.len() >= table.clear_at {
             table.live.retain(|_, weak| weak.strong_count() > 0);
-            table.clear_at = table.live.len().saturating_mul(2).max(1024);
+            // Dead entries keep the memory of their sessions: there are a quarter as many as live ones at most.
+            table.clear_at = table.live.len().saturating_add(table.live.len() / 4).max(1024);
         }
         true
     }

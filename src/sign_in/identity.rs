@@ -23,10 +23,12 @@ pub struct Established {
     /// OpenID Connect `sub`, or the SAML NameID.
     pub subject: String,
     /// The e-mail address, when there is one and it is well-formed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<EmailAddress>,
     /// Whether the provider vouches for the address.
     pub email_verified: bool,
     /// The name to show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
     /// Group names.
     pub groups: Vec<String>,
@@ -37,10 +39,13 @@ pub struct Established {
     /// When the person proved who they are (`auth_time`), else when the provider's answer was verified.
     pub authenticated_at: Timestamp,
     /// How they proved it (`acr`, AuthnContextClassRef).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acr: Option<String>,
     /// The provider's own session (`sid`, SessionIndex).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_session: Option<String>,
     /// When the provider wants the session to end (SessionNotOnOrAfter).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Timestamp>,
 }
 

@@ -90,7 +90,7 @@ impl Inner {
     pub(super) fn entry(&self, hash: &SessionHash, sealed: &Sealed) -> Option<SessionEntry> {
         let plain =
             self.keys.with_id(sealed.key_id()?).find_map(|key| key.index_key(hash).open(Kind::Index, hash, sealed))?;
-        SessionEntry::read(&plain)
+        SessionEntry::read(&plain, hash)
     }
 
     /// The index part as it is to be stored now.

@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 use super::super::entry::Selector;
 use super::super::recent_logouts::LogoutScope;
-use super::super::sealed::Kind;
+use super::super::sealed::{Kind, Sealed, SealingKey};
 use super::super::store::faulty::FaultyStore;
 use super::super::store::memory::MemoryStore;
 use super::*;
@@ -669,6 +669,40 @@ async fn sessions_outlive_a_restart_of_the_embedded_store() {
     let found = after.find(&id, &portal(), START).await.unwrap().unwrap();
     assert_eq!(found.customer_session().unwrap().generation(), 1);
     assert_eq!(after.health(), Ok(()));
+}
+
+/// Older versions wrote `null` for what is absent, and the hash in the index part too.
+#[tokio::test]
+async fn what_older_versions_wrote_still_opens() {
+    let process = Process::new();
+    let (id, _) = process.open(ana()).await;
+    let hash = id.hash();
+    let mut stored = process.store.load(&hash).await.unwrap().unwrap();
+    let keys = KeyRing::new(&[key("a")]).unwrap();
+    let (record, index) = (keys.first().record_key(&id), keys.first().index_key(&hash));
+    let older = |kind, key: &SealingKey, sealed: &Sealed, change: &dyn Fn(&mut serde_json::Value)| {
+        let mut json: serde_json::Value = serde_json::from_slice(&key.open(kind, &hash, sealed).unwrap()).unwrap();
+        assert!(!json.to_string().contains("null") && json.get("hash").is_none(), "{json}");
+        change(&mut json);
+        key.seal(kind, &hash, json.to_string().as_bytes(), &Random::default()).unwrap()
+    };
+    stored.record = older(Kind::Record, &record, &stored.record, &|json| {
+        json["customer_session"] = serde_json::Value::Null;
+        json["identity"]["acr"] = serde_json::Value::Null;
+        json["identity"]["not_after"] = serde_json::Value::Null;
+    });
+    stored.index.sealed = older(Kind::Index, &index, &stored.index.sealed, &|json| {
+        json["hash"] = serde_json::to_value(hash).unwrap();
+        assert!(json["hash"].is_array());
+    });
+    process.store.save(&hash, stored).await.unwrap();
+
+    let after = process.restarted(&[key("a")]);
+    assert_eq!(after.find(&id).await.unwrap().hash(), &hash);
+    let listed = after.sessions.list(10).await.unwrap();
+    assert_eq!(listed.sessions.iter().map(|entry| entry.hash).collect::<Vec<_>>(), [hash]);
+    assert_eq!(after.sessions.end_matching(&subject("ana")).await.unwrap().len(), 1);
+    assert!(process.restarted(&[key("a")]).find(&id).await.is_none());
 }
 
 #[tokio::test]

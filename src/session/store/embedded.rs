@@ -3,6 +3,10 @@
 //! One thread writes. What waits for it is put into one transaction, synced to the disk once, and acknowledged
 //! afterwards. Reads run on the blocking pool, beside the writer. After a fault of the disk the file is opened again, so
 //! that a disk that was full and has room again needs no restart.
+//!
+//! A file that was closed in order is trusted when it is opened: to read all of it would take the longer the more sessions
+//! there are. Damage is met when it is read or written. Then the file is suspect, and read whole; if it is damaged, it is
+//! let go of, and all use of it fails with [`StoreError::Damaged`].
 
 mod file;
 mod forms;
@@ -10,7 +14,9 @@ mod lasting;
 mod tables;
 mod writer;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, mpsc};
 use std::thread;
 
@@ -51,37 +57,42 @@ struct Shared {
     database: RwLock<Option<Database>>,
     /// The last write's error, until one works again.
     fault: ArcSwapOption<StoreError>,
+    /// Reading or writing met damage or panicked: the writer has all of the file read before it is used again.
+    suspect: AtomicBool,
+}
+
+impl Shared {
+    /// Reads or writes. redb may panic over a file that something else has changed: that costs this one use, not the thread.
+    fn guarded<T>(&self, using: impl FnOnce() -> Result<T, redb::Error>) -> Result<Result<T, redb::Error>, StoreError> {
+        let used = catch_unwind(AssertUnwindSafe(using));
+        if matches!(used, Err(_) | Ok(Err(redb::Error::Corrupted(_)))) {
+            self.suspect.store(true, Ordering::Release);
+        }
+        used.map_err(|_| self.broken("reading or writing it failed in an unforeseen way"))
+    }
+
+    fn broken(&self, reason: &str) -> StoreError {
+        StoreError::Broken { path: Arc::clone(&self.path), reason: reason.to_owned() }
+    }
 }
 
 impl EmbeddedStore {
-    /// Opens the file, or makes it. Its folder has to exist. Only its owner may read it.
+    /// Opens the file, or makes it. Its folder has to exist. Only its owner may read it. All of it is read only when it was
+    /// not closed in order.
     ///
     /// # Errors
     /// When the file cannot be opened, is in use, is of another format, or is no session store. It is never changed or
     /// deleted then.
     pub fn open(path: PathBuf) -> Result<Self, StoreError> {
-        Self::open_checked(path, Check::Whole)
-    }
-
-    /// Opens a file that another process of ours has just closed in order: nobody reads all of it once more, so that it takes no
-    /// longer the more there is.
-    ///
-    /// # Errors
-    /// As for [`EmbeddedStore::open`].
-    pub fn open_handed_over(path: PathBuf) -> Result<Self, StoreError> {
-        Self::open_checked(path, Check::None)
-    }
-
-    fn open_checked(path: PathBuf, check: Check) -> Result<Self, StoreError> {
         let path: Arc<Path> = path.into();
         let shown = Arc::clone(&path);
-        Self::start(path, OpenFile::new(move |check| file::open(&shown, check)), check)
+        Self::start(path, OpenFile::new(move |check| file::open(&shown, check)))
     }
 
-    fn start(path: Arc<Path>, open: OpenFile, check: Check) -> Result<Self, StoreError> {
-        let database = open.opened(&path, check)?;
-        let fault = ArcSwapOption::empty();
-        let shared = Arc::new(Shared { path: Arc::clone(&path), open, database: RwLock::new(Some(database)), fault });
+    fn start(path: Arc<Path>, open: OpenFile) -> Result<Self, StoreError> {
+        let database = RwLock::new(Some(open.opened(&path, Check::None)?));
+        let (fault, suspect) = (ArcSwapOption::empty(), AtomicBool::new(false));
+        let shared = Arc::new(Shared { path: Arc::clone(&path), open, database, fault, suspect });
         let (queue, waiting) = mpsc::channel();
         let writer = Writer::new(Arc::clone(&shared), waiting);
         thread::Builder::new()
@@ -112,18 +123,18 @@ impl EmbeddedStore {
             let _turn = turn;
             let database = shared.database.read().unwrap_or_else(PoisonError::into_inner);
             match &*database {
-                Some(database) => read(database).map_err(|error| file::fault(&shared.path, error)),
+                // Within the lock: what a database did that was opened again since is nothing against the new one.
+                Some(database) => shared.guarded(|| read(database))?.map_err(|error| file::fault(&shared.path, error)),
                 None => Err(shared.fault.load_full().map_or(StoreError::Closed, |fault| (*fault).clone())),
             }
         });
-        let result = reading.await.unwrap_or_else(|panic| {
-            Err(StoreError::Broken { path: Arc::clone(&self.shared.path), reason: panic.to_string() })
-        });
+        let result = reading.await.unwrap_or_else(|stopped| Err(self.shared.broken(&stopped.to_string())));
         let known = self.shared.fault.load().is_some(); // then the writer tries again by itself
         if matches!(result, Err(StoreError::Broken { .. } | StoreError::Full { .. } | StoreError::Damaged { .. }))
             && !known
         {
-            // redb refuses everything after a fault: the writer finds that out and opens the file again.
+            // redb refuses everything after a fault, and damage makes the file suspect: the writer finds that out and opens
+            // the file again.
             let _ = self.queue.send(Queued { op: Op::Probe, done: None, _room: None });
         }
         result

@@ -15,6 +15,7 @@ macro_rules! store_suite {
             a_record_is_replaced_only_where_one_is,
             a_touch_brings_nothing_back,
             a_touch_moves_tags_and_time,
+            a_touch_keeps_what_has_not_changed,
             forgetting_leaves_nothing,
             tags_find_all_and_only_theirs,
             a_scan_is_bounded,
@@ -112,6 +113,21 @@ pub(super) async fn a_touch_moves_tags_and_time(store: Store) {
     assert_eq!(store.find_by_tag(&[tag(2), tag(3)]).await, Ok(vec![hash(1)]));
     assert_eq!(store.sweep(Timestamp::from_seconds(15), 10).await, Ok(Vec::new()));
     assert_eq!(store.sweep(Timestamp::from_seconds(21), 10).await, Ok(vec![hash(1)]));
+}
+
+pub(super) async fn a_touch_keeps_what_has_not_changed(store: Store) {
+    store.save(&hash(1), session("one", &[1, 2], 10)).await.unwrap();
+    for (text, tags, seconds) in [("used", &[1, 2], 10), ("used, and longer", &[2, 1], 10), ("moved", &[1, 2], 20)] {
+        store.touch(&hash(1), index(text, tags, seconds)).unwrap();
+        store.flush().await.unwrap();
+        assert_eq!(store.load(&hash(1)).await.unwrap().unwrap().index, index(text, tags, seconds));
+        for n in [1, 2] {
+            assert_eq!(store.find_by_tag(&[tag(n)]).await, Ok(vec![hash(1)]));
+        }
+        assert_eq!(store.sweep(Timestamp::from_seconds(seconds), 10).await, Ok(Vec::new()));
+    }
+    assert_eq!(store.sweep(Timestamp::from_seconds(21), 10).await, Ok(vec![hash(1)]));
+    assert_eq!(store.find_by_tag(&[tag(1), tag(2)]).await, Ok(Vec::new()));
 }
 
 pub(super) async fn forgetting_leaves_nothing(store: Store) {

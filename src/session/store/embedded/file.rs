@@ -22,7 +22,7 @@ const PAGE_CACHE: usize = 16 * 1024 * 1024;
 pub(super) enum Check {
     /// Every page is read and compared with its checksum.
     Whole,
-    /// The file was ours a moment ago.
+    /// What the file tells of itself counts when it was closed in order. When it was not, `redb` reads all of it anyway.
     None,
 }
 
@@ -32,11 +32,6 @@ pub(super) struct OpenFile(Box<dyn Fn(Check) -> Result<Database, DatabaseError> 
 impl OpenFile {
     pub fn new(open: impl Fn(Check) -> Result<Database, DatabaseError> + Send + Sync + 'static) -> Self {
         Self(Box::new(open))
-    }
-
-    /// Opens the file again after a fault.
-    pub fn again(&self, path: &Arc<Path>) -> Result<Database, StoreError> {
-        self.opened(path, Check::None)
     }
 
     /// Opens the file, trusting it so far.

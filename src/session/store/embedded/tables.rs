@@ -48,10 +48,9 @@ pub(super) fn create(database: &Database) -> Result<(), redb::Error> {
 
 pub(super) fn load(database: &Database, hash: &SessionHash) -> Result<Option<StoredSession>, redb::Error> {
     let reading = database.begin_read()?;
-    let (records, indexes) = (reading.open_table(RECORDS)?, reading.open_table(INDEX)?);
-    let (Some(record), Some(index)) = (records.get(hash.as_bytes())?, indexes.get(hash.as_bytes())?) else {
-        return Ok(None);
-    };
+    // One after the other: a cookie that somebody has made up costs one search.
+    let Some(record) = reading.open_table(RECORDS)?.get(hash.as_bytes())? else { return Ok(None) };
+    let Some(index) = reading.open_table(INDEX)?.get(hash.as_bytes())? else { return Ok(None) };
     let index = decoded(index.value());
     Ok(Some(StoredSession { record: Sealed::from_bytes(record.value().to_vec()), index }))
 }
@@ -127,9 +126,19 @@ impl<'t> Tables<'t> {
         Ok(known)
     }
 
+    /// Writes what has changed: tags mostly have not, and each is a page.
     pub fn touch(&mut self, hash: &SessionHash, index: &StoredIndex) -> Result<(), redb::Error> {
-        if self.take_index(hash)? {
-            self.put_index(hash, index)?;
+        let Some(old) = self.index.get(hash.as_bytes())?.map(|old| decoded(old.value())) else { return Ok(()) };
+        self.index.insert(hash.as_bytes(), encoded(index).as_slice())?;
+        for tag in old.tags.iter().filter(|tag| !index.tags.contains(tag)) {
+            self.tags.remove(tag.as_bytes(), hash.as_bytes())?;
+        }
+        for tag in index.tags.iter().filter(|tag| !old.tags.contains(tag)) {
+            self.tags.insert(tag.as_bytes(), hash.as_bytes())?;
+        }
+        if old.swept_after != index.swept_after {
+            self.times.remove((old.swept_after.millis(), hash.as_bytes()))?;
+            self.times.insert((index.swept_after.millis(), hash.as_bytes()), ())?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::ops::Bound;
 use std::os::unix::fs::PermissionsExt as _;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend, TableDefinition};
@@ -17,11 +17,18 @@ form_suite!(|folder| Arc::new(EmbeddedStore::open(folder.join("sessions.redb")).
 record_suite!(|folder| Arc::new(EmbeddedStore::open(folder.join("sessions.redb")).unwrap()) as Arc<dyn SessionStore>);
 store_suite!(|folder| Arc::new(EmbeddedStore::open(folder.join("sessions.redb")).unwrap()) as Arc<dyn SessionStore>);
 
+mod damage;
+
 /// A disk that is full or broken when told so.
 #[derive(Clone, Debug, Default)]
 struct Disk {
     full: Arc<AtomicBool>,
     broken: Arc<AtomicBool>,
+    /// How many of the next reads give something else than what was written.
+    garbled: Arc<AtomicUsize>,
+    /// How often all of the file was to be read when it was opened.
+    checks: Arc<AtomicUsize>,
+    reads: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -49,7 +56,13 @@ impl StorageBackend for FaultyFile {
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         self.works()?;
-        self.file.read(offset, out)
+        self.file.read(offset, out)?;
+        self.disk.reads.fetch_add(1, Ordering::SeqCst);
+        let garbled = &self.disk.garbled;
+        if garbled.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            out.fill(0xa5);
+        }
+        Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
@@ -83,10 +96,11 @@ impl StorageBackend for FaultyFile {
 fn store_on(disk: &Disk, path: PathBuf) -> EmbeddedStore {
     let (disk, at) = (disk.clone(), path.clone());
     let open = OpenFile::new(move |check| {
+        disk.checks.fetch_add(usize::from(check == Check::Whole), Ordering::SeqCst);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&at)?;
         file::with_backend(FaultyFile { file: FileBackend::new(file)?, disk: disk.clone() }, check)
     });
-    EmbeddedStore::start(path.into(), open, Check::Whole).unwrap()
+    EmbeddedStore::start(path.into(), open).unwrap()
 }
 
 /// Asks until the store is well again: the writer tries by itself.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::super::{
     Mark, RecordChange, RecordSeen, Room, Sealed, StoreError, StoredForm, StoredIndex, StoredSession, Tag,
 };
+use super::file::Check;
 use super::tables::Tables;
 use super::{Shared, file, forms, lasting, tables};
 use crate::clock::{Stopwatch, Timestamp};
@@ -21,6 +23,10 @@ use crate::ids::SessionHash;
 const BATCH: usize = 1024;
 /// How long noted use may wait for company, and how often a store that failed is tried again.
 const SOON: Duration = Duration::from_secs(1);
+/// How long a file that was read whole is not read whole again, at least.
+const REST: Duration = Duration::from_secs(60);
+/// The same, in times that reading it has taken.
+const RESTS: u32 = 10;
 /// Most noted uses that are held while the disk refuses them. The oldest knowledge is the cheapest to lose: the session's
 /// next use notes it again.
 const HELD_TOUCHES: usize = 100_000;
@@ -78,8 +84,24 @@ pub(super) struct Writer {
     touches: HashMap<SessionHash, StoredIndex>,
     /// How long it has waited, or how long ago the disk refused it.
     waiting: Option<Stopwatch>,
+    /// The last time that all of the file was read, or that it was found damaged.
+    looked: Option<Looked>,
     /// Who is to hear that the store is closed.
     closing: Vec<(Reply, Result<Answer, StoreError>)>,
+}
+
+/// What a look at all of the file came to.
+struct Looked {
+    since: Stopwatch,
+    took: Duration,
+    damage: Option<StoreError>,
+}
+
+impl Looked {
+    /// Whether it is too early for the next look, which may take minutes and a disk's whole attention.
+    fn is_fresh(&self) -> bool {
+        self.since.elapsed() < self.took.saturating_mul(RESTS).max(REST)
+    }
 }
 
 /// Why nothing was written.
@@ -91,7 +113,7 @@ enum Failed {
 
 impl Writer {
     pub fn new(shared: Arc<Shared>, queue: Receiver<Queued>) -> Self {
-        Self { shared, queue, touches: HashMap::new(), waiting: None, closing: Vec::new() }
+        Self { shared, queue, touches: HashMap::new(), waiting: None, looked: None, closing: Vec::new() }
     }
 
     /// Works until the store is closed or dropped.
@@ -153,7 +175,9 @@ impl Writer {
 
     /// Writes the batch and all noted use in one transaction, and answers.
     fn commit(&mut self, batch: Vec<Queued>) {
-        let mut outcome = self.attempt(&batch);
+        // Whoever stops the gateway is not kept waiting while all of the file is read.
+        let closing = batch.iter().any(|queued| matches!(queued.op, Op::Close));
+        let mut outcome = if self.is_suspect() && !closing { Err(Failed::Stale) } else { self.attempt(&batch) };
         if matches!(outcome, Err(Failed::Stale)) {
             outcome = self.reopen().map_err(Failed::Fault).and_then(|()| self.attempt(&batch));
         }
@@ -171,22 +195,32 @@ impl Writer {
             Err(failed) => {
                 let error = match failed {
                     Failed::Fault(error) => error,
-                    Failed::Stale => StoreError::Broken {
-                        path: Arc::clone(&self.shared.path),
-                        reason: "it was opened again, and failed again".to_owned(),
-                    },
+                    Failed::Stale => self.shared.broken("it was opened again, and failed again"),
                 };
-                if self.shared.fault.swap(Some(Arc::new(error.clone()))).as_deref() != Some(&error) {
-                    tracing::error!(%error, "the session store failed");
-                }
+                self.tell(&error);
                 self.waiting = Some(Stopwatch::start());
-                // Before the answers: who hears of the failure may read at once. The next write reports what is wrong.
-                let _ = self.reopen();
+                // Before the answers: who hears of the failure may read at once. The next write reports what else is wrong.
+                if !(self.is_suspect() && closing)
+                    && let Err(damage @ StoreError::Damaged { .. }) = self.reopen()
+                {
+                    self.tell(&damage);
+                }
                 for queued in batch {
                     self.answer(queued, Err(error.clone()));
                 }
             }
         }
+    }
+
+    /// Has `error` told by whoever asks for the store's health, and by the log once.
+    fn tell(&self, error: &StoreError) {
+        if self.shared.fault.swap(Some(Arc::new(error.clone()))).as_deref() != Some(error) {
+            tracing::error!(%error, "the session store failed");
+        }
+    }
+
+    fn is_suspect(&self) -> bool {
+        self.shared.suspect.load(Ordering::Acquire)
     }
 
     fn answer(&mut self, queued: Queued, answer: Result<Answer, StoreError>) {
@@ -200,15 +234,10 @@ impl Writer {
     fn attempt(&self, batch: &[Queued]) -> Result<Vec<Answer>, Failed> {
         let database = self.shared.database.read().unwrap_or_else(PoisonError::into_inner);
         let database = database.as_ref().ok_or(Failed::Stale)?;
-        // redb may panic over a file that something else has changed: that costs this transaction, not the thread.
-        match catch_unwind(AssertUnwindSafe(|| self.transact(database, batch))) {
-            Ok(Ok(answers)) => Ok(answers),
-            Ok(Err(redb::Error::PreviousIo | redb::Error::DatabaseClosed)) => Err(Failed::Stale),
-            Ok(Err(error)) => Err(Failed::Fault(file::fault(&self.shared.path, error))),
-            Err(_) => Err(Failed::Fault(StoreError::Broken {
-                path: Arc::clone(&self.shared.path),
-                reason: "writing it failed in an unforeseen way".to_owned(),
-            })),
+        match self.shared.guarded(|| self.transact(database, batch)).map_err(Failed::Fault)? {
+            Ok(answers) => Ok(answers),
+            Err(redb::Error::PreviousIo | redb::Error::DatabaseClosed) => Err(Failed::Stale),
+            Err(error) => Err(Failed::Fault(file::fault(&self.shared.path, error))),
         }
     }
 
@@ -246,18 +275,43 @@ impl Writer {
         Ok(answers)
     }
 
-    /// redb refuses everything after one fault of the disk, until the file is opened again.
-    fn reopen(&self) -> Result<(), StoreError> {
+    /// redb refuses everything after one fault of the disk, until the file is opened again. A suspect file is read whole, and
+    /// a damaged one stays closed.
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        let fresh = self.looked.as_ref().filter(|looked| looked.is_fresh());
+        if let Some(damage) = fresh.and_then(|looked| looked.damage.clone()) {
+            return Err(damage);
+        }
+        let check = if self.is_suspect() && fresh.is_none() { Check::Whole } else { Check::None };
+        if check == Check::Whole {
+            self.tell(
+                &self.shared.broken("reading or writing it failed in an unforeseen way, and all of it is read now"),
+            );
+        }
         let mut database = self.shared.database.write().unwrap_or_else(PoisonError::into_inner);
-        drop(database.take()); // lets go of the file's lock
-        *database = Some(self.shared.open.again(&self.shared.path)?);
+        let old = database.take();
+        // Whoever wants to read while all of the file is read hears of the fault instead of waiting.
+        let held = (check == Check::None).then_some(database);
+        // Lets go of the file's lock. After a panic inside redb its own locks may be poisoned.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
+        let watch = Stopwatch::start();
+        let opened = self.shared.open.opened(&self.shared.path, check);
+        let damage = opened.as_ref().err().filter(|error| matches!(error, StoreError::Damaged { .. })).cloned();
+        if check == Check::Whole || damage.is_some() {
+            self.looked = Some(Looked { since: Stopwatch::start(), took: watch.elapsed(), damage });
+        }
+        let opened = opened?;
+        // Before anybody can use the new one, and say so of that.
+        self.shared.suspect.store(false, Ordering::Release);
+        let mut database = held.unwrap_or_else(|| self.shared.database.write().unwrap_or_else(PoisonError::into_inner));
+        *database = Some(opened);
         Ok(())
     }
 
     fn close(self) {
         let database = self.shared.database.write().unwrap_or_else(PoisonError::into_inner).take();
-        let closed = database.map_or(Ok(()), Database::close);
-        let closed = closed.map_err(|error| file::fault(&self.shared.path, error.into()));
+        let closed = self.shared.guarded(|| Ok(database.map_or(Ok(()), Database::close)?));
+        let closed = closed.and_then(|closed| closed.map_err(|error| file::fault(&self.shared.path, error)));
         for (done, answer) in self.closing {
             let _ = done.send(answer.and_then(|answer| closed.clone().map(|()| answer)));
         }
