@@ -264,6 +264,7 @@ class World:
             f"  server {{\n    listen 127.0.0.1:{self.backend_port} backlog=4096;\n"
             f"    listen 127.0.0.1:{self.backend_tls_port} ssl http2 backlog=4096;\n"
             f"    ssl_certificate {self.certificate};\n    ssl_certificate_key {self.key};\n    access_log off;\n"
+            "    ssl_protocols TLSv1.2 TLSv1.3;\n"
             f"    root {files};\n    gzip_static on;\n    default_type application/octet-stream;\n"
             "    location = /small { }\n    location = /page.html { }\n    location = /search.html { }\n"
             "    location = /provider.json { }\n"
@@ -395,7 +396,7 @@ portals:
     return subject
 
 
-def apache(world, name, modules, lines, plain, tls):
+def apache(world, name, modules, lines, plain, tls, env=None):
     folder = world.folder / name
     folder.mkdir()
     loads = ["mpm_event", "authn_core", "authz_core", "authz_user", "proxy", "proxy_http", "ssl", "http2", "log_config"]
@@ -424,7 +425,7 @@ def apache(world, name, modules, lines, plain, tls):
     for path in (world.folder, *world.folder.parents):
         if path != Path("/") and not os.stat(path).st_mode & 0o001:
             print(f"   note: {path} is closed to www-data", flush=True)
-    return world.launch(["apache2", "-DFOREGROUND", "-f", folder / "apache.conf"], plain)
+    return world.launch(["apache2", "-DFOREGROUND", "-f", folder / "apache.conf"], plain, env=env)
 
 
 def apache_openidc(world):
@@ -471,8 +472,7 @@ def apache_mellon(world):
     metadata = world.folder / "saml-provider.xml"
     metadata.write_bytes(urllib.request.urlopen(world.told["saml"], timeout=30).read())
     at = f"http://localhost:{plain}/mellon"
-    # Metadata in a file, as its guide has it: what it makes up itself, it makes anew for each request without a session,
-    # out of memory that all threads share without a lock.
+    # Metadata in a file, as its guide has it: what it makes up itself, it makes anew for each request without a session.
     ours = world.folder / "saml-peer.xml"
     ours.write_text(service_provider(at, (world.folder / "saml-peers.pem").read_text()))
     lines = (
@@ -484,7 +484,10 @@ def apache_mellon(world):
         f"ProxyPass /mellon !\nProxyPass / http://{world.backend}/ keepalive=On\n"
     )
     world.register("saml", f"{at}/metadata", f"{at}/postResponse")
-    process = apache(world, "apache_mellon", ["auth_mellon"], lines, plain, tls)
+    # For each request without a session its XML library reads all authorities that the system trusts, which takes a tenth of a
+    # second, and needs none of them: here there is one.
+    env = {"SSL_CERT_FILE": str(world.authority), "SSL_CERT_DIR": str(world.folder)}
+    process = apache(world, "apache_mellon", ["auth_mellon"], lines, plain, tls, env)
     subject = ApacheMellon("apache_mellon", process, plain, tls)
     subject.headers = (cookie_header(subject.sign_in(world, "saml")),)
     return subject

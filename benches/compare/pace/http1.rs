@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
 
-use crate::{Failed, Outcome, Plan, due, wait_until};
+use crate::{Failed, Handshake, Outcome, Plan, due, wait_until};
 
 /// Where to connect, and what to send there.
 struct Target<'a> {
@@ -48,15 +48,14 @@ pub fn run(plan: &Plan) -> Result<Outcome, Failed> {
         all_ready.wait();
         let begin = *begun.get_or_init(|| Instant::now() + Duration::from_millis(10));
         let end = begin + Duration::from_secs(plan.seconds);
-        let (mut kept, mut outcome) = (Some(ready?), Outcome::default());
-        if plan.reconnect.is_some() {
-            kept.take().map(Open::close);
-        }
+        let (mut kept, mut outcome) = (target.keep(ready?), Outcome::default());
         loop {
             let number = ticket.fetch_add(1, Ordering::Relaxed);
             let over = if plan.rate == 0 { Instant::now() >= end } else { number >= total };
             if over {
-                kept.take().map(Open::close);
+                if let Some(open) = kept {
+                    open.close();
+                }
                 return Ok(outcome);
             }
             let due = if plan.rate == 0 { Instant::now().max(begin) } else { due(begin, number, plan.rate) };
@@ -68,11 +67,7 @@ pub fn run(plan: &Plan) -> Result<Outcome, Failed> {
             outcome.resumed = outcome.resumed.saturating_add(u64::from(open.resumed));
             exchange(&mut open.stream, &target.request, &plan.statuses)?;
             outcome.taken.push(u64::try_from(due.elapsed().as_micros())?);
-            if plan.reconnect.is_some() {
-                open.close();
-            } else {
-                kept = Some(open);
-            }
+            kept = target.keep(open);
         }
     };
     let mut all = Outcome::default();
@@ -95,7 +90,7 @@ fn tls(plan: &Plan) -> Result<Option<(Arc<ClientConfig>, ServerName<'static>)>, 
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let mut config = config.with_root_certificates(roots).with_no_client_auth();
-    if plan.reconnect.as_deref() != Some("resumed") {
+    if plan.reconnect != Some(Handshake::Resumed) {
         config.resumption = Resumption::disabled();
     }
     Ok(Some((Arc::new(config), ServerName::try_from(name.clone())?)))
@@ -125,6 +120,15 @@ impl Target<'_> {
         let mut open = self.connect()?;
         exchange(&mut open.stream, &self.request, &self.plan.statuses)?;
         Ok(open)
+    }
+
+    /// For the next request, unless each has a connection of its own.
+    fn keep(&self, open: Open) -> Option<Open> {
+        if self.plan.reconnect.is_none() {
+            return Some(open);
+        }
+        open.close();
+        None
     }
 
     fn connect(&self) -> Result<Open, Failed> {

@@ -29,11 +29,17 @@ struct Plan {
     seconds: u64,
     /// A file with the authority's certificate, and the server's name.
     tls: Option<(String, String)>,
-    reconnect: Option<String>,
+    reconnect: Option<Handshake>,
     http2: bool,
     headers: Vec<(String, String)>,
     statuses: Vec<u16>,
     body: usize,
+}
+
+#[derive(PartialEq)]
+enum Handshake {
+    Full,
+    Resumed,
 }
 
 /// What came of it: the time of each request in microseconds.
@@ -79,7 +85,13 @@ fn plan() -> Result<Plan, Failed> {
                 let (name, value) = header.split_once(": ").ok_or("a header is `Name: value`")?;
                 plan.headers.push((name.to_owned(), value.to_owned()));
             }
-            "--reconnect" => plan.reconnect = Some(next()?),
+            "--reconnect" => {
+                plan.reconnect = Some(match next()?.as_str() {
+                    "full" => Handshake::Full,
+                    "resumed" => Handshake::Resumed,
+                    other => return Err(format!("a handshake is full or resumed, not {other}").into()),
+                });
+            }
             "--http2" => plan.http2 = true,
             "--tls" => plan.tls = Some((next()?, next()?)),
             "--status" => plan.statuses = next()?.split(',').map(str::parse).collect::<Result<_, _>>()?,
