@@ -41,20 +41,32 @@ def numbers(text):
 
 
 def by_sessions(options, folder):
-    """Each store apart, by a program that does with it what a gateway does."""
+    """Each store apart, by a program that does with it what a gateway does; each step of it is a process of its own."""
     results = []
     for number in options.sessions:
         for cache in [100_000] + ([number] if number > 100_000 else []):
-            store = folder / f"sessions-{number}.redb"
+            store, ids = folder / f"sessions-{number}.redb", folder / f"sessions-{number}.ids"
             store.unlink(missing_ok=True)
-            command = [options.binaries / "bench_sessions", store, number, "vk1_" + secrets.token_urlsafe(32), cache]
-            done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=3600)
-            if done.returncode != 0:
-                raise RuntimeError(done.stderr)
-            results.append(json.loads(done.stdout))
-            show("sessions", results[-1])
+            key = "vk1_" + secrets.token_urlsafe(32)
+            filled = step(options, "fill", store, number, key, min(cache, number), ids)
+            # The one before has not closed it.
+            crashed = step(options, "open", store, key)
+            measured = step(options, "measure", store, key, cache, ids)
+            result = {"sessions": measured.pop("sessions"), "cache": measured.pop("cache")}
+            result |= filled | {"open_after_crash_ms": crashed.pop("open_ms")} | crashed | measured
+            results.append(result)
+            show("sessions", result)
             store.unlink()
+            ids.unlink()
     return results
+
+
+def step(options, *arguments):
+    command = [options.binaries / "bench_sessions", *arguments]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=3600)
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr)
+    return json.loads(done.stdout)
 
 
 class Gateway:
