@@ -43,8 +43,8 @@ def machine():
     return f"{processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, virtualisation: {virtual}, Linux {platform.release()}"
 
 
-def spread(pair):
-    return f"{pair[0]:,.0f} to {pair[1]:,.0f}"
+def spread(pair, digits=0):
+    return f"{pair[0]:,.{digits}f} to {pair[1]:,.{digits}f}"
 
 
 def table(results, beside):
@@ -60,7 +60,8 @@ def table(results, beside):
             p50, p99, p999 = (f"{entry[key]:,.0f}" if key in entry else "–" for key in TIMES)
             cells = [name, f"{entry['rps']:,.0f}", spread(spreads["rps"])]
             cells += [f"{entry['rps'] * entry['cpu_us_per_request'] / 1e4:.0f} %", f"{entry['cpu_us_per_request']:,.1f}"]
-            cells += [spread(spreads["cpu_us_per_request"]), p50, p99, spread(spreads["p99_us"]) if "p99_us" in spreads else "–"]
+            cells += [spread(spreads["cpu_us_per_request"], 1), p50, p99]
+            cells.append(spread(spreads["p99_us"]) if "p99_us" in spreads else "–")
             lines.append("| " + " | ".join([*cells, p999, f"{entry['rss_mib']:,.0f}"]) + " |")
         lines.append("")
         if told["ratios"]:
