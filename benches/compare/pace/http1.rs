@@ -40,10 +40,12 @@ struct Open {
 }
 
 pub fn run(plan: &Plan) -> Result<Outcome, Failed> {
-    let target = Target { plan, tls: tls(plan)?, request: request(plan) };
+    // Each connection has tickets of its own to resume by: of those that several share, some are gone when one is wanted.
+    let target = |_| -> Result<Target<'_>, Failed> { Ok(Target { plan, tls: tls(plan)?, request: request(plan) }) };
+    let targets = (0..plan.connections).map(target).collect::<Result<Vec<_>, _>>()?;
     let (ticket, total) = (AtomicU64::new(0), plan.rate.saturating_mul(plan.seconds));
     let (all_ready, begun) = (Barrier::new(plan.connections), OnceLock::new());
-    let serve = || -> Result<Outcome, Failed> {
+    let serve = |target: &Target<'_>| -> Result<Outcome, Failed> {
         let ready = target.ready();
         all_ready.wait();
         let begin = *begun.get_or_init(|| Instant::now() + Duration::from_millis(10));
@@ -72,7 +74,7 @@ pub fn run(plan: &Plan) -> Result<Outcome, Failed> {
     };
     let mut all = Outcome::default();
     std::thread::scope(|scope| -> Result<(), Failed> {
-        let threads: Vec<_> = (0..plan.connections).map(|_| scope.spawn(serve)).collect();
+        let threads: Vec<_> = targets.iter().map(|target| scope.spawn(|| serve(target))).collect();
         for thread in threads {
             let part = thread.join().map_err(|_| "a thread ended badly")??;
             all.taken.extend(part.taken);
