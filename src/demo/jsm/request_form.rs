@@ -36,24 +36,28 @@ impl NewRequest {
     pub async fn read(request: Request, owner: &str) -> Result<Self, Problem> {
         let kind =
             request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let unreadable = || Problem::page(StatusCode::BAD_REQUEST, "The form could not be read.");
         let mut new = Self::default();
         if !kind.to_ascii_lowercase().starts_with("multipart/form-data") {
             let Form(pairs) =
-                Form::<Vec<(String, String)>>::from_request(request, &()).await.map_err(|_| unreadable())?;
+                Form::<Vec<(String, String)>>::from_request(request, &()).await.map_err(|why| unreadable(&why.body_text()))?;
             for (name, value) in pairs {
                 new.take(&name, value);
             }
             return Ok(new);
         }
-        let mut form = Multipart::from_request(request, &()).await.map_err(|_| unreadable())?;
-        while let Some(field) = form.next_field().await.map_err(|_| unreadable())? {
+        let mut form = Multipart::from_request(request, &()).await.map_err(|why| unreadable(&why.body_text()))?;
+        while let Some(field) = form.next_field().await.map_err(|why| unreadable(&why.body_text()))? {
             let name = field.name().unwrap_or_default().to_owned();
             match name.as_str() {
                 "attachment" => new.files.extend(file_of(field, owner).await?),
-                _ => new.take(&name, field.text().await.map_err(|_| unreadable())?),
+                _ => new.take(&name, field.text().await.map_err(|why| unreadable(&why.body_text()))?),
             }
         }
         Ok(new)
     }
+}
+
+/// Says why, for whoever looks for the reason in what a gateway sent on.
+fn unreadable(why: &str) -> Problem {
+    Problem::page(StatusCode::BAD_REQUEST, &format!("The form could not be read: {why}"))
 }
