@@ -120,7 +120,7 @@ impl ProxyHttp for InForce {
         let gateway = self.now();
         let request_id = RequestId::generate(&gateway.random).unwrap_or(RequestId::none());
         RequestCtx {
-            exchange: Exchange::begin(&gateway.metrics, request_id),
+            exchange: Exchange::begin(&gateway.metrics, request_id, gateway.clock.now()),
             gateway,
             wants: Wants::Page,
             certificate: None,
@@ -132,7 +132,7 @@ impl ProxyHttp for InForce {
         }
     }
 
-    async fn early_request_filter(&self, http: &mut Session, ctx: &mut RequestCtx) -> Result<()> {
+    async fn request_filter(&self, http: &mut Session, ctx: &mut RequestCtx) -> Result<bool> {
         head_guard::head_is_complete();
         let gateway = Arc::clone(&ctx.gateway);
         let downstream = http.as_downstream_mut();
@@ -143,11 +143,6 @@ impl ProxyHttp for InForce {
         let headers = &downstream.req_header().headers;
         let client = peer.map(|peer| client_addr::client_address(peer, headers, &gateway.trusted_proxies));
         ctx.exchange.from_client(client);
-        Ok(())
-    }
-
-    async fn request_filter(&self, http: &mut Session, ctx: &mut RequestCtx) -> Result<bool> {
-        let gateway = Arc::clone(&ctx.gateway);
         let reply = match gateway.admit(http, ctx).await {
             Ok(Verdict::Forward(forwarding)) if forwarding.request.is_websocket() => {
                 ctx.stage = Stage::Forwarding(forwarding);

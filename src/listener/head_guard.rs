@@ -136,9 +136,11 @@ impl GuardedStream {
         stream
     }
 
+    /// Most heads come whole with their first byte, and need no deadline: it begins when one has to be waited for.
     fn check_time(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        let Some(deadline) = self.deadline.as_mut() else { return Ok(()) };
-        match deadline.as_mut().poll(context) {
+        let time = self.time;
+        let begin = || Box::pin(tokio::time::sleep_until(clock::deadline(time)));
+        match self.deadline.get_or_insert_with(begin).as_mut().poll(context) {
             Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::TimedOut, "the request head took too long")),
             Poll::Pending => Ok(()),
         }
@@ -156,7 +158,6 @@ impl GuardedStream {
             self.guard.state.store(HEAD, Ordering::Release);
             self.counted = 0;
             self.line = RequestLine::default();
-            self.deadline = Some(Box::pin(tokio::time::sleep_until(clock::deadline(self.time))));
         }
         if !self.line.is_plain(read) {
             self.guard.odd_line.store(true, Ordering::Release);

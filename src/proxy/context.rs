@@ -84,8 +84,8 @@ pub struct Forwarding {
     pub has_moved: bool,
     /// Bytes of the request body so far; from the start when it is sent again.
     pub received: u64,
-    /// Runs from the request to the head of the answer.
-    pub waiting: Stopwatch,
+    /// Runs from the request to the head of the answer; from when it is sent.
+    pub waiting: Option<Stopwatch>,
     /// Whether the part that was asked for turned out to be of something that is only sent whole.
     pub range: Range,
     /// Rewrites the body of the request.
@@ -157,7 +157,7 @@ impl Forwarding {
             was_kept_waiting: false,
             has_moved: false,
             received: 0,
-            waiting: Stopwatch::start(),
+            waiting: None,
             range: Range::AsAsked,
             request_body: None,
             body: None,

@@ -19,6 +19,7 @@ use super::rewrite::{self, FieldRewriter, Notation};
 use super::rewriting::Rewriting;
 use super::site::Site;
 use super::{answer_plan, set_cookie};
+use crate::clock::Stopwatch;
 use crate::portal::{CanonicalRequest, media_type};
 use crate::session::CustomerSession;
 use crate::session::cookie::{self, Forwardable};
@@ -39,7 +40,7 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
         replace_head(request, &again.head)?;
     }
     let visitor = forwarding.sent_again.as_ref().map_or(visitor, |again| &again.head);
-    forwarding.waiting = crate::clock::Stopwatch::start();
+    forwarding.waiting = Some(Stopwatch::start());
     forwarding.received = 0;
     let websocket = forwarding.request.is_websocket();
     let mut head = request::Parts::from(std::mem::replace(request, nothing()));

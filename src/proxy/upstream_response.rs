@@ -47,8 +47,8 @@ impl Gateway {
         let (Some(site), Stage::Forwarding(forwarding)) = (ctx.site.clone(), &mut ctx.stage) else {
             return Err(Error::new(ErrorType::HTTPStatus(500)));
         };
-        if forwarding.repeat == Repeat::No {
-            ctx.exchange.took(Step::Upstream, forwarding.waiting.elapsed());
+        if let Some(waiting) = forwarding.waiting.filter(|_| forwarding.repeat == Repeat::No) {
+            ctx.exchange.took(Step::Upstream, waiting.elapsed());
         }
         let Visitor::SignedIn(session) = forwarding.permit.visitor() else { return Ok(()) };
         let Some(used) = forwarding.customer_session.clone() else { return Ok(()) };

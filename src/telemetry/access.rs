@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use super::log::Sink;
 use super::settings::LogFormat;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Timestamp;
 
 /// Where the lines go, once the log was started at a level that has them.
 static OUT: OnceLock<(Sink, LogFormat)> = OnceLock::new();
@@ -21,8 +21,8 @@ pub(super) fn start(sink: Sink, format: LogFormat) {
     let _ = OUT.set((sink, format));
 }
 
-/// Writes a line. Where this process has started no log, it goes to whoever listens to `tracing`.
-pub(super) fn write(fields: impl Fn(&mut Line)) {
+/// Writes a line, as of `now`. Where this process has started no log, it goes to whoever listens to `tracing`.
+pub(super) fn write(now: Timestamp, fields: impl Fn(&mut Line)) {
     let Some((sink, format)) = OUT.get() else {
         if tracing::enabled!(target: "access", tracing::Level::INFO) {
             let mut line = Line::new(LogFormat::Json);
@@ -31,7 +31,6 @@ pub(super) fn write(fields: impl Fn(&mut Line)) {
         }
         return;
     };
-    let now = Clock::System.now();
     // Neither fails while a request ends; a line would only be late.
     let _ = LINE.try_with(|line| {
         let Ok(mut line) = line.try_borrow_mut() else { return };

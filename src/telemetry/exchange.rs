@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 
 use super::Metrics;
 use super::access::{self, Line};
-use crate::clock::Stopwatch;
+use crate::clock::{Stopwatch, Timestamp};
 use crate::ids::{ProviderName, RequestId, SessionHash};
 use crate::portal::HostName;
 
@@ -66,6 +66,7 @@ impl Step {
 #[derive(Debug)]
 pub struct Exchange {
     metrics: Metrics,
+    came: Timestamp,
     began: Stopwatch,
     request_id: RequestId,
     client: Option<(IpAddr, String)>,
@@ -86,11 +87,12 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// The exchange begins.
-    pub fn begin(metrics: &Metrics, request_id: RequestId) -> Self {
+    /// The exchange begins, at `now`.
+    pub fn begin(metrics: &Metrics, request_id: RequestId, now: Timestamp) -> Self {
         metrics.exchange_began();
         Self {
             metrics: metrics.clone(),
+            came: now,
             began: Stopwatch::start(),
             request_id,
             client: None,
@@ -109,6 +111,11 @@ impl Exchange {
             received: 0,
             sent: 0,
         }
+    }
+
+    /// When it began.
+    pub fn came(&self) -> Timestamp {
+        self.came
     }
 
     /// Its id.
@@ -214,7 +221,7 @@ impl Drop for Exchange {
         if let Some(reason) = self.reason {
             self.metrics.refused(portal, reason);
         }
-        access::write(|line| self.record(line, portal, outcome, took));
+        access::write(self.came.after(took), |line| self.record(line, portal, outcome, took));
     }
 }
 
@@ -263,8 +270,8 @@ mod tests {
     #[test]
     fn every_exit_is_counted() {
         let metrics = Metrics::new().unwrap();
-        drop(Exchange::begin(&metrics, RequestId::none()));
-        let mut refused = Exchange::begin(&metrics, RequestId::none());
+        drop(Exchange::begin(&metrics, RequestId::none(), Timestamp::from_seconds(1)));
+        let mut refused = Exchange::begin(&metrics, RequestId::none(), Timestamp::from_seconds(1));
         refused.at_portal(&HostName::parse("support.acme.com").unwrap());
         refused.refused(StatusCode::BAD_REQUEST, "path_ambiguous", None);
         assert!(scrape(&metrics).contains("vestibule_exchanges_in_flight 1"));

@@ -38,8 +38,9 @@ impl NewRequest {
             request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let mut new = Self::default();
         if !kind.to_ascii_lowercase().starts_with("multipart/form-data") {
-            let Form(pairs) =
-                Form::<Vec<(String, String)>>::from_request(request, &()).await.map_err(|why| unreadable(&why.body_text()))?;
+            let Form(pairs) = Form::<Vec<(String, String)>>::from_request(request, &())
+                .await
+                .map_err(|why| unreadable(&why.body_text()))?;
             for (name, value) in pairs {
                 new.take(&name, value);
             }
