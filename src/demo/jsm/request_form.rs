@@ -1,10 +1,10 @@
 //! What the form of a new request sends, urlencoded or with files.
 
-use axum::extract::{Form, FromRequest as _, Multipart, Request};
+use axum::extract::{Form, FromRequest as _, Request};
 use http::{StatusCode, header};
 
 use super::problem::Problem;
-use super::upload::{TemporaryFile, file_of};
+use super::upload::{TemporaryFile, WholeForm, file_of};
 
 /// The fields of the form.
 #[derive(Default)]
@@ -46,7 +46,7 @@ impl NewRequest {
             }
             return Ok(new);
         }
-        let mut form = Multipart::from_request(request, &()).await.map_err(|why| unreadable(&why.body_text()))?;
+        let WholeForm(mut form) = WholeForm::from_request(request, &()).await.map_err(|no| unreadable(&no.why))?;
         while let Some(field) = form.next_field().await.map_err(|why| unreadable(&why.body_text()))? {
             let name = field.name().unwrap_or_default().to_owned();
             match name.as_str() {

@@ -1,7 +1,7 @@
 //! Files: up in two steps (temporary, then attached), and down again.
 
 use axum::Json;
-use axum::extract::{Multipart, Path, State as Shared};
+use axum::extract::{Path, State as Shared};
 use axum::response::{IntoResponse as _, Response};
 use http::{StatusCode, header};
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use super::requests::{Attachment, CustomerRequest, date_json};
 use super::state::State;
 use crate::clock::Timestamp;
 use crate::demo::jsm::paging;
-use crate::demo::jsm::upload::{TemporaryFile, file_of};
+use crate::demo::jsm::upload::{TemporaryFile, WholeForm, file_of};
 
 impl State {
     fn owns_all(&self, owner: &str, ids: &[String]) -> bool {
@@ -85,7 +85,7 @@ pub(super) async fn attach_temporary_file(
     Shared(jsm): Shared<JsmCloud>,
     caller: Caller,
     Path(id): Path<String>,
-    mut form: Multipart,
+    WholeForm(mut form): WholeForm,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     visible_desk(&jsm.state(), &id, &caller.account)?;
     let mut shown = Vec::new();

@@ -1,7 +1,7 @@
 //! Files: up in two steps (temporary, then attached), and down again.
 
 use axum::Json;
-use axum::extract::{Multipart, Path, Query, State as Shared};
+use axum::extract::{Path, Query, State as Shared};
 use axum::response::{IntoResponse as _, Response};
 use http::{StatusCode, header};
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use super::requests::{Attachment, date_json};
 use super::service_desk::visible_desk;
 use super::state::State;
 use crate::clock::Timestamp;
-use crate::demo::jsm::upload::{TemporaryFile, file_of};
+use crate::demo::jsm::upload::{TemporaryFile, WholeForm, file_of};
 
 impl State {
     /// Attaches temporary files of that person to their request.
@@ -71,7 +71,7 @@ pub(super) async fn attach_temporary_file(
     Shared(jsm): Shared<JsmDataCenter>,
     Caller(username): Caller,
     Path(id): Path<String>,
-    mut form: Multipart,
+    WholeForm(mut form): WholeForm,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     visible_desk(&jsm.state(), &id, &username)?;
     let mut shown = Vec::new();
