@@ -12,6 +12,21 @@ from measure import PERCENTILES, h2load, pace, wrk
 
 IDENTITY = "Accept-Encoding: identity"
 GZIP = "Accept-Encoding: gzip"
+# What a browser sends with a script's request besides, of the length that it has; no coding, so that the answer is the same.
+OF_A_BROWSER = (
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+    "Accept: application/json, text/javascript, */*; q=0.01",
+    "Accept-Language: en-GB,en-US;q=0.9,en;q=0.8,de;q=0.7",
+    'sec-ch-ua: "Chromium";v="142", "Google Chrome";v="142", "Not_A Brand";v="99"',
+    "sec-ch-ua-mobile: ?0",
+    'sec-ch-ua-platform: "Linux"',
+    "Sec-Fetch-Dest: empty",
+    "Sec-Fetch-Mode: cors",
+    "Sec-Fetch-Site: same-origin",
+    "X-Requested-With: XMLHttpRequest",
+    "Cache-Control: no-cache",
+    "Pragma: no-cache",
+)
 PEERS = ("direct", "bare_pingora", "nginx", "apache_openidc", "apache_mellon", "vestibule")
 WITH_OUR_ALLOCATOR = (*PEERS, "bare_pingora_mimalloc")
 GUARDS = ("apache_openidc", "apache_mellon", "vestibule")
@@ -50,6 +65,13 @@ class Get:
     def paced(self, world, subject, rate, seconds):
         at, head = subject.address(self.tls), self.head(subject)
         return pace(world, at, self.path, head, rate, seconds, self.connections, self.tls, self.more)
+
+
+class Browser(Get):
+    """The same with the fields that a browser sends."""
+
+    def head(self, subject):
+        return [*super().head(subject), f"Referer: {subject.origin}/servicedesk/customer/portal/1", *OF_A_BROWSER]
 
 
 class Page(Get):
@@ -179,6 +201,7 @@ def fetch(world, subject, path, tls, headers):
 WORKLOADS = {
     "keepalive_plain": Get("/small", subjects=WITH_OUR_ALLOCATOR),
     "keepalive_tls": Get("/small", tls=True, subjects=WITH_OUR_ALLOCATOR),
+    "keepalive_browser": Browser("/small", subjects=WITH_OUR_ALLOCATOR),
     "connect_tls_full": Connect(resumed=False),
     "connect_tls_resumed": Connect(resumed=True),
     "http2": Http2(subjects=WITH_OUR_ALLOCATOR),
