@@ -337,13 +337,30 @@ mod tests {
         let (mut client, mut stream, guard) = guarded(8);
         guard.expect_head();
         tokio::time::advance(Duration::from_secs(50)).await;
-        client.write_all(b"head").await.unwrap();
         let mut buf = [0; 64];
-        assert_eq!(stream.read(&mut buf).await.unwrap(), 4);
+        for half in [b"he", b"ad"] {
+            client.write_all(half).await.unwrap();
+            assert_eq!(stream.read(&mut buf).await.unwrap(), 2);
+        }
         guard.clone().watch(async { head_is_complete() }).await;
         tokio::time::advance(Duration::from_secs(50)).await;
         client.write_all(&[b'x'; 64]).await.unwrap();
         assert_eq!(stream.read(&mut buf).await.unwrap(), 64);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn e3_a_head_that_falls_silent_ends_at_its_deadline() {
+        let (mut client, mut stream, guard) = guarded(8);
+        for silent_after in [1, 2] {
+            guard.expect_head();
+            for _ in 0..silent_after {
+                client.write_all(b"x").await.unwrap();
+                assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 1);
+            }
+            let before = tokio::time::Instant::now();
+            let error = stream.read(&mut [0; 1]).await.unwrap_err();
+            assert_eq!((error.kind(), before.elapsed().as_secs()), (io::ErrorKind::TimedOut, 10));
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -353,8 +370,11 @@ mod tests {
         for _ in 0..3 {
             guard.expect_head();
             tokio::time::advance(Duration::from_secs(50)).await;
-            client.write_all(b"head").await.unwrap();
-            assert_eq!(stream.read(&mut buf).await.unwrap(), 4);
+            // The second read is the one that has a deadline.
+            for half in [b"he", b"ad"] {
+                client.write_all(half).await.unwrap();
+                assert_eq!(stream.read(&mut buf).await.unwrap(), 2);
+            }
             // A request that we answer ourselves: nothing is read behind its head.
             guard.clone().watch(async { head_is_complete() }).await;
         }

@@ -12,7 +12,7 @@ use super::endpoints::Tab;
 use super::same_origin::is_same_origin;
 use super::site::Site;
 use super::{Gateway, endpoints, hand_over, kept, upstream_request};
-use crate::clock::{Stopwatch, Timestamp};
+use crate::clock::Stopwatch;
 use crate::limits::Counted;
 use crate::listener::{OfConnection, head_guard};
 use crate::pages::{self, Wants};
@@ -114,7 +114,7 @@ impl Gateway {
             return Ok(reply);
         }
         let demand = site.rules.demand(request.decoded_path());
-        let circumstances = circumstances_at(ctx.exchange.came(), ctx);
+        let circumstances = self.circumstances(ctx);
         let permit = match policy::decide(&request, demand, visitor.session.clone(), &site.admission, &circumstances) {
             Decision::Forward(permit) => permit,
             Decision::Deny => return Err(Reason::PathDenied.into()),
@@ -185,9 +185,10 @@ impl Gateway {
         Ok(Verdict::Reply(Outcome::Answered, Reply::moved(&there, reads)))
     }
 
-    /// From where the visitor asks, and by which connection, at the present moment: an exchange may last for hours.
+    /// From where the visitor asks, by which connection, and when.
     pub(super) fn circumstances(&self, ctx: &RequestCtx) -> Circumstances {
-        circumstances_at(self.clock.now(), ctx)
+        let certificate = ctx.certificate.clone();
+        Circumstances { client: ctx.exchange.client(), certificate, now: self.clock.now() }
     }
 
     /// Counts a call that makes a request at JSM, where the portal limits those.
@@ -301,7 +302,7 @@ impl Gateway {
         let Some(session) = permit.session().filter(|_| needed) else { return Ok(None) };
         let held = session.customer_session().is_some();
         let watch = (!held).then(Stopwatch::start);
-        let ensured = site.customers.ensure(session, ctx.exchange.came()).await;
+        let ensured = site.customers.ensure(session, self.clock.now()).await;
         if let Some(watch) = watch {
             ctx.exchange.took(Step::CustomerSession, watch.elapsed());
         }
@@ -352,10 +353,6 @@ impl Gateway {
         let next = NextUrl::parse(&request.target()).unwrap_or_else(|_| NextUrl::root());
         self.begin_sign_in(site, visitor, next, Tab::Waits, ctx).await
     }
-}
-
-fn circumstances_at(now: Timestamp, ctx: &RequestCtx) -> Circumstances {
-    Circumstances { client: ctx.exchange.client(), certificate: ctx.certificate.clone(), now }
 }
 
 /// Names of fields mean the same in any case (RFC 9110, section 5.1). Pingora keeps how they were spelled in a second map, so

@@ -7,9 +7,12 @@ use http::{Method, StatusCode};
 
 use super::Metrics;
 use super::access::{self, Line};
-use crate::clock::{Stopwatch, Timestamp};
+use crate::clock::{Clock, Stopwatch, Timestamp};
 use crate::ids::{ProviderName, RequestId, SessionHash};
 use crate::portal::HostName;
+
+/// What lasts longer has its end told by the clock, and not by its beginning and its length.
+const LASTS: Duration = Duration::from_secs(1);
 
 /// How an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +224,9 @@ impl Drop for Exchange {
         if let Some(reason) = self.reason {
             self.metrics.refused(portal, reason);
         }
-        access::write(self.came.after(took), |line| self.record(line, portal, outcome, took));
+        // Over hours the clock may have been set, or have stood still with the machine.
+        let over = if took < LASTS { self.came.after(took) } else { Clock::System.now() };
+        access::write(over, |line| self.record(line, portal, outcome, took));
     }
 }
 

@@ -35,7 +35,7 @@ pub struct NoForm {
 
 impl IntoResponse for NoForm {
     fn into_response(self) -> Response {
-        (self.status, self.why).into_response()
+        Problem::Desk(self.status, "sd.error.invalid", self.why).into_response()
     }
 }
 
