@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::CommandFactory as _;
 use reqwest::Client;
@@ -12,12 +13,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use vestibule::cli::Arguments;
+use vestibule::clock::{Clock, Timestamp};
 
 use crate::child::{CLIENT_SECRET, Gateway, PATIENCE, certificate, configuration, free_addresses, outcome};
 use crate::harness::KEY;
+use crate::recorder::{Answer, Recorder};
 
 /// Nobody listens there.
 const NOWHERE: &str = "127.0.0.1:9";
+/// A line's time is that of the beginning and what the exchange took, both in whole milliseconds.
+const ROUNDED: Duration = Duration::from_millis(2);
 
 /// A sound configuration in a folder of its own.
 pub struct Place {
@@ -203,6 +208,36 @@ async fn every_listener_and_portal_has_a_json_line() {
     gateway.signal("TERM").await;
     let (status, said) = gateway.ended().await;
     assert_eq!((status.code(), said.as_str()), (Some(0), ""));
+}
+
+/// How long one exchange takes does not matter here; what is told of it has to fit.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_access_log_tells_when_an_exchange_was_over_and_what_it_waited_for() {
+    let place = Place::new();
+    let recorder = Recorder::start(Answer::default()).await;
+    place.write(&place.text("", recorder.address));
+    let gateway = Gateway::start(&place.config(), 1).await.unwrap();
+    let client = Client::builder().danger_accept_invalid_certs(true).no_proxy().build().unwrap();
+    let before = Clock::System.now();
+    let address = format!("https://localhost:{}", place.https.port());
+    for path in ["/public/forwarded", "/.vestibule/sign-out"] {
+        client.get(format!("{address}{path}")).send().await.unwrap();
+        gateway.wait_for_log(path).await;
+    }
+    let after = Clock::System.now();
+    let records: Vec<serde_json::Value> =
+        gateway.log().iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let of = |path: &str| records.iter().find(|record| record["path"] == path).unwrap();
+    for path in ["/public/forwarded", "/.vestibule/sign-out"] {
+        let record = of(path);
+        let told = chrono::DateTime::parse_from_rfc3339(record["timestamp"].as_str().unwrap()).unwrap();
+        let told = Timestamp::from_millis(told.timestamp_millis());
+        let took = Duration::from_secs_f64(record["ms"].as_f64().unwrap() / 1000.0);
+        assert!(told >= before && told <= after && told.since(before) >= took.saturating_sub(ROUNDED), "{record}");
+        let waited = record.get("upstream_ms").map(|time| time.as_f64().unwrap());
+        assert_eq!(waited.is_some(), path == "/public/forwarded", "{record}");
+        assert!(waited.unwrap_or(0.0) <= record["ms"].as_f64().unwrap(), "{record}");
+    }
 }
 
 /// An upstream that answers one request when it is let.
