@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
 """Vestibule beside its peers, in one run: see README.md in this folder."""
 
-import argparse
 import json
 import os
 import statistics
 import sys
 import time
-from pathlib import Path
 
+from command_line import command_line, names
 from measure import closed_loop, fixed_rate
 from processes import OTHER_CORE, SUBJECT_CORE, stolen_seconds
 from report import write_report
@@ -20,15 +19,12 @@ WARM_UP = 1.0
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--binaries", type=Path, required=True, help="folder of the optimised programs")
-    parser.add_argument("--world", type=Path, required=True, help="the bench_world program")
-    parser.add_argument("--out", type=Path, default=Path("target/bench"))
+    parser = command_line(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--sessions", type=int, default=100_000)
-    parser.add_argument("--workloads", type=lambda text: text.split(","), default=list(WORKLOADS))
-    parser.add_argument("--subjects", type=lambda text: text.split(","), default=list(SUBJECTS))
+    parser.add_argument("--workloads", type=names, default=list(WORKLOADS))
+    parser.add_argument("--subjects", type=names, default=list(SUBJECTS))
     parser.add_argument("--no-latency", action="store_true", help="leave out the second half, at a fixed rate")
     return parser.parse_args()
 

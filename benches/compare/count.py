@@ -3,13 +3,12 @@
 
 A count has no noise. An allocation is a call of what Rust allocates by; to make a piece of memory larger is one, too."""
 
-import argparse
 import json
 import re
 import subprocess
 from http.client import HTTPConnection
-from pathlib import Path
 
+from command_line import command_line, names
 from subjects import SUBJECTS, World
 
 COUNTED = ("bare_pingora", "bare_pingora_mimalloc", "vestibule")
@@ -19,12 +18,9 @@ ALLOCATES = re.compile(r"^(mi_(malloc|zalloc|realloc)_aligned|malloc|calloc|real
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--binaries", type=Path, required=True, help="folder of the optimised programs")
-    parser.add_argument("--world", type=Path, required=True, help="the bench_world program")
-    parser.add_argument("--out", type=Path, default=Path("target/bench"))
+    parser = command_line(__doc__)
     parser.add_argument("--sessions", type=int, default=100_000)
-    parser.add_argument("--subjects", type=lambda text: text.split(","), default=list(COUNTED))
+    parser.add_argument("--subjects", type=names, default=list(COUNTED))
     return parser.parse_args()
 
 

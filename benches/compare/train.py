@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 """Gives an instrumented program its work to do, a few seconds of each workload, and ends it in order: then it writes down what it did."""
 
-import argparse
 import os
 import signal
-from pathlib import Path
 
+from command_line import command_line, names
 from subjects import SUBJECTS, World
 from workloads import WORKLOADS
 
@@ -14,12 +13,9 @@ ENDS = {"vestibule": signal.SIGTERM}
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--binaries", type=Path, required=True, help="folder of the instrumented programs")
-    parser.add_argument("--world", type=Path, required=True, help="the bench_world program")
-    parser.add_argument("--out", type=Path, default=Path("target/bench"))
+    parser = command_line(__doc__)
     parser.add_argument("--seconds", type=float, default=3)
-    parser.add_argument("--subjects", type=lambda text: text.split(","), default=["vestibule"])
+    parser.add_argument("--subjects", type=names, default=["vestibule"])
     options = parser.parse_args()
     options.sessions = 2_000
     return options

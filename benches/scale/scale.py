@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """How the gateway's cost grows: with sessions, connections, portals and rules. See README.md in this folder."""
 
-import argparse
 import json
 import resource
 import secrets
@@ -17,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "compare"))
 
+from command_line import command_line  # noqa: E402
 from measure import closed_loop  # noqa: E402
 from processes import SUBJECT_CORE, cpu_nanoseconds, cpu_seconds, free_port, resident_mib, start, stop  # noqa: E402
 from processes import whole_resident_mib  # noqa: E402
@@ -29,10 +29,7 @@ REST = 3
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--binaries", type=Path, required=True, help="folder of the optimised programs")
-    parser.add_argument("--world", type=Path, required=True, help="the bench_world program")
-    parser.add_argument("--out", type=Path, default=Path("target/bench"))
+    parser = command_line(__doc__)
     parser.add_argument("--sessions", type=numbers, default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--portals", type=numbers, default=[1, 100, 1_000])
     parser.add_argument("--rules", type=numbers, default=[1, 100, 1_000])
