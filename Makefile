@@ -25,7 +25,7 @@ build: system-packages ## Build for development
 release: system-packages ## Build the binary that goes into production: target/release/vestibule
 	@$(CARGO) build --locked --release
 
-release-tuned: ## The same, its code laid out by what it does under load: target/tuned/vestibule, for a fifth less CPU time
+release-tuned: ## The same, compiled and laid out by what it does under load: target/tuned/vestibule, for a quarter less CPU time
 	@scripts/tuned
 
 certificates: build ## Make development certificates in certs/demo

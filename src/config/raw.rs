@@ -8,20 +8,30 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
+mod admission;
 mod cloud;
 mod cloud_password;
+mod customer_session;
+mod directory;
 mod portal;
 mod provider;
+mod rewrite;
 mod saml;
 mod tls;
+mod trusted_jwt;
 mod upstream;
 
+pub(super) use admission::*;
 pub(super) use cloud::*;
 pub(super) use cloud_password::*;
+pub(super) use customer_session::*;
+pub(super) use directory::*;
 pub(super) use portal::*;
 pub(super) use provider::*;
+pub(super) use rewrite::*;
 pub(super) use saml::*;
 pub(super) use tls::*;
+pub(super) use trusted_jwt::*;
 pub(super) use upstream::*;
 
 /// Settings of a Vestibule gateway.

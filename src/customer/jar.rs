@@ -58,12 +58,12 @@ impl Jar {
         self.cookies.iter().any(|(cookie, _)| fits(&cookie.name))
     }
 
-    /// Whether there is a cookie of that name.
     /// The value of a cookie of that name.
     pub fn value(&self, name: &str) -> Option<&Secret> {
         self.cookies.iter().find(|(cookie, _)| cookie.name == name).map(|(cookie, _)| &cookie.value)
     }
 
+    /// Whether there is a cookie of that name.
     pub fn holds(&self, name: &str) -> bool {
         self.cookies.iter().any(|(cookie, _)| cookie.name == name)
     }

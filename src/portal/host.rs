@@ -22,7 +22,9 @@ impl HostName {
     /// # Errors
     /// When it is not a DNS name of letters, digits and `-`, or an IP address.
     pub fn parse(raw: &str) -> Result<Self, InvalidHostName> {
-        let host = raw.to_ascii_lowercase();
+        // Browsers send it in lower case.
+        let folded = raw.bytes().any(|b| b.is_ascii_uppercase()).then(|| raw.to_ascii_lowercase());
+        let host = folded.as_deref().unwrap_or(raw);
         if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             let address: Ipv6Addr = inner.parse().map_err(|_| InvalidHostName)?;
             return Ok(Self(format!("[{address}]").into()));

@@ -22,7 +22,7 @@ pub struct TemporaryFile {
 }
 
 /// A form of which all has come. Its reader is given no form that is still coming: multer takes one for cut off when its
-/// end comes between two looks for its first boundary, the first of which found nothing yet.
+/// end comes between two looks for its first boundary, the first of which found nothing yet (rwf2/multer#70).
 pub struct WholeForm(pub Multipart);
 
 /// What was sent is no form, or too long.
