@@ -1,8 +1,11 @@
 //! Binds or takes over, accepts, shakes hands, and hands each connection to an application until told to stop.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
@@ -279,30 +282,167 @@ impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
         session.set_keepalive(idle);
         // Until the first byte of the first request.
         session.set_read_timeout(Some(rules.limits.idle_time));
-        let mut reused = self.serve_one(session, &guard).await;
+        // One for the connection: each is in a list that all connections share.
+        let mut abandoned = self.abandoned.clone();
+        let mut abandoned = pin!(async move {
+            let _ = abandoned.wait_for(|abandoned| *abandoned).await;
+        });
+        let mut reused = self.serve_one(session, &guard, abandoned.as_mut()).await;
         while let Some((stream, settings)) = reused.map(|stream| stream.consume()) {
             let mut session = ServerSession::new_http1(stream);
             if let Some(settings) = settings {
                 settings.apply_to_session(&mut session);
             }
-            reused = self.serve_one(session, &guard).await;
+            reused = self.serve_one(session, &guard, abandoned.as_mut()).await;
         }
     }
 
     /// Serves the next request, unless it is time to stop before any of it has come.
-    async fn serve_one(&self, session: ServerSession, guard: &Arc<HeadGuard>) -> Option<ReusedHttpStream> {
+    async fn serve_one(
+        &self,
+        session: ServerSession,
+        guard: &Arc<HeadGuard>,
+        mut abandoned: Pin<&mut impl Future<Output = ()>>,
+    ) -> Option<ReusedHttpStream> {
         guard.expect_head();
-        let mut abandoned = self.abandoned.clone();
-        let idle_at_stop = async {
-            let _ = abandoned.wait_for(|abandoned| *abandoned).await;
-            if !guard.is_waiting() {
-                std::future::pending::<()>().await;
-            }
-        };
+        // It ends once, and this connection with it. What has begun is not held up by it.
+        let idle_at_stop =
+            poll_fn(|context| if guard.is_waiting() { abandoned.as_mut().poll(context) } else { Poll::Pending });
         tokio::select! {
             biased;
             reused = Arc::clone(guard).watch(self.app.process_new_http(session, &self.stopped)) => reused,
             () = idle_at_stop => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use http::Response;
+    use http::header::CONTENT_LENGTH;
+    use pingora::apps::http_app::ServeHttp;
+    use tokio::io::{AsyncReadExt as _, DuplexStream};
+    use tokio::sync::Notify;
+
+    use super::super::head_guard::head_is_complete;
+    use super::super::rules::Peers;
+    use super::super::settings::EdgeLimits;
+    use super::*;
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// Answers when it is let, and tells that it was asked.
+    struct Answers {
+        asked: Notify,
+        lets: Semaphore,
+    }
+
+    #[async_trait]
+    impl ServeHttp for Answers {
+        async fn response(&self, _: &mut ServerSession) -> Response<Vec<u8>> {
+            head_is_complete();
+            self.asked.notify_one();
+            self.lets.acquire().await.unwrap().forget();
+            Response::builder().header(CONTENT_LENGTH, 2).body(b"ok".to_vec()).unwrap()
+        }
+    }
+
+    struct Door {
+        edge: Arc<Edge<Answers>>,
+        abandon: watch::Sender<bool>,
+        _stop: watch::Sender<bool>,
+    }
+
+    impl Door {
+        fn new(lets: usize) -> Self {
+            let limits = EdgeLimits { idle_time: Duration::from_secs(3600), ..EdgeLimits::default() };
+            let rules = Rules { peers: Peers::Any, proxies: Vec::new(), tls: None, limits };
+            let (stop, stopped) = watch::channel(false);
+            let (abandon, abandoned) = watch::channel(false);
+            let app = Arc::new(Answers { asked: Notify::new(), lets: Semaphore::new(lets) });
+            let edge = Edge { app, rules: RulesInForce::new(rules), stopped, abandoned };
+            Self { edge: Arc::new(edge), abandon, _stop: stop }
+        }
+
+        fn serve(&self, connection: DuplexStream) -> JoinHandle<()> {
+            let edge = Arc::clone(&self.edge);
+            tokio::spawn(async move { edge.serve_http1(Box::new(connection), &edge.rules.now()).await })
+        }
+    }
+
+    async fn is_answered(visitor: &mut DuplexStream) {
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\nok") {
+            assert_ne!(visitor.read_buf(&mut answer).await.unwrap(), 0, "{}", String::from_utf8_lossy(&answer));
+        }
+    }
+
+    async fn ends(serving: JoinHandle<()>, visitor: &mut DuplexStream) {
+        tokio::time::timeout(PATIENCE, serving).await.expect("it is closed").unwrap();
+        assert_eq!(visitor.read(&mut [0; 1]).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_waits_without_a_request_is_not_waited_for() {
+        for requests in [0, 1, 3] {
+            let door = Door::new(requests);
+            let (mut visitor, connection) = tokio::io::duplex(1024);
+            let serving = door.serve(connection);
+            for _ in 0..requests {
+                visitor.write_all(REQUEST).await.unwrap();
+                is_answered(&mut visitor).await;
+            }
+            door.abandon.send_replace(true);
+            ends(serving, &mut visitor).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_being_answered_gets_the_answer_and_no_other() {
+        let door = Door::new(1);
+        let (mut visitor, connection) = tokio::io::duplex(1024);
+        let serving = door.serve(connection);
+        visitor.write_all(REQUEST).await.unwrap();
+        is_answered(&mut visitor).await;
+        door.edge.app.asked.notified().await;
+        visitor.write_all(REQUEST).await.unwrap();
+        door.edge.app.asked.notified().await;
+        door.abandon.send_replace(true);
+        door.edge.app.lets.add_permits(1);
+        is_answered(&mut visitor).await;
+        ends(serving, &mut visitor).await;
+    }
+
+    #[tokio::test]
+    async fn a_request_of_which_something_has_come_is_answered() {
+        let door = Door::new(1);
+        // There is room for one byte: when two are written, one was read.
+        let (mut visitor, connection) = tokio::io::duplex(1);
+        let serving = door.serve(connection);
+        let (begun, rest) = REQUEST.split_at(2);
+        visitor.write_all(begun).await.unwrap();
+        door.abandon.send_replace(true);
+        visitor.write_all(rest).await.unwrap();
+        is_answered(&mut visitor).await;
+        ends(serving, &mut visitor).await;
+    }
+
+    #[tokio::test]
+    async fn after_the_end_a_connection_gets_one_answer_to_what_it_has_sent() {
+        for sent in [false, true] {
+            let door = Door::new(1);
+            door.abandon.send_replace(true);
+            let (mut visitor, connection) = tokio::io::duplex(1024);
+            if sent {
+                visitor.write_all(REQUEST).await.unwrap();
+            }
+            let serving = door.serve(connection);
+            if sent {
+                is_answered(&mut visitor).await;
+            }
+            ends(serving, &mut visitor).await;
         }
     }
 }

@@ -104,6 +104,7 @@ mod tests {
         assert_eq!(HostName::parse("Support.ACME.com").unwrap().as_str(), "support.acme.com");
         assert_eq!(HostName::parse("[::1]").unwrap().as_str(), "[::1]");
         assert_eq!(HostName::parse("[0:0::1]").unwrap().as_str(), "[::1]");
+        assert_eq!(HostName::parse("[2001:DB8::A]").unwrap().as_str(), "[2001:db8::a]");
         assert!(HostName::parse("127.0.0.1").is_ok());
         for wrong in [
             "",

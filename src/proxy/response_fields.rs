@@ -5,29 +5,32 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use super::rewriting::Rewriting;
 use super::source_list;
 
-/// Fields that hold addresses among other things.
-static WITH_ADDRESSES: [HeaderName; 15] = [
-    header::LOCATION,
-    header::CONTENT_LOCATION,
-    header::LINK,
-    header::REFRESH,
-    header::ACCESS_CONTROL_ALLOW_ORIGIN,
-    header::CONTENT_SECURITY_POLICY,
-    header::CONTENT_SECURITY_POLICY_REPORT_ONLY,
-    header::X_FRAME_OPTIONS,
-    HeaderName::from_static("timing-allow-origin"),
-    HeaderName::from_static("report-to"),
-    HeaderName::from_static("reporting-endpoints"),
-    HeaderName::from_static("nel"),
-    HeaderName::from_static("permissions-policy"),
-    HeaderName::from_static("sourcemap"),
-    HeaderName::from_static("x-sourcemap"),
-];
+/// Whether the field holds addresses among other things.
+fn has_addresses(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "location"
+            | "content-location"
+            | "link"
+            | "refresh"
+            | "access-control-allow-origin"
+            | "content-security-policy"
+            | "content-security-policy-report-only"
+            | "x-frame-options"
+            | "timing-allow-origin"
+            | "report-to"
+            | "reporting-endpoints"
+            | "nel"
+            | "permissions-policy"
+            | "sourcemap"
+            | "x-sourcemap"
+    )
+}
 
 /// Rewrites the fields of an answer. Fields that become no header value stay behind.
 pub fn rewrite(headers: &mut HeaderMap, rewriting: &Rewriting) {
     // Most answers have none of these: one look at what is there tells.
-    let there: Vec<HeaderName> = headers.keys().filter(|name| WITH_ADDRESSES.contains(name)).cloned().collect();
+    let there: Vec<HeaderName> = headers.keys().filter(|name| has_addresses(name)).cloned().collect();
     for name in there {
         let policy = matches!(name, header::CONTENT_SECURITY_POLICY | header::CONTENT_SECURITY_POLICY_REPORT_ONLY);
         replace(headers, &name, |value| {

@@ -19,18 +19,21 @@ use crate::portal::media_type;
 use crate::refusal::{Reason, Refusal};
 use crate::telemetry::{Outcome, Step};
 
-/// Fields of an answer that are not the upstream's to set here (security cases C13 and C26), or that tell too much.
-static KEPT_BACK: [HeaderName; 9] = [
-    HeaderName::from_static("alt-svc"),
-    HeaderName::from_static("clear-site-data"),
-    HeaderName::from_static("public-key-pins"),
-    HeaderName::from_static("expect-ct"),
-    HeaderName::from_static("x-ausername"),
-    HeaderName::from_static("x-asessionid"),
-    HeaderName::from_static("x-accel-redirect"),
-    header::SERVER,
-    HeaderName::from_static("x-powered-by"),
-];
+/// Whether the field of an answer is not the upstream's to set here (security cases C13 and C26), or tells too much.
+fn is_kept_back(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "alt-svc"
+            | "clear-site-data"
+            | "public-key-pins"
+            | "expect-ct"
+            | "x-ausername"
+            | "x-asessionid"
+            | "x-accel-redirect"
+            | "server"
+            | "x-powered-by"
+    )
+}
 
 impl Gateway {
     /// Looks whether the answer shows that the customer session had died; then opens a new one, and has the request
@@ -136,8 +139,7 @@ pub fn prepare(visitor: &RequestHeader, response: &mut ResponseHeader, ctx: &mut
     let phrase = response.get_reason_phrase().filter(|phrase| Some(*phrase) != response.status.canonical_reason());
     let phrase = phrase.map(str::to_owned);
     let mut head = response::Parts::from(std::mem::replace(response, nothing()));
-    let kept_back: Vec<&HeaderName> =
-        head.headers.keys().filter_map(|name| KEPT_BACK.iter().find(|kept| *kept == name)).collect();
+    let kept_back: Vec<HeaderName> = head.headers.keys().filter(|name| is_kept_back(name)).cloned().collect();
     for name in kept_back {
         head.headers.remove(name);
     }
@@ -249,4 +251,29 @@ pub fn end_body(trailers: &mut HeaderMap, ctx: &mut RequestCtx) -> Result<Option
 fn wants_json(headers: &HeaderMap) -> bool {
     let accept = text(headers, &header::ACCEPT).unwrap_or_default();
     accept.contains("json") && !accept.contains("text/html")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_upstream_may_not_set_stays_here_however_it_is_spelled() {
+        for name in [
+            "Alt-Svc",
+            "Clear-Site-Data",
+            "Public-Key-Pins",
+            "Expect-CT",
+            "X-AUSERNAME",
+            "X-ASESSIONID",
+            "X-Accel-Redirect",
+        ] {
+            assert!(is_kept_back(&HeaderName::try_from(name).unwrap()), "{name}");
+        }
+        for (name, kept_back) in
+            [("Server", true), ("X-Powered-By", true), ("Content-Type", false), ("X-Server", false)]
+        {
+            assert_eq!(is_kept_back(&HeaderName::try_from(name).unwrap()), kept_back, "{name}");
+        }
+    }
 }
