@@ -116,21 +116,24 @@ impl<A: HttpServerApp + Send + Sync + 'static> Listening<A> {
 
     /// Stops to accept, lets requests in flight finish within the drain limit, and says whether all did.
     pub async fn drain(self) -> bool {
-        self.abandon.send_replace(true);
-        self.finish().await
+        self.finish(true).await
     }
 
     /// The same after another process has taken the socket over. Each connection gets an answer to the request that it may
     /// have sent meanwhile, and is closed after it.
     pub async fn drain_handed_over(self) -> bool {
-        self.finish().await
+        self.finish(false).await
     }
 
-    async fn finish(self) -> bool {
+    async fn finish(self, at_once: bool) -> bool {
         let Self { socket, app, stop, abandon, accepting, connections, most, rules, .. } = self;
         stop.send_replace(true);
         let _ = accepting.await;
         drop(socket);
+        // Now: whoever is sent away must not find the door still open that is about to close.
+        if at_once {
+            abandon.send_replace(true);
+        }
         let limit = rules.now().limits.drain;
         let all = u32::try_from(most).unwrap_or(u32::MAX);
         let ended = async {
