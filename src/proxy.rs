@@ -14,6 +14,7 @@ mod answer_plan;
 mod at_node;
 mod client_addr;
 pub mod coding;
+pub mod connections;
 mod context;
 mod endpoints;
 pub mod entity_tag;
@@ -26,6 +27,7 @@ mod kept;
 mod native_page;
 mod published_keys;
 mod refuse;
+mod relay;
 mod response_fields;
 pub mod rewrite;
 pub mod rewriting;
@@ -33,7 +35,7 @@ mod same_origin;
 mod set_cookie;
 pub mod site;
 mod source_list;
-pub mod tunnel;
+mod tunnel;
 mod upstream;
 mod upstream_request;
 mod upstream_response;
@@ -44,8 +46,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::TRANSFER_ENCODING;
-use http::{HeaderMap, HeaderValue, Version};
+use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -67,11 +68,12 @@ use crate::sign_in::saml::OwnMetadata;
 use crate::sign_in::trial::Trials;
 use crate::telemetry::{Exchange, Metrics, Outcome};
 use admit::Verdict;
-use context::{Range, Repeat, RequestCtx, Stage};
+use connections::Connections;
+use context::{RequestCtx, Stage};
 use groups::Groups;
 use in_force::InForce;
+use relay::Relayed;
 use site::Site;
-use tunnel::Tunnels;
 
 /// The gateway of one configuration: what every exchange needs.
 pub struct Gateway {
@@ -89,8 +91,8 @@ pub struct Gateway {
     pub trials: Arc<Trials>,
     /// Who is signed in.
     pub sessions: Sessions,
-    /// The upstream's side of WebSockets.
-    pub tunnels: Arc<Tunnels>,
+    /// The upstream's side of what is relayed, and of WebSockets.
+    pub connections: Arc<Connections>,
     /// What is counted.
     pub metrics: Metrics,
     /// Peers whose `X-Forwarded-For` is believed.
@@ -152,7 +154,7 @@ impl ProxyHttp for InForce {
             Ok(Verdict::Forward(forwarding)) => {
                 answer::invite_body(http).await?;
                 ctx.stage = Stage::Forwarding(forwarding);
-                return Ok(false);
+                return gateway.relay(http, ctx).await.map(|relayed| relayed == Relayed::Answered);
             }
             Ok(Verdict::Reply(outcome, reply)) => {
                 ctx.exchange.ends(outcome, reply.status());
@@ -166,11 +168,8 @@ impl ProxyHttp for InForce {
 
     async fn upstream_peer(&self, _http: &mut Session, ctx: &mut RequestCtx) -> Result<Box<HttpPeer>> {
         let gateway = Arc::clone(&ctx.gateway);
-        let taken = gateway.take_node(ctx).await;
-        if taken.is_err() {
-            gateway.take_back_count(ctx).await; // in this attempt nothing was sent, and in those before nothing was taken
-        }
-        taken
+        gateway.take_node_for_attempt(ctx).await?;
+        at_node::peer(ctx)
     }
 
     async fn upstream_request_filter(
@@ -211,13 +210,7 @@ impl ProxyHttp for InForce {
         ctx: &mut RequestCtx,
     ) -> Result<()> {
         let gateway = Arc::clone(&ctx.gateway);
-        if let Some(forwarding) = ctx.forwarding() {
-            forwarding.note_answer();
-        }
-        let watched = gateway.watch_customer_session(http, response, ctx).await;
-        gateway.settle_count(response.status, watched.is_ok(), ctx).await;
-        watched?;
-        upstream_response::want_the_whole(http.req_header(), response, ctx)
+        gateway.answer_has_come(http, response, ctx).await
     }
 
     async fn response_filter(
@@ -226,16 +219,7 @@ impl ProxyHttp for InForce {
         response: &mut ResponseHeader,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        upstream_response::prepare(http.req_header(), response, ctx)?;
-        // HTTP/1.0 knows no chunks (RFC 9112, section 6.1): there, the end of the connection ends the body.
-        if http.req_header().version == Version::HTTP_10 && response.remove_header(&TRANSFER_ENCODING).is_some() {
-            http.set_keepalive(None);
-        }
-        // Its head came before the end was near: the answer says that the connection ends with it.
-        if http.is_process_shutting_down() {
-            http.set_keepalive(None);
-        }
-        Ok(())
+        upstream_response::hand_out(http, response, ctx)
     }
 
     fn response_body_filter(
@@ -266,21 +250,8 @@ impl ProxyHttp for InForce {
         ctx: &mut RequestCtx,
         client_reused: bool,
     ) -> Box<Error> {
-        let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else {
-            error.set_retry(false);
-            return error;
-        };
-        if forwarding.repeat == Repeat::Due {
-            forwarding.repeat = Repeat::Done;
-            error.set_retry(true);
-        } else if forwarding.range == Range::Due {
-            forwarding.range = Range::Dropped;
-            error.set_retry(true);
-        } else {
-            let again =
-                forwarding.refusal.is_none() && at_node::broken(&mut error, http, site, forwarding, client_reused);
-            error.set_retry(again);
-        }
+        let again = at_node::goes_again(&mut error, http, ctx, client_reused);
+        error.set_retry(again);
         error
     }
 

@@ -20,6 +20,7 @@ use crate::listener::certificates::Certificates;
 use crate::listener::redirect::RedirectToHttps;
 use crate::listener::{Bound, Inherited, ListenFailed, TlsDoor};
 use crate::operator::RunningGateway;
+use crate::proxy::connections::Connections;
 use crate::session::settings::StoreSettings;
 use crate::session::store::SessionStore;
 use crate::session::store::embedded::EmbeddedStore;
@@ -74,7 +75,7 @@ impl Prepared {
             metrics,
             people: Arc::default(),
             trials: Arc::new(Trials::new(clock.clone(), random.clone())),
-            tunnels: Arc::default(),
+            connections: Arc::default(),
             https_port: https.address().port(),
             clock,
             random,
@@ -137,6 +138,7 @@ impl Prepared {
         let creations = StoredCreations::new(sessions.records());
         let sweep = background::sweep(sessions.clone(), creations, metrics.clone(), lasting.clock.clone());
         let sweeping = tokio::spawn(sweep);
+        tokio::spawn(Connections::look_after(Arc::downgrade(&lasting.connections)));
         let running = Arc::new(Running::new(lasting, config, Arc::clone(&certificates), tls, serving));
         let looking = certificates::keep_fresh(certificates, running.doors.https.clone(), metrics.clone());
         let looking = tokio::spawn(looking);

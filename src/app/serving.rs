@@ -22,9 +22,9 @@ use crate::operator::Operator;
 use crate::portal::HostName;
 use crate::portal::settings::PortalSettings;
 use crate::proxy::Gateway;
+use crate::proxy::connections::Connections;
 use crate::proxy::groups::Groups;
 use crate::proxy::site::{Site, SiteParts};
-use crate::proxy::tunnel::Tunnels;
 use crate::random::Random;
 use crate::session::Sessions;
 use crate::sign_in::SignIn;
@@ -41,7 +41,7 @@ pub(super) struct Lasting {
     pub resolver: Resolver,
     pub people: Arc<People>,
     pub trials: Arc<Trials>,
-    pub tunnels: Arc<Tunnels>,
+    pub connections: Arc<Connections>,
     /// The hosts that certificates are ordered for, where no file covers them.
     pub hosts: Hosts,
     /// The port of the public side, when browsers use no other.
@@ -107,7 +107,7 @@ impl Lasting {
             own_metadata: OwnMetadata::new(&config.providers, portals, self.random.clone()),
             trials: Arc::clone(&self.trials),
             sessions: self.sessions.clone(),
-            tunnels: Arc::clone(&self.tunnels),
+            connections: Arc::clone(&self.connections),
             metrics: self.metrics.clone(),
             trusted_proxies: config.listen.trusted_proxies.clone(),
             limits: config.listen.limits,

@@ -12,7 +12,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::Gateway;
-use super::context::{Forwarding, RequestCtx, Stage};
+use super::context::{Forwarding, Range, Repeat, RequestCtx, Stage};
 use super::site::Site;
 use crate::customer::DeathSign;
 use crate::nodes::{Choice, Failure, NoTurn, Node, Nodes};
@@ -20,9 +20,18 @@ use crate::policy::Visitor;
 use crate::refusal::Reason;
 
 impl Gateway {
-    /// Takes a place at the node for this attempt, and gives back that of the attempt before. Tells how to connect there. Where
-    /// that is not the node that knows the person's customer session, one is opened first where requests go.
-    pub(super) async fn take_node(&self, ctx: &mut RequestCtx) -> Result<Box<HttpPeer>> {
+    /// As [`Gateway::take_node`]; where there is none, the request does not count.
+    pub(super) async fn take_node_for_attempt(&self, ctx: &mut RequestCtx) -> Result<()> {
+        let taken = self.take_node(ctx).await;
+        if taken.is_err() {
+            self.take_back_count(ctx).await; // in this attempt nothing was sent, and in those before nothing was taken
+        }
+        taken
+    }
+
+    /// Takes a place at the node for this attempt, and gives back that of the attempt before. Where that is not the node that
+    /// knows the person's customer session, one is opened first where requests go.
+    pub(super) async fn take_node(&self, ctx: &mut RequestCtx) -> Result<()> {
         // Without a permit there is no upstream.
         let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else {
             return Err(Error::new(ErrorType::HTTPStatus(500)));
@@ -45,7 +54,7 @@ impl Gateway {
         if site.upstream.nodes().are_told_apart() {
             ctx.exchange.at_node(at.node().address());
         }
-        Ok(site.upstream.peer(at.node()))
+        Ok(())
     }
 
     /// Opens a customer session where the person's requests go now.
@@ -66,6 +75,18 @@ impl Gateway {
             }
         }
     }
+}
+
+/// How to connect to the node that was taken.
+///
+/// # Errors
+/// When none was.
+pub(super) fn peer(ctx: &RequestCtx) -> Result<Box<HttpPeer>> {
+    match (&ctx.site, &ctx.stage) {
+        (Some(site), Stage::Forwarding(forwarding)) => forwarding.at.as_ref().map(|at| site.upstream.peer(at.node())),
+        _ => None,
+    }
+    .ok_or_else(|| Error::new(ErrorType::HTTPStatus(500)))
 }
 
 async fn take(site: &Site, forwarding: &mut Forwarding) -> Result<()> {
@@ -111,15 +132,23 @@ pub(super) fn not_connected(error: &Error, site: &Site, forwarding: &mut Forward
     goes_elsewhere(at.node(), site, forwarding, Sent::Nothing)
 }
 
+/// It went wrong after there was a connection. Whether the request is sent again, and what of it then is another way.
+pub(super) fn goes_again(error: &mut Error, http: &mut Session, ctx: &mut RequestCtx, was_kept: bool) -> bool {
+    let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else { return false };
+    if forwarding.repeat == Repeat::Due {
+        forwarding.repeat = Repeat::Done;
+        true
+    } else if forwarding.range == Range::Due {
+        forwarding.range = Range::Dropped;
+        true
+    } else {
+        forwarding.refusal.is_none() && broken(error, http, site, forwarding, was_kept)
+    }
+}
+
 /// The connection broke. Whether the request is sent again: to another node, or once more to the same by another connection
 /// when it met a kept one that the node was just closing (RFC 9112, section 9.3.1).
-pub(super) fn broken(
-    error: &mut Error,
-    http: &mut Session,
-    site: &Site,
-    forwarding: &mut Forwarding,
-    was_kept: bool,
-) -> bool {
+fn broken(error: &mut Error, http: &mut Session, site: &Site, forwarding: &mut Forwarding, was_kept: bool) -> bool {
     let answered = forwarding.is_answered || http.response_written().is_some();
     let timed_out = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
     let broke = matches!(

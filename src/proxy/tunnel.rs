@@ -4,12 +4,10 @@
 //! upstream's 101 is read first, and it may offer HTTP/2 to the upstream, which knows no upgrade. A loop of our own also
 //! sees the session: a tunnel lasts no longer than the session that opened it.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use http::StatusCode;
 use http::header::{self, HeaderValue};
-use pingora::connectors::http::v1::Connector;
 use pingora::http::ResponseHeader;
 use pingora::protocols::ALPN;
 use pingora::protocols::http::v1::client::HttpSession;
@@ -28,18 +26,6 @@ use crate::telemetry::Outcome;
 
 /// How often an open tunnel looks whether its session's time is over. A sign-out closes it at once.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-
-/// Opens the upstream's side of tunnels. A connection that has been one is never used again.
-pub struct Tunnels {
-    /// Made for the first of them: it reads the system's authorities.
-    connector: LazyLock<Connector>,
-}
-
-impl Default for Tunnels {
-    fn default() -> Self {
-        Self { connector: LazyLock::new(|| Connector::new(None)) }
-    }
-}
 
 /// What the upstream says to a handshake.
 enum Shaken {
@@ -63,7 +49,7 @@ impl Gateway {
     /// Answers a permitted handshake, and stays until the tunnel is closed.
     pub(super) async fn tunnel(&self, http: &mut Session, ctx: &mut RequestCtx, in_force: &InForce) -> Result<()> {
         let reply = match self.shake_hands(http, ctx).await {
-            Ok(Shaken::Open(upstream, head)) => return self.relay(http, *upstream, head, ctx, in_force).await,
+            Ok(Shaken::Open(upstream, head)) => return self.stay_open(http, *upstream, head, ctx, in_force).await,
             // A browser tells its script no more than that it failed.
             Ok(Shaken::Refused(status)) => {
                 ctx.exchange.ends(Outcome::Forwarded, status);
@@ -119,10 +105,11 @@ impl Gateway {
     /// A connection of its own: to the next node when one does not answer.
     async fn connect(&self, ctx: &mut RequestCtx) -> Result<HttpSession> {
         loop {
-            let mut peer = self.take_node(ctx).await?;
+            self.take_node(ctx).await?;
+            let mut peer = at_node::peer(ctx)?;
             peer.options.alpn = ALPN::H1;
-            let error = match self.tunnels.connector.get_http_session(&*peer).await {
-                Ok((upstream, _)) => return Ok(upstream),
+            let error = match self.connections.open(&peer).await {
+                Ok(upstream) => return Ok(upstream),
                 Err(error) => error,
             };
             let again = match (&ctx.site, &mut ctx.stage) {
@@ -135,7 +122,7 @@ impl Gateway {
         }
     }
 
-    async fn relay(
+    async fn stay_open(
         &self,
         http: &mut Session,
         mut upstream: HttpSession,

@@ -30,6 +30,7 @@ pub struct Upstream {
     host: String,
     authority: HeaderValue,
     origin: String,
+    is_plain: bool,
     limits: PortalLimits,
     authorities: Option<Arc<[WrappedX509]>>,
     /// Tells connections apart that were verified by other authorities: none is used for another.
@@ -66,6 +67,7 @@ impl Upstream {
         Ok(Self {
             host: host.trim_matches(['[', ']']).to_owned(),
             origin: format!("{}://{authority}", url.scheme()),
+            is_plain: settings.addresses().iter().all(|address| !address.tls),
             authority: HeaderValue::from_str(&authority).map_err(|_| unusable())?,
             limits,
             authorities,
@@ -82,6 +84,11 @@ impl Upstream {
     /// `scheme://host[:port]`.
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// Whether none of its nodes speaks TLS.
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// Where it is reached.
@@ -125,6 +132,7 @@ mod tests {
             (local.origin(), local.authority()),
             ("http://127.0.0.1:8080", &HeaderValue::from_static("127.0.0.1:8080"))
         );
+        assert!(local.is_plain() && !upstream("https://localhost").is_plain());
     }
 
     #[tokio::test]

@@ -117,7 +117,7 @@ fn notation_of_body(visitor: &RequestHeader, rewriting: &Rewriting) -> Option<No
     let headers = &visitor.headers;
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let some = headers.contains_key(header::TRANSFER_ENCODING)
-        || text(header::CONTENT_LENGTH).is_some_and(|length| length.trim() != "0");
+        || text(header::CONTENT_LENGTH).is_some_and(|length| length.trim().parse() != Ok(0_u64));
     if !some || headers.contains_key(header::CONTENT_ENCODING) || rewriting.request_fields.is_empty() {
         return None;
     }

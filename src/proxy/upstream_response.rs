@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Response, StatusCode, response};
+use http::{HeaderMap, Response, StatusCode, Version, response};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, OrErr, Result};
@@ -36,6 +36,25 @@ fn is_kept_back(name: &HeaderName) -> bool {
 }
 
 impl Gateway {
+    /// What the head of an answer tells: of its node, the customer session, the request's count, and whether it is of use.
+    ///
+    /// # Errors
+    /// When it is not what goes to the visitor.
+    pub(super) async fn answer_has_come(
+        &self,
+        http: &mut Session,
+        response: &ResponseHeader,
+        ctx: &mut RequestCtx,
+    ) -> Result<()> {
+        if let Some(forwarding) = ctx.forwarding() {
+            forwarding.note_answer();
+        }
+        let watched = self.watch_customer_session(http, response, ctx).await;
+        self.settle_count(response.status, watched.is_ok(), ctx).await;
+        watched?;
+        want_the_whole(http.req_header(), response, ctx)
+    }
+
     /// Looks whether the answer shows that the customer session had died; then opens a new one, and has the request
     /// sent again if nothing of it is lost, and only once.
     pub(super) async fn watch_customer_session(
@@ -130,6 +149,23 @@ impl Gateway {
     }
 }
 
+/// Makes the head of an answer fit for the visitor and for their connection.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn hand_out(http: &mut Session, response: &mut ResponseHeader, ctx: &mut RequestCtx) -> Result<()> {
+    prepare(http.req_header(), response, ctx)?;
+    // HTTP/1.0 knows no chunks (RFC 9112, section 6.1): there, the end of the connection ends the body.
+    if http.req_header().version == Version::HTTP_10 && response.remove_header(&header::TRANSFER_ENCODING).is_some() {
+        http.set_keepalive(None);
+    }
+    // Its head came before the end was near: the answer says that the connection ends with it.
+    if http.is_process_shutting_down() {
+        http.set_keepalive(None);
+    }
+    Ok(())
+}
+
 /// Makes the head of an answer fit for the visitor, and decides whether its body is rewritten.
 pub fn prepare(visitor: &RequestHeader, response: &mut ResponseHeader, ctx: &mut RequestCtx) -> Result<()> {
     let (request_id, hsts) = (ctx.exchange.request_id(), ctx.gateway.hsts.clone());
@@ -204,7 +240,7 @@ fn keep_pages_private(forwarding: &Forwarding, headers: &mut HeaderMap) {
 
 /// A part of something that is only ever sent rewritten is no use: the request is sent again, for the whole (RFC 9110, section
 /// 14.2 leaves that to us).
-pub fn want_the_whole(visitor: &RequestHeader, response: &ResponseHeader, ctx: &mut RequestCtx) -> Result<()> {
+fn want_the_whole(visitor: &RequestHeader, response: &ResponseHeader, ctx: &mut RequestCtx) -> Result<()> {
     let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else {
         return Err(Error::new(ErrorType::HTTPStatus(500)));
     };

@@ -42,6 +42,7 @@ mod portals;
 mod process;
 mod proxy_protocol;
 mod public_clients;
+mod relay;
 mod reload;
 mod rewriting;
 mod saml_logout;
