@@ -45,10 +45,7 @@ pub async fn send(session: &mut Session, reply: Reply, ctx: &RequestCtx) -> Resu
     }
     let body = if head_only { Bytes::new() } else { body };
     session.write_response_header(Box::new(head), body.is_empty()).await?;
-    if !body.is_empty() {
-        session.write_response_body(Some(body), true).await?;
-    }
-    Ok(())
+    session.write_response_body(Some(body), true).await
 }
 
 /// Tells a visitor who waits for it to send the body now (RFC 9110, section 10.1.1). Only for requests that may go on:
