@@ -122,7 +122,7 @@ impl ProxyHttp for InForce {
         let gateway = self.now();
         let request_id = RequestId::generate(&gateway.random).unwrap_or(RequestId::none());
         RequestCtx {
-            exchange: Exchange::begin(&gateway.metrics, request_id, gateway.clock.now()),
+            exchange: Exchange::begin(&gateway.metrics, request_id, &gateway.clock),
             gateway,
             wants: Wants::Page,
             certificate: None,

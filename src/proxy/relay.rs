@@ -7,6 +7,9 @@
 //! Whatever goes wrong before the visitor has seen anything is Pingora's way's to put right, if it can be: the request goes
 //! there as if it came anew, with what was learned of its nodes.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
@@ -56,11 +59,8 @@ impl Gateway {
         };
         upstream.read_timeout = Some(limits.upstream_response);
         upstream.write_timeout = Some(limits.upstream_response);
-        match self.exchange(http, &mut upstream, ctx).await {
-            Ok(()) => {
-                self.connections.keep(address, upstream, limits.upstream_idle).await;
-                Ok(Relayed::Answered)
-            }
+        match self.exchange(http, upstream, (address, limits.upstream_idle), ctx).await {
+            Ok(()) => Ok(Relayed::Answered),
             Err(mut error) => match at_node::goes_again(&mut error, http, ctx, was_kept) {
                 true => Ok(Relayed::NotHere),
                 false => Err(error),
@@ -68,8 +68,15 @@ impl Gateway {
         }
     }
 
-    /// The request goes up, and what comes of it down, until all of it has come.
-    async fn exchange(&self, http: &mut Session, upstream: &mut HttpSession, ctx: &mut RequestCtx) -> Result<()> {
+    /// The request goes up, and what comes of it down, until all of it has come. The connection then waits for the next request
+    /// to its node, for as long as it may: before the visitor has seen the end, whose next request may be that one.
+    async fn exchange(
+        &self,
+        http: &mut Session,
+        mut upstream: HttpSession,
+        (node, idle_time): (SocketAddr, Duration),
+        ctx: &mut RequestCtx,
+    ) -> Result<()> {
         let mut request = Box::new(http.req_header().clone());
         request.set_version(Version::HTTP_11);
         upstream_request::prepare(http.req_header(), &mut request, ctx)?;
@@ -78,7 +85,7 @@ impl Gateway {
         request.remove_header(&TRANSFER_ENCODING);
         upstream.write_request_header(request).await.map_err(|error| error.into_up())?;
         upstream.finish_body().await.map_err(|error| error.into_up())?;
-        loop {
+        let last = loop {
             let visitor = http.as_downstream_mut();
             let came = tokio::select! {
                 biased;
@@ -103,16 +110,19 @@ impl Gateway {
                     upstream_response::rewrite_body(&mut body, is_last, ctx)?;
                     (HttpTask::Body(body, is_last), is_last)
                 }
-                HttpTask::Done => break,
+                HttpTask::Done => (HttpTask::Done, true),
                 HttpTask::Failed(error) => return Err(error.into_up()),
                 HttpTask::UpgradedBody(..) | HttpTask::Trailer(_) => return Err(Error::new_up(ErrorType::ReadError)),
             };
-            http.as_downstream_mut().response_duplex_vec(vec![task]).await?;
             if is_last {
-                break;
+                break task;
             }
-        }
-        http.as_downstream_mut().finish_body().await.map_err(|error| error.into_down())
+            http.as_downstream_mut().response_duplex_vec(vec![task]).await?;
+        };
+        self.connections.keep(node, upstream, idle_time).await;
+        let visitor = http.as_downstream_mut();
+        visitor.response_duplex_vec(vec![last]).await?;
+        visitor.finish_body().await.map_err(|error| error.into_down())
     }
 }
 

@@ -116,6 +116,7 @@ impl Upstream {
 mod tests {
     use super::*;
     use crate::nodes::{Choice, NodesParts};
+    use crate::portal::settings::NodeAddress;
 
     fn upstream(url: &str) -> Upstream {
         let (settings, limits) = (UpstreamSettings::at(Url::parse(url).unwrap()), PortalLimits::default());
@@ -133,6 +134,21 @@ mod tests {
             ("http://127.0.0.1:8080", &HeaderValue::from_static("127.0.0.1:8080"))
         );
         assert!(local.is_plain() && !upstream("https://localhost").is_plain());
+    }
+
+    #[tokio::test]
+    async fn a_site_with_one_node_that_speaks_tls_is_not_plain() {
+        let mut settings = UpstreamSettings::at(Url::parse("http://localhost").unwrap());
+        let addresses = ["http://127.0.0.1:8080", "https://127.0.0.2"].map(|url| Url::parse(url).unwrap());
+        settings.nodes.addresses = addresses.iter().filter_map(NodeAddress::of).collect();
+        let limits = PortalLimits::default();
+        let is_plain = |settings: &UpstreamSettings| {
+            let nodes = Arc::new(Nodes::new(settings, &limits, NodesParts::unwatched(), None));
+            Upstream::new(settings, limits, nodes).unwrap().is_plain()
+        };
+        assert!(!is_plain(&settings));
+        settings.nodes.addresses.pop();
+        assert!(is_plain(&settings));
     }
 
     #[tokio::test]
