@@ -130,20 +130,17 @@ impl<A: HttpServerApp + Send + Sync + 'static> Listening<A> {
         stop.send_replace(true);
         let _ = accepting.await;
         drop(socket);
-        // Now: whoever is sent away must not find the door still open that is about to close.
-        if at_once {
-            abandon.send_replace(true);
-        }
         let limit = rules.now().limits.drain;
         let all = u32::try_from(most).unwrap_or(u32::MAX);
         let ended = async {
-            if !*abandon.borrow() {
+            if !at_once {
                 let lingering = tokio::time::timeout(LINGER, connections.acquire_many(all));
                 if let Ok(ended) = lingering.await {
                     return ended.is_ok();
                 }
-                abandon.send_replace(true);
             }
+            // With the door closed: whoever is sent away must not find it still open.
+            abandon.send_replace(true);
             app.http_cleanup().await;
             connections.acquire_many(all).await.is_ok()
         };

@@ -69,6 +69,7 @@ impl Step {
 #[derive(Debug)]
 pub struct Exchange {
     metrics: Metrics,
+    clock: Clock,
     came: Timestamp,
     began: Stopwatch,
     request_id: RequestId,
@@ -90,12 +91,13 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// The exchange begins, at `now`.
-    pub fn begin(metrics: &Metrics, request_id: RequestId, now: Timestamp) -> Self {
+    /// The exchange begins, now.
+    pub fn begin(metrics: &Metrics, request_id: RequestId, clock: &Clock) -> Self {
         metrics.exchange_began();
         Self {
             metrics: metrics.clone(),
-            came: now,
+            clock: clock.clone(),
+            came: clock.now(),
             began: Stopwatch::start(),
             request_id,
             client: None,
@@ -225,7 +227,7 @@ impl Drop for Exchange {
             self.metrics.refused(portal, reason);
         }
         // Over hours the clock may have been set, or have stood still with the machine.
-        let over = if took < LASTS { self.came.after(took) } else { Clock::System.now() };
+        let over = if took < LASTS { self.came.after(took) } else { self.clock.now() };
         access::write(over, |line| self.record(line, portal, outcome, took));
     }
 }
@@ -275,8 +277,9 @@ mod tests {
     #[test]
     fn every_exit_is_counted() {
         let metrics = Metrics::new().unwrap();
-        drop(Exchange::begin(&metrics, RequestId::none(), Timestamp::from_seconds(1)));
-        let mut refused = Exchange::begin(&metrics, RequestId::none(), Timestamp::from_seconds(1));
+        let clock = Clock::manual(Timestamp::from_seconds(1));
+        drop(Exchange::begin(&metrics, RequestId::none(), &clock));
+        let mut refused = Exchange::begin(&metrics, RequestId::none(), &clock);
         refused.at_portal(&HostName::parse("support.acme.com").unwrap());
         refused.refused(StatusCode::BAD_REQUEST, "path_ambiguous", None);
         assert!(scrape(&metrics).contains("vestibule_exchanges_in_flight 1"));
