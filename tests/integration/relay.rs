@@ -63,6 +63,24 @@ async fn one_connection_serves_all_visitors_one_after_the_other() {
     assert_eq!(connections(&recorder), [1; 14], "the connection was not used again");
 }
 
+/// What is relayed has connections of its own: that tells it from what goes Pingora's way.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_reads_and_has_no_body_is_relayed_and_nothing_else() {
+    let recorder = Recorder::start(Answer::new(|_, _| http(200, "", b""))).await;
+    let gateway = TestGateway::start(Options::plain(recorder.address)).await;
+    let client = gateway.client();
+    gateway.sign_in(&client, "ana").await;
+    let url = format!("{}/private/x", gateway.origin());
+    for (method, body) in
+        [("GET", ""), ("POST", "x"), ("HEAD", ""), ("GET", "x"), ("POST", ""), ("OPTIONS", ""), ("GET", "")]
+    {
+        let request = client.request(method.parse().unwrap(), &url).header("origin", gateway.origin());
+        let request = if body.is_empty() { request } else { request.body(body) };
+        assert_eq!(request.send().await.unwrap().status(), 200, "{method} {body}");
+    }
+    assert_eq!(connections(&recorder), [1, 2, 1, 2, 2, 2, 1]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn d11_nothing_that_follows_an_answer_is_the_next_visitors() {
     let planted = http(200, "X-Planted: 1\r\n", b"planted");
