@@ -132,7 +132,7 @@ pub(super) fn not_connected(error: &Error, site: &Site, forwarding: &mut Forward
     goes_elsewhere(at.node(), site, forwarding, Sent::Nothing)
 }
 
-/// It went wrong after there was a connection. Whether the request is sent again, and what of it then is another way.
+/// It went wrong after there was a connection. Whether the request is sent again; one that is sent otherwise then is marked so.
 pub(super) fn goes_again(error: &mut Error, http: &mut Session, ctx: &mut RequestCtx, was_kept: bool) -> bool {
     let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else { return false };
     if forwarding.repeat == Repeat::Due {
