@@ -9,7 +9,7 @@ import time
 
 from command_line import command_line, names
 from measure import closed_loop, fixed_rate
-from processes import OTHER_CORE, SUBJECT_CORE, stolen_seconds
+from processes import OTHER_CORE, SUBJECT_CORE, cores_awake, stolen_seconds
 from report import write_report
 from subjects import SUBJECTS, World
 from workloads import WORKLOADS
@@ -132,10 +132,11 @@ def main():
     os.sched_setaffinity(0, {OTHER_CORE})
     print(f"== about {expected_seconds(options) / 60:.0f} minutes, and what it takes to start", flush=True)
     began = time.monotonic()
-    results, beside = run(options)
+    with cores_awake() as awake:
+        results, beside = run(options)
     (options.out / "compare.json").write_text(json.dumps(results, indent=2) + "\n")
     (options.out / "compare-spread.json").write_text(json.dumps(beside, indent=2) + "\n")
-    write_report(options, results, beside, time.monotonic() - began)
+    write_report(options, results, beside, time.monotonic() - began, awake)
 
 
 if __name__ == "__main__":

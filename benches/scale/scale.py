@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "compare"))
 
 from command_line import command_line  # noqa: E402
 from measure import closed_loop  # noqa: E402
-from processes import SUBJECT_CORE, cpu_nanoseconds, cpu_seconds, free_port, resident_mib, start, stop  # noqa: E402
+from processes import SUBJECT_CORE, cores_awake, cpu_nanoseconds, cpu_seconds, free_port, resident_mib, start, stop  # noqa: E402
 from processes import whole_resident_mib  # noqa: E402
 from subjects import Vestibule, World, ask, cookie_header  # noqa: E402
 from workloads import WORKLOADS  # noqa: E402
@@ -288,7 +288,7 @@ def main():
     results["sessions"] = by_sessions(options, folder) if options.sessions else []
     # The gateways of the rest start with a store as large as the smallest.
     options.sessions = min(options.sessions or [10_000])
-    with World(options) as world:
+    with World(options) as world, cores_awake():
         results["settings"] = by_settings(options, world)
         results["callback"] = by_callback(options, world) if options.callbacks else []
         results["connections"] = by_connections(options, world) if options.idle else []
