@@ -158,6 +158,7 @@ impl Lasting {
                         walks: of_portal.walks.clone(),
                         nodes,
                         log: Arc::new(StoredCreations::new(self.sessions.records())),
+                        exchanges: self.metrics.watch_exchanges(&host),
                     };
                     Arc::new(Site::new(settings, parts, known.map(|(site, _)| &**site))?)
                 }

@@ -198,23 +198,27 @@ impl CustomerSessions {
 
     /// Reads an answer to a request that carried `used`; not one of the upstream's own login or logout pages. A dead session's cookies are never taken over: what the
     /// upstream sets then is an anonymous session.
-    pub fn judge(&self, used: &CustomerSession, answer: &AnswerHead<'_>, now: Timestamp) -> Verdict {
+    pub fn judge(&self, used: &CustomerSession, answer: &AnswerHead<'_>, clock: &Clock) -> Verdict {
         let Strategy::Brokered(brokered) = &self.strategy else { return Verdict::Alive };
-        match brokered.broker.signs_of_death(answer) {
-            Some(sign) => Verdict::Dead(sign),
-            None => match used.absorb(answer.headers.get_all(SET_COOKIE), |name| brokered.broker.adopts(name), now) {
-                Some(renewed) => match brokered.broker.renewed(renewed, now) {
-                    Ok(renewed) => Verdict::Renewed(renewed.of_site(used.site().cloned())),
-                    Err(sign) => {
-                        if sign == DeathSign::SomebodyElse {
-                            let account = used.customer();
-                            tracing::error!(account, "the upstream renewed a session with somebody else's: not used");
-                        }
-                        Verdict::Dead(sign)
+        if let Some(sign) = brokered.broker.signs_of_death(answer) {
+            return Verdict::Dead(sign);
+        }
+        if !answer.headers.contains_key(SET_COOKIE) {
+            return Verdict::Alive; // as most do, which need no time told
+        }
+        let now = clock.now();
+        match used.absorb(answer.headers.get_all(SET_COOKIE), |name| brokered.broker.adopts(name), now) {
+            Some(renewed) => match brokered.broker.renewed(renewed, now) {
+                Ok(renewed) => Verdict::Renewed(renewed.of_site(used.site().cloned())),
+                Err(sign) => {
+                    if sign == DeathSign::SomebodyElse {
+                        let account = used.customer();
+                        tracing::error!(account, "the upstream renewed a session with somebody else's: not used");
                     }
-                },
-                None => Verdict::Alive,
+                    Verdict::Dead(sign)
+                }
             },
+            None => Verdict::Alive,
         }
     }
 

@@ -12,7 +12,7 @@ use super::endpoints::Tab;
 use super::same_origin::is_same_origin;
 use super::site::Site;
 use super::{Gateway, endpoints, hand_over, kept, upstream_request};
-use crate::clock::Stopwatch;
+use crate::clock::{Stopwatch, Timestamp};
 use crate::limits::Counted;
 use crate::listener::{OfConnection, head_guard};
 use crate::pages::{self, Wants};
@@ -63,11 +63,11 @@ impl Gateway {
     /// for them.
     pub(super) async fn admit(&self, http: &mut Session, ctx: &mut RequestCtx) -> Result<Verdict, Refusal> {
         ctx.wants = pages::wants_page(&http.req_header().headers, &http.req_header().method);
-        let request = self.read(http)?;
+        let mut request = self.read(http)?;
         forget_spelling(http);
         ctx.exchange.asks(request.method(), kept::without_handle(request.path()));
         let Some(site) = self.sites.get(request.host()).cloned() else { return self.lead_home(&request, ctx) };
-        ctx.exchange.at_portal(&site.settings.host);
+        ctx.exchange.at_portal(&site.exchanges);
         ctx.site = Some(Arc::clone(&site));
         let of_connection = of_connection(http);
         let certificate = match of_connection {
@@ -102,19 +102,19 @@ impl Gateway {
         if visitor.session.is_none() || marked.is_some() {
             self.know(&mut visitor, &http.req_header().headers, &site);
         }
-        let (request, kept) = match marked {
-            None => (request, None),
-            Some(marked) => match Box::pin(self.open_kept(http, &request, marked, &site, &visitor)).await? {
-                kept::Asked::Sends(request, kept) => (request, Some(kept)),
-                kept::Asked::Plain(request) => (request, None),
+        let mut kept = None;
+        if let Some(marked) = marked {
+            match Box::pin(self.open_kept(http, &request, marked, &site, &visitor)).await? {
+                kept::Asked::Sends(instead, what) => (request, kept) = (instead, Some(what)),
+                kept::Asked::Plain(instead) => request = instead,
                 kept::Asked::Reply(reply) => return Ok(Verdict::Reply(Outcome::Answered, reply)),
-            },
-        };
+            }
+        }
         if let Some(reply) = self.answer_for_cloudflare(&request, &site)? {
             return Ok(reply);
         }
         let demand = site.rules.demand(request.decoded_path());
-        let circumstances = self.circumstances(ctx);
+        let circumstances = Self::circumstances(ctx, ctx.exchange.came());
         let permit = match policy::decide(&request, demand, visitor.session.clone(), &site.admission, &circumstances) {
             Decision::Forward(permit) => permit,
             Decision::Deny => return Err(Reason::PathDenied.into()),
@@ -160,35 +160,37 @@ impl Gateway {
         let person_mark =
             permit.session().filter(|_| in_page).map(|session| self.sessions.page_mark(session.identity()));
         let has_moved = before.is_some() && before != customer_session.as_deref().and_then(node_of);
-        let forwarding = Forwarding::new(permit, request, customer_session);
-        let mut forwarding = Forwarding { counted, person_mark, has_moved, ..forwarding };
+        let mut forwarding = Box::new(Forwarding::new(permit, request, customer_session));
+        forwarding.counted = counted;
+        forwarding.person_mark = person_mark;
+        forwarding.has_moved = has_moved;
         if let Some(kept) = kept {
             match Box::pin(self.take_kept(*kept, &site)).await {
                 Ok(again) => forwarding.sent_again = Some(Box::new(again)),
                 Err(refusal) => {
-                    ctx.stage = Stage::Forwarding(Box::new(forwarding));
+                    ctx.stage = Stage::Forwarding(forwarding);
                     self.take_back_count(ctx).await;
                     ctx.stage = Stage::Undecided;
                     return Err(refusal);
                 }
             }
         }
-        Ok(Verdict::Forward(Box::new(forwarding)))
+        Ok(Verdict::Forward(forwarding))
     }
 
     /// Another name of a portal leads to its own, by the same path, whatever is asked for and whoever asks.
     fn lead_home(&self, request: &CanonicalRequest, ctx: &mut RequestCtx) -> Result<Verdict, Refusal> {
         let site = self.aliases.get(request.host()).ok_or(Reason::UnknownHost)?;
-        ctx.exchange.at_portal(&site.settings.host);
+        ctx.exchange.at_portal(&site.exchanges);
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         let there = format!("{}{}", site.settings.public_origin, request.target());
         Ok(Verdict::Reply(Outcome::Answered, Reply::moved(&there, reads)))
     }
 
-    /// From where the visitor asks, by which connection, and when.
-    pub(super) fn circumstances(&self, ctx: &RequestCtx) -> Circumstances {
+    /// From where the visitor asks, and by which connection, as of `now`.
+    pub(super) fn circumstances(ctx: &RequestCtx, now: Timestamp) -> Circumstances {
         let certificate = ctx.certificate.clone();
-        Circumstances { client: ctx.exchange.client(), certificate, now: self.clock.now() }
+        Circumstances { client: ctx.exchange.client(), certificate, now }
     }
 
     /// Counts a call that makes a request at JSM, where the portal limits those.
@@ -302,7 +304,7 @@ impl Gateway {
         let Some(session) = permit.session().filter(|_| needed) else { return Ok(None) };
         let held = session.customer_session().is_some();
         let watch = (!held).then(Stopwatch::start);
-        let ensured = site.customers.ensure(session, self.clock.now()).await;
+        let ensured = site.customers.ensure(session, ctx.exchange.came()).await;
         if let Some(watch) = watch {
             ctx.exchange.took(Step::CustomerSession, watch.elapsed());
         }

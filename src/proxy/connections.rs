@@ -13,6 +13,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, TryLockError, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use pingora::Result;
 use pingora::connectors::http::v1::Connector;
 use pingora::protocols::Stream;
@@ -83,9 +84,10 @@ impl Connections {
 
     /// Keeps the connection to `node` by which an answer has come whole, for `idle_time` at most, if both sides want that. Where
     /// there is no room, the one that has waited longest makes it.
-    pub(super) async fn keep(&self, node: SocketAddr, mut answered: HttpSession, idle_time: Duration) {
+    pub(super) fn keep(&self, node: SocketAddr, mut answered: HttpSession, idle_time: Duration) {
         answered.respect_keepalive();
-        let Some(stream) = answered.reuse().await else { return };
+        // To give a connection back takes no time; one that is not to be used again is closed, without waiting for its end.
+        let Some(Some(stream)) = answered.reuse().now_or_never() else { return };
         let now = self.now.load(Ordering::Relaxed);
         // A whole number of periods that ends before the time does, as the one that runs has begun before.
         let periods = idle_time.as_secs().checked_div(PERIOD.as_secs()).unwrap_or(0);
@@ -216,7 +218,7 @@ mod tests {
 
         async fn keep(&self, connections: &Connections, idle_time: Duration) -> (SocketAddr, TcpStream) {
             let (answered, other_end) = self.answered(connections, "HTTP/1.1 204 No Content\r\n\r\n").await;
-            connections.keep(self.address, answered, idle_time).await;
+            connections.keep(self.address, answered, idle_time);
             (other_end.peer_addr().unwrap(), other_end)
         }
     }
@@ -277,7 +279,7 @@ mod tests {
             "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
         ] {
             let (answered, _other_end) = node.answered(&connections, answer).await;
-            connections.keep(node.address, answered, MINUTE).await;
+            connections.keep(node.address, answered, MINUTE);
             assert_eq!(count(&connections), 0, "{answer}");
         }
         let mut other_ends = Vec::new();

@@ -7,9 +7,6 @@
 //! Whatever goes wrong before the visitor has seen anything is Pingora's way's to put right, if it can be: the request goes
 //! there as if it came anew, with what was learned of its nodes.
 
-use std::net::SocketAddr;
-use std::time::Duration;
-
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
@@ -47,36 +44,37 @@ impl Gateway {
             return Err(Error::new(ErrorType::HTTPStatus(500)));
         };
         let (address, limits) = (node.address(), site.settings.limits);
-        let kept = self.connections.take(address);
-        let was_kept = kept.is_some();
-        let mut upstream = match kept {
-            Some(kept) => kept,
-            None => match Box::pin(self.connections.open(&site.upstream.peer(node))).await {
-                Ok(opened) => opened,
+        let mut upstream = self.connections.take(address);
+        let was_kept = upstream.is_some();
+        if !was_kept {
+            upstream = match Box::pin(self.connections.open(&site.upstream.peer(node))).await {
+                Ok(opened) => Some(opened),
                 Err(error) if at_node::not_connected(&error, site, forwarding) => return Ok(Relayed::NotHere),
                 Err(error) => return Err(error.into_up()),
+            };
+        }
+        let Some(connection) = &mut upstream else { return Err(Error::new(ErrorType::HTTPStatus(500))) };
+        connection.read_timeout = Some(limits.upstream_response);
+        connection.write_timeout = Some(limits.upstream_response);
+        let last = match self.exchange(http, connection, ctx).await {
+            Ok(last) => last,
+            Err(mut error) => match at_node::goes_again(&mut error, http, ctx, was_kept) {
+                true => return Ok(Relayed::NotHere),
+                false => return Err(error),
             },
         };
-        upstream.read_timeout = Some(limits.upstream_response);
-        upstream.write_timeout = Some(limits.upstream_response);
-        match self.exchange(http, upstream, (address, limits.upstream_idle), ctx).await {
-            Ok(()) => Ok(Relayed::Answered),
-            Err(mut error) => match at_node::goes_again(&mut error, http, ctx, was_kept) {
-                true => Ok(Relayed::NotHere),
-                false => Err(error),
-            },
+        // Before the visitor has seen the end, whose next request may be the one that takes it.
+        if let Some(answered) = upstream.take() {
+            self.connections.keep(address, answered, limits.upstream_idle);
         }
+        let visitor = http.as_downstream_mut();
+        visitor.response_duplex_vec(vec![last]).await?;
+        visitor.finish_body().await.map_err(|error| error.into_down())?;
+        Ok(Relayed::Answered)
     }
 
-    /// The request goes up, and what comes of it down, until all of it has come. The connection then waits for the next request
-    /// to its node, for as long as it may: before the visitor has seen the end, whose next request may be that one.
-    async fn exchange(
-        &self,
-        http: &mut Session,
-        mut upstream: HttpSession,
-        (node, idle_time): (SocketAddr, Duration),
-        ctx: &mut RequestCtx,
-    ) -> Result<()> {
+    /// The request goes up, and what comes of it down, until all of it has come. Gives the last of it, which has not gone down.
+    async fn exchange(&self, http: &mut Session, upstream: &mut HttpSession, ctx: &mut RequestCtx) -> Result<HttpTask> {
         let mut request = Box::new(http.req_header().clone());
         request.set_version(Version::HTTP_11);
         upstream_request::prepare(http.req_header(), &mut request, ctx)?;
@@ -85,7 +83,7 @@ impl Gateway {
         request.remove_header(&TRANSFER_ENCODING);
         upstream.write_request_header(request).await.map_err(|error| error.into_up())?;
         upstream.finish_body().await.map_err(|error| error.into_up())?;
-        let last = loop {
+        loop {
             let visitor = http.as_downstream_mut();
             let came = tokio::select! {
                 biased;
@@ -115,14 +113,10 @@ impl Gateway {
                 HttpTask::UpgradedBody(..) | HttpTask::Trailer(_) => return Err(Error::new_up(ErrorType::ReadError)),
             };
             if is_last {
-                break task;
+                return Ok(task);
             }
             http.as_downstream_mut().response_duplex_vec(vec![task]).await?;
-        };
-        self.connections.keep(node, upstream, idle_time).await;
-        let visitor = http.as_downstream_mut();
-        visitor.response_duplex_vec(vec![last]).await?;
-        visitor.finish_body().await.map_err(|error| error.into_down())
+        }
     }
 }
 

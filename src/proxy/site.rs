@@ -15,6 +15,7 @@ use crate::pages::Look;
 use crate::policy::{Admission, Rules};
 use crate::portal::settings::{CustomerSessionSettings, PortalSettings};
 use crate::portal::{HostName, JsmPaths};
+use crate::telemetry::metrics::ExchangesOf;
 
 /// A portal, ready to serve.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct Site {
     pub look: Look,
     /// What is rewritten, both ways.
     pub rewriting: Rewriting,
+    /// Its exchanges, as they are counted.
+    pub exchanges: Arc<ExchangesOf>,
 }
 
 /// What a portal is made of, besides its settings.
@@ -56,6 +59,8 @@ pub struct SiteParts {
     pub nodes: Arc<Nodes>,
     /// Where the counts of requests are kept.
     pub log: Arc<dyn CreationLog>,
+    /// How its exchanges are counted.
+    pub exchanges: Arc<ExchangesOf>,
 }
 
 /// A portal cannot be served.
@@ -85,7 +90,7 @@ impl Site {
     /// # Errors
     /// When its upstream cannot be used.
     pub fn new(settings: PortalSettings, parts: SiteParts, before: Option<&Self>) -> Result<Self, SiteUnusable> {
-        let SiteParts { customers, identity_provider, walks, nodes, log } = parts;
+        let SiteParts { customers, identity_provider, walks, nodes, log, exchanges } = parts;
         let host = settings.host.clone();
         let unusable = |source: SiteFault| SiteUnusable { host: host.clone(), source };
         let same_limits = before.filter(|before| before.settings.limits == settings.limits);
@@ -110,6 +115,7 @@ impl Site {
             walks,
             look: Look::new(&settings.look),
             rewriting,
+            exchanges,
             settings,
         })
     }

@@ -191,7 +191,7 @@ impl Gateway {
 /// configuration in force, and what it was opened under can go.
 fn is_still_permitted(ctx: &mut RequestCtx, in_force: &InForce) -> bool {
     let now = in_force.now();
-    let circumstances = now.circumstances(ctx);
+    let circumstances = Gateway::circumstances(ctx, now.clock.now());
     let (Some(before), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else { return false };
     let request = &forwarding.request;
     let Some(site) = now.sites.get(request.host()).cloned() else { return false };

@@ -81,7 +81,7 @@ impl Gateway {
             request_wanted_json: wants_json(&asked.headers),
         };
         let is_stranger = at_node::is_stranger(&site, forwarding);
-        let sign = match site.customers.judge(&used, &answer, self.clock.now()) {
+        let sign = match site.customers.judge(&used, &answer, &self.clock) {
             Verdict::Alive => return Ok(()),
             // A stranger's session is not kept in place of the customer's.
             Verdict::Renewed(_) if is_stranger => return Ok(()),

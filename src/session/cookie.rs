@@ -202,19 +202,24 @@ pub fn forwardable(headers: &HeaderMap) -> Forwardable {
     if !several && !first.into_iter().flat_map(|value| pairs(value.as_bytes())).any(is_ours) {
         return Forwardable::Untouched;
     }
-    let mut joined = Vec::with_capacity(all.iter().map(|value| value.len().saturating_add(2)).sum());
+    let mut joined = Vec::new();
     for pair in all.iter().flat_map(|value| pairs(value.as_bytes())).filter(|pair| !is_ours(pair)) {
-        if !joined.is_empty() {
+        if joined.is_empty() {
+            joined.reserve(all.iter().map(|value| value.len().saturating_add(2)).sum());
+        } else {
             joined.extend_from_slice(b"; ");
         }
         joined.extend_from_slice(pair);
     }
-    match HeaderValue::from_bytes(&joined) {
-        Ok(mut value) if !value.is_empty() => {
+    if joined.is_empty() {
+        return Forwardable::Nothing;
+    }
+    match HeaderValue::try_from(joined) {
+        Ok(mut value) => {
             value.set_sensitive(true);
             Forwardable::Joined(value)
         }
-        _ => Forwardable::Nothing,
+        Err(_) => Forwardable::Nothing,
     }
 }
 

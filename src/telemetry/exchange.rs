@@ -1,15 +1,15 @@
 //! One access record and one set of counts for each exchange, on every way out: both are written on drop.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
 
-use super::Metrics;
 use super::access::{self, Line};
+use super::metrics::{ExchangesOf, Metrics};
 use crate::clock::{Clock, Stopwatch, Timestamp};
 use crate::ids::{ProviderName, RequestId, SessionHash};
-use crate::portal::HostName;
 
 /// What lasts longer has its end told by the clock, and not by its beginning and its length.
 const LASTS: Duration = Duration::from_secs(1);
@@ -30,7 +30,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    fn label(self) -> &'static str {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Forwarded, Self::Answered, Self::SentToSignIn, Self::Refused, Self::Abandoned];
+
+    pub(super) fn label(self) -> &'static str {
         match self {
             Self::Forwarded => "forwarded",
             Self::Answered => "answered",
@@ -55,7 +58,9 @@ pub enum Step {
 }
 
 impl Step {
-    fn label(self) -> &'static str {
+    pub(super) const ALL: [Self; 4] = [Self::SignIn, Self::Store, Self::CustomerSession, Self::Upstream];
+
+    pub(super) fn label(self) -> &'static str {
         match self {
             Self::SignIn => "sign_in",
             Self::Store => "store",
@@ -74,7 +79,7 @@ pub struct Exchange {
     began: Stopwatch,
     request_id: RequestId,
     client: Option<(IpAddr, String)>,
-    portal: Option<HostName>,
+    portal: Option<Arc<ExchangesOf>>,
     method: Option<Method>,
     path: Option<String>,
     session: Option<SessionHash>,
@@ -85,7 +90,7 @@ pub struct Exchange {
     status: Option<StatusCode>,
     reason: Option<&'static str>,
     detail: Option<String>,
-    steps: [Option<Duration>; 4],
+    steps: [Option<Duration>; Step::ALL.len()],
     received: u64,
     sent: u64,
 }
@@ -112,7 +117,7 @@ impl Exchange {
             status: None,
             reason: None,
             detail: None,
-            steps: [None; 4],
+            steps: [None; Step::ALL.len()],
             received: 0,
             sent: 0,
         }
@@ -160,8 +165,8 @@ impl Exchange {
     }
 
     /// Which portal it is for.
-    pub fn at_portal(&mut self, portal: &HostName) {
-        self.portal = Some(portal.clone());
+    pub fn at_portal(&mut self, portal: &Arc<ExchangesOf>) {
+        self.portal = Some(Arc::clone(portal));
     }
 
     /// Whose session it carries.
@@ -172,7 +177,7 @@ impl Exchange {
 
     /// Adds the time of a step.
     pub fn took(&mut self, step: Step, time: Duration) {
-        self.metrics.step_took(step.label(), time);
+        self.metrics.step_took(step, time);
         if let Some(sum) = self.steps.get_mut(step as usize) {
             *sum = Some(sum.unwrap_or_default().saturating_add(time));
         }
@@ -218,11 +223,9 @@ fn hexadecimal(octets: [u8; 32]) -> String {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let took = self.began.elapsed();
-        let portal = self.portal.as_ref().map_or("none", HostName::as_str);
+        self.metrics.exchange_ended(self.portal.as_deref(), self.outcome, self.status, took);
+        let portal = self.portal.as_ref().map_or("none", |portal| portal.portal().as_str());
         let outcome = self.outcome.label();
-        let status = self.status.unwrap_or_default();
-        let status_text = if self.status.is_some() { status.as_str() } else { "none" };
-        self.metrics.exchange_ended(portal, outcome, status_text, took);
         if let Some(reason) = self.reason {
             self.metrics.refused(portal, reason);
         }
@@ -262,6 +265,7 @@ impl Exchange {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::portal::HostName;
 
     fn scrape(metrics: &Metrics) -> String {
         String::from_utf8(metrics.encode().unwrap()).unwrap()
@@ -280,7 +284,7 @@ mod tests {
         let clock = Clock::manual(Timestamp::from_seconds(1));
         drop(Exchange::begin(&metrics, RequestId::none(), &clock));
         let mut refused = Exchange::begin(&metrics, RequestId::none(), &clock);
-        refused.at_portal(&HostName::parse("support.acme.com").unwrap());
+        refused.at_portal(&metrics.watch_exchanges(&HostName::parse("support.acme.com").unwrap()));
         refused.refused(StatusCode::BAD_REQUEST, "path_ambiguous", None);
         assert!(scrape(&metrics).contains("vestibule_exchanges_in_flight 1"));
         drop(refused);

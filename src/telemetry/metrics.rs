@@ -1,13 +1,15 @@
 //! Prometheus metrics. Every label value comes from an enum, a provider's name or a portal's host in `gateway.yaml`, or is an
 //! address that an upstream's name leads to.
 
+mod exchanges;
 mod nodes;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::clock::Timestamp;
@@ -16,6 +18,9 @@ use crate::ids::ProviderName;
 use crate::nodes::NodesObserver;
 use crate::portal::HostName;
 use crate::sign_in::saml::metadata_source::{MetadataEvent, MetadataObserver};
+use crate::telemetry::Step;
+
+pub use exchanges::ExchangesOf;
 
 /// The metrics could not be set up or written: a name was registered twice, or a value is not valid text.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +36,8 @@ struct Families {
     registry: Registry,
     exchanges: IntCounterVec,
     exchange_seconds: HistogramVec,
-    step_seconds: HistogramVec,
+    /// By step.
+    step_seconds: [Histogram; Step::ALL.len()],
     refusals: IntCounterVec,
     sign_ins: IntCounterVec,
     logouts: IntCounterVec,
@@ -153,10 +159,11 @@ impl Metrics {
         let log_lines_dropped =
             IntCounter::new("log_lines_dropped_total", "Log lines left out because nobody read them in time")?;
         registry.register(Box::new(log_lines_dropped.clone()))?;
+        let step_seconds = histogram("step_seconds", "Duration of the steps of requests", &["step"])?;
         let families = Families {
             exchanges: counters("exchanges_total", "Requests by how they ended", &["portal", "outcome", "status"])?,
             exchange_seconds: histogram("exchange_seconds", "Duration of requests", &["portal", "outcome"])?,
-            step_seconds: histogram("step_seconds", "Duration of the steps of requests", &["step"])?,
+            step_seconds: Step::ALL.map(|step| step_seconds.with_label_values(&[step.label()])),
             refusals: counters("refusals_total", "Requests refused, by reason", &["portal", "reason"])?,
             sign_ins: counters("sign_ins_total", "Sign-ins by provider and result", &["provider", "result"])?,
             logouts: counters(
@@ -270,14 +277,10 @@ impl Metrics {
         self.0.in_flight.inc();
     }
 
-    pub(super) fn exchange_ended(&self, portal: &str, outcome: &str, status: &str, took: Duration) {
-        self.0.in_flight.dec();
-        self.0.exchanges.with_label_values(&[portal, outcome, status]).inc();
-        self.0.exchange_seconds.with_label_values(&[portal, outcome]).observe(took.as_secs_f64());
-    }
-
-    pub(super) fn step_took(&self, step: &str, took: Duration) {
-        self.0.step_seconds.with_label_values(&[step]).observe(took.as_secs_f64());
+    pub(super) fn step_took(&self, step: Step, took: Duration) {
+        if let Some(histogram) = self.0.step_seconds.get(step as usize) {
+            histogram.observe(took.as_secs_f64());
+        }
     }
 
     pub(super) fn refused(&self, portal: &str, reason: &str) {
@@ -479,6 +482,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::sign_in::saml::metadata_source::MetadataFault;
+    use crate::telemetry::Outcome;
 
     const END: Timestamp = Timestamp::from_seconds(1_790_000_000);
 
@@ -533,8 +537,9 @@ mod tests {
         }
         let written = Metrics::new().unwrap();
         written.exchange_began();
-        written.exchange_ended("none", "refused", "400", Duration::ZERO);
-        written.step_took("store", Duration::ZERO);
+        let exchanges = written.watch_exchanges(&HostName::parse("acme.com").unwrap());
+        written.exchange_ended(Some(&exchanges), Outcome::Refused, None, Duration::ZERO);
+        written.step_took(Step::Store, Duration::ZERO);
         written.refused("none", "internal");
         written.sign_in_ended("acme", "signed_in");
         written.logout_ended("acme", LogoutBegun::Here, "ended");

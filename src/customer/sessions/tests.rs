@@ -363,7 +363,11 @@ async fn answers_are_judged_before_their_cookies_are_taken() {
             headers.append("set-cookie", HeaderValue::from_static(cookie));
         }
         let status = StatusCode::from_u16(status).unwrap();
-        gateway.customers.judge(&used, &AnswerHead { status, headers: &headers, request_wanted_json: false }, START)
+        gateway.customers.judge(
+            &used,
+            &AnswerHead { status, headers: &headers, request_wanted_json: false },
+            &Clock::manual(START),
+        )
     };
     const ANONYMOUS: &str = "JSESSIONID=anonymous; Path=/jira; HttpOnly";
     assert!(matches!(judge(200, &["theme=dark"]), Verdict::Alive));

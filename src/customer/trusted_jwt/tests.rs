@@ -174,7 +174,9 @@ async fn the_upstreams_session_stays_here_from_token_to_token_but_not_beyond_its
         headers.append("set-cookie", HeaderValue::from_static(cookie));
     }
     let answer = AnswerHead { status: StatusCode::OK, headers: &headers, request_wanted_json: false };
-    let Verdict::Renewed(renewed) = gateway.customers.judge(&first, &answer, NOW) else { panic!("not renewed") };
+    let Verdict::Renewed(renewed) = gateway.customers.judge(&first, &answer, &Clock::manual(NOW)) else {
+        panic!("not renewed")
+    };
     gateway.customers.keep(&ana, renewed).await;
     gateway.clock.advance(6 * MINUTE);
     let next = gateway.ensure(&ana).await.unwrap();
@@ -184,7 +186,7 @@ async fn the_upstreams_session_stays_here_from_token_to_token_but_not_beyond_its
     // Jira does not know it any more.
     let headers = HeaderMap::new();
     let answer = AnswerHead { status: StatusCode::UNAUTHORIZED, headers: &headers, request_wanted_json: false };
-    let Verdict::Dead(sign) = gateway.customers.judge(&next, &answer, NOW) else { panic!("not dead") };
+    let Verdict::Dead(sign) = gateway.customers.judge(&next, &answer, &Clock::manual(NOW)) else { panic!("not dead") };
     let anew = gateway.customers.reopen(&ana, next.generation(), sign, gateway.clock.now()).await.unwrap();
     assert!(anew.cookies().is_empty() && token(&anew) != token(&next));
 }

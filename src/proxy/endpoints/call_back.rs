@@ -147,7 +147,7 @@ impl Gateway {
         let provider = identity.provider().clone();
         // Another portal of the group judges for itself whether they may be a customer there, as this one does at each request.
         let for_another = self.signs_in_for(site, &next).settings.host != site.settings.host;
-        if let Err(reason) = site.admission.admit(&identity, &self.circumstances(ctx))
+        if let Err(reason) = site.admission.admit(&identity, &Self::circumstances(ctx, self.clock.now()))
             && !for_another
         {
             if site.admission.has_ended(reason) {

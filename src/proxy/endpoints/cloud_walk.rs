@@ -143,7 +143,7 @@ impl Gateway {
         ctx: &RequestCtx,
     ) -> Result<Option<Arc<LiveSession>>, Refusal> {
         let demand = Demand::Needs(Access::SignedIn, None);
-        let circumstances = self.circumstances(ctx);
+        let circumstances = Self::circumstances(ctx, self.clock.now());
         match policy::decide(request, demand, visitor.session.clone(), &site.admission, &circumstances) {
             Decision::Forward(permit) => Ok(permit.session().cloned()),
             Decision::NotAdmitted(reason) => Err(Reason::NotAdmitted(reason).into()),

@@ -149,7 +149,7 @@ impl Gateway {
         if !self.sign_in.may_arrive(browser) {
             return Err(Reason::SignInLoop.into());
         }
-        if let Err(reason) = site.admission.admit(other.identity(), &self.circumstances(ctx)) {
+        if let Err(reason) = site.admission.admit(other.identity(), &Self::circumstances(ctx, self.clock.now())) {
             if site.admission.has_ended(reason) {
                 site.customers.leave(other.identity());
             }

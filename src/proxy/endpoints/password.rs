@@ -90,7 +90,7 @@ impl Gateway {
 
     /// Whoever is not let in has no business here either.
     fn is_admitted(&self, session: &LiveSession, site: &Site, ctx: &RequestCtx) -> Result<(), Refusal> {
-        let admitted = site.admission.admit(session.identity(), &self.circumstances(ctx));
+        let admitted = site.admission.admit(session.identity(), &Self::circumstances(ctx, self.clock.now()));
         admitted.map_err(|reason| Reason::NotAdmitted(reason).into())
     }
 

@@ -41,7 +41,7 @@ impl Gateway {
 
     /// A test sign-in has come to its end: the operator sees what came of it, the browser only that it is over.
     pub(super) fn end_trial(&self, trial: TrialId, report: Report, site: &Site, ctx: &RequestCtx) -> Verdict {
-        let circumstances = self.circumstances(ctx);
+        let circumstances = Self::circumstances(ctx, self.clock.now());
         self.trials.end(trial, report, |identity| {
             let not_admitted = site.admission.admit(identity, &circumstances).err()?;
             Some(Refused { reason: not_admitted.reason(), sentence: not_admitted.to_string() })

@@ -15,6 +15,9 @@ use tracing_subscriber::fmt::MakeWriter;
 /// How long lines gather. What a killed process had not written yet is no older than this.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Octets that a buffer keeps room for: what gathers in a pause of a busy gateway. To grow anew costs the system's pages each time.
+const USUAL: usize = 1024 * 1024;
+
 /// Octets that may wait.
 const LARGEST: usize = 8 * 1024 * 1024;
 
@@ -103,7 +106,7 @@ impl Shared {
             // Nobody is left who could be told of a failure.
             let _ = out.write_all(&lines).and_then(|()| out.flush());
             lines.clear();
-            lines.shrink_to(64 * 1024);
+            lines.shrink_to(USUAL);
             if dropped > 0 {
                 tracing::error!(dropped, "log lines were left out: whoever reads standard output does not keep up");
             }
