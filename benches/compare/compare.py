@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Vestibule beside its peers, in one run: see README.md in this folder."""
 
+import contextlib
 import json
 import os
 import statistics
@@ -26,6 +27,7 @@ def arguments():
     parser.add_argument("--workloads", type=names, default=list(WORKLOADS))
     parser.add_argument("--subjects", type=names, default=list(SUBJECTS))
     parser.add_argument("--no-latency", action="store_true", help="leave out the second half, at a fixed rate")
+    parser.add_argument("--let-cores-sleep", action="store_true", help="as they do when nobody asks them not to")
     return parser.parse_args()
 
 
@@ -132,7 +134,7 @@ def main():
     os.sched_setaffinity(0, {OTHER_CORE})
     print(f"== about {expected_seconds(options) / 60:.0f} minutes, and what it takes to start", flush=True)
     began = time.monotonic()
-    with cores_awake() as awake:
+    with contextlib.nullcontext(False) if options.let_cores_sleep else cores_awake() as awake:
         results, beside = run(options)
     (options.out / "compare.json").write_text(json.dumps(results, indent=2) + "\n")
     (options.out / "compare-spread.json").write_text(json.dumps(beside, indent=2) + "\n")

@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import time
+from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
 CORES = sorted(os.sched_getaffinity(0))
@@ -17,19 +18,21 @@ OTHER_CORE = CORES[-1]
 
 @contextlib.contextmanager
 def cores_awake():
-    """Cores poll when they are idle, and do not sleep (PM QoS for CPU latency); gives whether they do, which needs root.
+    """Asks that idle cores poll and do not sleep (PM QoS for CPU latency); gives whether it could ask, which takes root.
 
     To wake a core that sleeps costs its waker an interrupt between cores, which on a virtual machine is dear. The client and the
-    backend are asleep more often the longer they wait for a subject: it would pay for each microsecond twice, and for what no
-    peer beyond a network costs it."""
+    backend sleep the more often the longer they wait for a subject."""
+    latency = Path("/dev/cpu_dma_latency")
+    asked = None
+    with contextlib.suppress(OSError):
+        if latency.is_char_device():
+            asked = latency.open("r+b", buffering=0)
+            asked.write(struct.pack("i", 0))
     try:
-        asked = open("/dev/cpu_dma_latency", "wb", buffering=0)
-    except OSError:
-        yield False
-        return
-    with asked:
-        asked.write(struct.pack("i", 0))
-        yield True
+        yield asked is not None
+    finally:
+        if asked:
+            asked.close()
 
 
 def free_port():

@@ -80,7 +80,7 @@ def write_report(options, results, beside, seconds, awake):
     text = (
         f"Measured {datetime.now(timezone.utc):%Y-%m-%d} in one run of {seconds / 60:.0f} minutes: {options.rounds} rounds of "
         f"{options.seconds:g} s for each subject, alternating; medians. {machine()}; one core for the subject, one for "
-        f"backend and client{', both kept awake' if awake else ''}. {options.sessions:,} sessions in the store. {versions()}.\n\n"
+        f"backend and client; idle cores {'kept awake' if awake else 'slept'}. {options.sessions:,} sessions in the store. {versions()}.\n\n"
     )
     text += table(results, beside)
     (options.out / "compare.md").write_text(text)

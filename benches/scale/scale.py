@@ -285,13 +285,14 @@ def main():
     folder = options.out.resolve() / "scale"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    results["sessions"] = by_sessions(options, folder) if options.sessions else []
-    # The gateways of the rest start with a store as large as the smallest.
-    options.sessions = min(options.sessions or [10_000])
-    with World(options) as world, cores_awake():
-        results["settings"] = by_settings(options, world)
-        results["callback"] = by_callback(options, world) if options.callbacks else []
-        results["connections"] = by_connections(options, world) if options.idle else []
+    with cores_awake():
+        results["sessions"] = by_sessions(options, folder) if options.sessions else []
+        # The gateways of the rest start with a store as large as the smallest.
+        options.sessions = min(options.sessions or [10_000])
+        with World(options) as world:
+            results["settings"] = by_settings(options, world)
+            results["callback"] = by_callback(options, world) if options.callbacks else []
+            results["connections"] = by_connections(options, world) if options.idle else []
     (options.out / "scale.json").write_text(json.dumps(results, indent=2) + "\n")
     (options.out / "scale.md").write_text(table(results))
     print(table(results))
