@@ -18,7 +18,9 @@ impl Age {
     /// The age of `session` at `now`. One without an end stays fresh until an answer shows its death.
     pub fn of(session: &CustomerSession, now: Timestamp) -> Self {
         let Some(end) = session.expires() else { return Self::Fresh };
-        if now >= end {
+        // What was kept without its token ends as it opens (`CustomerSession::text`): it is over before that moment, too, for a
+        // request that came before another process wrote it down.
+        if now >= end || end <= session.opened() {
             return Self::Over;
         }
         let life = end.since(session.opened());
@@ -45,6 +47,10 @@ mod tests {
             (9_999, Age::Over),
         ] {
             assert_eq!(Age::of(&session, at(now)), age, "{now}");
+        }
+        let without_token = CustomerSession::new(1, "ana", Vec::new(), at(1_000), Some(at(1_000)));
+        for now in [900, 1_000, 1_001] {
+            assert_eq!(Age::of(&without_token, at(now)), Age::Over, "{now}");
         }
         let endless = CustomerSession::new(1, "ana", Vec::new(), at(1_000), None);
         assert_eq!(Age::of(&endless, at(i64::MAX / 2000)), Age::Fresh);
