@@ -294,6 +294,21 @@ mod tests {
         assert!(text.contains("vestibule_exchanges_in_flight 0"));
     }
 
+    #[test]
+    fn each_step_is_counted_as_itself() {
+        let metrics = Metrics::new().unwrap();
+        let clock = Clock::manual(Timestamp::from_seconds(1));
+        let mut exchange = Exchange::begin(&metrics, RequestId::none(), &clock);
+        for (count, step) in (1..).zip([Step::SignIn, Step::Store, Step::CustomerSession, Step::Upstream]) {
+            (0..count).for_each(|_| exchange.took(step, Duration::from_secs(1)));
+        }
+        let text = scrape(&metrics);
+        for (count, step) in (1..).zip(["sign_in", "store", "customer_session", "upstream"]) {
+            assert!(text.contains(&format!("step_seconds_count{{step=\"{step}\"}} {count}\n")), "{text}");
+            assert_eq!(exchange.steps[count - 1], Some(Duration::from_secs(count as u64)));
+        }
+    }
+
     /// `docs/metrics.md` tells of every outcome, step and field of the access log.
     #[test]
     fn the_record_is_documented() {

@@ -1,7 +1,9 @@
 //! Prometheus metrics. Every label value comes from an enum, a provider's name or a portal's host in `gateway.yaml`, or is an
 //! address that an upstream's name leads to.
 
+mod customers;
 mod exchanges;
+mod metadata;
 mod nodes;
 
 use std::sync::Arc;
@@ -13,11 +15,11 @@ use prometheus::{
 };
 
 use crate::clock::Timestamp;
-use crate::customer::{CustomerEvent, CustomerObserver, Provisioning};
+use crate::customer::CustomerObserver;
 use crate::ids::ProviderName;
 use crate::nodes::NodesObserver;
 use crate::portal::HostName;
-use crate::sign_in::saml::metadata_source::{MetadataEvent, MetadataObserver};
+use crate::sign_in::saml::metadata_source::MetadataObserver;
 use crate::telemetry::Step;
 
 pub use exchanges::ExchangesOf;
@@ -319,7 +321,7 @@ impl Metrics {
 
     /// What happens to the customer sessions of `portal`, counted.
     pub fn watch_customers(&self, portal: &HostName) -> Arc<dyn CustomerObserver> {
-        Arc::new(CustomersOf { portal: portal.clone(), metrics: self.clone() })
+        Arc::new(customers::CustomersOf { portal: portal.clone(), metrics: self.clone() })
     }
 
     /// What happens at the nodes of `portal`, counted.
@@ -329,7 +331,7 @@ impl Metrics {
 
     /// What happens to the metadata of `provider`, counted.
     pub fn watch_metadata(&self, provider: &ProviderName) -> Arc<dyn MetadataObserver> {
-        Arc::new(MetadataOf { provider: provider.clone(), metrics: self.clone() })
+        Arc::new(metadata::MetadataOf { provider: provider.clone(), metrics: self.clone() })
     }
 
     /// The certificate files were looked at: "changed", "unchanged" or "unusable".
@@ -405,83 +407,12 @@ impl Metrics {
     }
 }
 
-/// Counts for one portal.
-#[derive(Debug)]
-struct CustomersOf {
-    portal: HostName,
-    metrics: Metrics,
-}
-
-impl CustomerObserver for CustomersOf {
-    fn note(&self, event: &CustomerEvent) {
-        let result = match event {
-            // Every request does; the exchanges are counted elsewhere.
-            CustomerEvent::Reused => return,
-            CustomerEvent::Opened { .. } => "opened",
-            CustomerEvent::Failed { failure, .. } => failure.reason(),
-            CustomerEvent::Suspected { dead: true, .. } => "died",
-            CustomerEvent::Suspected { dead: false, .. } => "wrongly_suspected",
-            CustomerEvent::Ended { confirmed: true } => "ended",
-            CustomerEvent::Ended { confirmed: false } => "end_unconfirmed",
-            CustomerEvent::LoginGone => "login_gone",
-            CustomerEvent::Provisioned(what) => {
-                let result = provisioned(*what);
-                self.metrics.0.provisioning.with_label_values(&[self.portal.as_str(), result]).inc();
-                return;
-            }
-        };
-        self.metrics.0.customer_sessions.with_label_values(&[self.portal.as_str(), result]).inc();
-    }
-}
-
-/// Counts for one SAML provider.
-#[derive(Debug)]
-struct MetadataOf {
-    provider: ProviderName,
-    metrics: Metrics,
-}
-
-impl MetadataObserver for MetadataOf {
-    fn note(&self, event: &MetadataEvent) {
-        let (families, provider) = (&self.metrics.0, [self.provider.as_str()]);
-        let result = match event {
-            MetadataEvent::Good { new: true, .. } => "read",
-            MetadataEvent::Good { new: false, .. } => "unchanged",
-            MetadataEvent::Failed(fault) => fault.reason(),
-        };
-        families.metadata_looks.with_label_values(&[self.provider.as_str(), result]).inc();
-        if let MetadataEvent::Good { at, valid_until, .. } = event {
-            families.metadata_confirmed.with_label_values(&provider).set(at.seconds());
-            match valid_until {
-                Some(end) => families.metadata_ends.with_label_values(&provider).set(end.seconds()),
-                // It may never have had one.
-                None => drop(families.metadata_ends.remove_label_values(&provider)),
-            }
-        }
-    }
-}
-
-/// What was done for an account, as a label.
-fn provisioned(what: Provisioning) -> &'static str {
-    match what {
-        Provisioning::Created => "created",
-        Provisioning::Bound => "bound",
-        Provisioning::Added => "added",
-        Provisioning::Removed => "removed",
-        Provisioning::Renamed => "renamed",
-        Provisioning::EmailFollowed => "email_followed",
-        Provisioning::Incomplete => "incomplete",
-        Provisioning::TakeoverRefused => "takeover_refused",
-        Provisioning::Left => "left",
-        Provisioning::LeaveFailed => "leave_failed",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
-    use crate::sign_in::saml::metadata_source::MetadataFault;
+    use crate::customer::{CustomerEvent, Provisioning};
+    use crate::sign_in::saml::metadata_source::MetadataEvent;
     use crate::telemetry::Outcome;
 
     const END: Timestamp = Timestamp::from_seconds(1_790_000_000);
@@ -495,25 +426,6 @@ mod tests {
         assert!(text.contains("vestibule_sign_ins_total{provider=\"acme-okta\",result=\"signed_in\"} 1"), "{text}");
         assert!(text.contains("vestibule_panics_total 1"));
         assert!(text.contains("vestibule_build_info"));
-    }
-
-    #[test]
-    fn metadata_tells_its_age_and_its_end() {
-        let metrics = Metrics::new().unwrap();
-        let (observer, text) = (metrics.watch_metadata(&ProviderName::parse("adfs").unwrap()), || {
-            String::from_utf8(metrics.encode().unwrap()).unwrap()
-        });
-        observer.note(&MetadataEvent::Good { at: END, new: true, valid_until: Some(END) });
-        for name in ["saml_metadata_confirmed_timestamp_seconds", "saml_metadata_valid_until_timestamp_seconds"] {
-            assert!(text().contains(&format!("vestibule_{name}{{provider=\"adfs\"}} 1790000000")), "{}", text());
-        }
-        observer.note(&MetadataEvent::Good { at: END, new: false, valid_until: None });
-        observer.note(&MetadataEvent::Failed(MetadataFault::Expired));
-        assert!(!text().contains("valid_until_timestamp_seconds{"), "it has no end any more");
-        for result in ["read", "unchanged", "saml_metadata_expired"] {
-            let counted = format!("vestibule_saml_metadata_looks_total{{provider=\"adfs\",result=\"{result}\"}} 1");
-            assert!(text().contains(&counted), "{}", text());
-        }
     }
 
     /// `docs/metrics.md` has a row for every metric, with its type and labels, and for no other.
@@ -576,10 +488,15 @@ mod tests {
     #[test]
     fn every_result_is_documented() {
         const DOCUMENT: &str = include_str!("../../docs/metrics.md");
-        let code = include_str!("metrics.rs").split("#[cfg(test)]").next().unwrap();
         let results = regex::Regex::new(r#"=> "([a-z_]+)","#).unwrap();
-        for value in results.captures_iter(code) {
-            assert!(DOCUMENT.contains(&format!("`{}`", &value[1])), "docs/metrics.md lacks {}", &value[1]);
+        let rooms =
+            [include_str!("metrics.rs"), include_str!("metrics/customers.rs"), include_str!("metrics/metadata.rs")];
+        for (code, at_least) in rooms.into_iter().zip([3, 16, 2]) {
+            let code = code.split("#[cfg(test)]").next().unwrap();
+            assert!(results.captures_iter(code).count() >= at_least, "{code}");
+            for value in results.captures_iter(code) {
+                assert!(DOCUMENT.contains(&format!("`{}`", &value[1])), "docs/metrics.md lacks {}", &value[1]);
+            }
         }
     }
 }

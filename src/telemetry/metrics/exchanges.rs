@@ -83,7 +83,18 @@ mod tests {
                 }
             }
         }
+        // Of another configuration, the same portal adds to the same; what is for none adds to neither.
+        let again = metrics.watch_exchanges(exchanges.portal());
+        metrics.exchange_ended(Some(&again), Outcome::Forwarded, Some(StatusCode::NOT_FOUND), Duration::ZERO);
+        metrics.exchange_ended(Some(&exchanges), Outcome::Forwarded, Some(StatusCode::NOT_FOUND), Duration::ZERO);
+        metrics.exchange_ended(None, Outcome::Forwarded, Some(StatusCode::OK), Duration::ZERO);
         let text = String::from_utf8(metrics.encode().unwrap()).unwrap();
+        for (portal, status, count) in [("support.acme.com", "404", 2), ("none", "200", 1)] {
+            let line =
+                format!("exchanges_total{{outcome=\"forwarded\",portal=\"{portal}\",status=\"{status}\"}} {count}\n");
+            assert!(text.contains(&line), "{line}{text}");
+        }
+        assert!(!text.contains("status=\"304\""), "{text}");
         for outcome in Outcome::ALL.map(Outcome::label) {
             for status in ["none", "200", "302", "418"] {
                 let line = format!(
@@ -91,7 +102,8 @@ mod tests {
                 );
                 assert!(text.contains(&line), "{line}{text}");
             }
-            let line = format!("exchange_seconds_count{{outcome=\"{outcome}\",portal=\"support.acme.com\"}} 12\n");
+            let count = if outcome == "forwarded" { 14 } else { 12 };
+            let line = format!("exchange_seconds_count{{outcome=\"{outcome}\",portal=\"support.acme.com\"}} {count}\n");
             assert!(text.contains(&line), "{line}{text}");
         }
     }

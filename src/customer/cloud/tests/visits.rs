@@ -71,6 +71,6 @@ impl Visits {
 
     pub fn judge(&self, session: &CustomerSession, answer: &Answer, request_wanted_json: bool) -> Verdict {
         let head = AnswerHead { status: answer.status, headers: &answer.headers, request_wanted_json };
-        self.customers.judge(session, &head, self.stage.clock.now())
+        self.customers.judge(session, &head, &self.stage.clock)
     }
 }
