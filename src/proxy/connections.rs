@@ -292,6 +292,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_waits_for_one_node_makes_room_for_another() {
+        let (connections, busy, other) = (Connections::default(), Node::start().await, Node::start().await);
+        let mut other_ends = Vec::new();
+        for _ in 0..MOST_OF_EACH * COMPARTMENTS {
+            other_ends.push(busy.keep(&connections, MINUTE).await.1);
+        }
+        let (kept, _end) = other.keep(&connections, MINUTE).await;
+        assert_eq!(count(&connections), MOST_OF_EACH * COMPARTMENTS);
+        assert_eq!(ours(connections.take(other.address)), Some(kept));
+        assert!(connections.take(other.address).is_none());
+        assert!(connections.take(busy.address).is_some());
+    }
+
+    #[tokio::test]
     async fn a_task_that_has_done_much_looks_all_the_same() {
         let (connections, node) = (Connections::default(), Node::start().await);
         let (_, other_end) = node.keep(&connections, MINUTE).await;

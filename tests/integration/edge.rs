@@ -376,6 +376,26 @@ async fn c6_sessions_end_at_their_timeouts() {
     assert_eq!(client.get(&url).send().await.unwrap().status(), 401);
 }
 
+/// A head begun with a session that lives is judged by the moment at which all of it is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn c6_a_session_that_ends_while_a_head_comes_opens_nothing() {
+    let recorder = Recorder::start(Answer::default()).await;
+    let clock = Clock::manual(Timestamp::from_seconds(1_800_000_000));
+    let mut options = Options::plain(recorder.address);
+    options.clock = clock.clone();
+    let gateway = TestGateway::start(options).await;
+    let session = gateway.sign_in(&gateway.client(), "ana").await;
+    let mut raw = gateway.raw().await;
+    let half = format!("GET /private/x HTTP/1.1\r\nHost: localhost\r\nCookie: __Host-vestibule={session}\r\n");
+    raw.send(format!("{half}\r\n").as_bytes()).await;
+    assert_eq!(status_of(&raw.answer().await), 200);
+    raw.send(half.as_bytes()).await;
+    clock.advance(Duration::from_secs(9 * 3600));
+    raw.send(b"\r\n").await;
+    assert_eq!(status_of(&raw.answer().await), 401);
+    assert_eq!(recorder.count(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn c3_two_session_cookies_are_none() {
     let (gateway, _recorder) = start().await;

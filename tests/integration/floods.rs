@@ -133,6 +133,39 @@ async fn e3_stalled_forms_are_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn e3_stalled_uploads_are_given_up() {
+    let recorder = Recorder::start(Answer::default()).await;
+    let mut options = Options::plain(recorder.address);
+    options.listen = "  limits: { idle_time: 1s }\n".into();
+    options.portal += "    limits: { upstream_response: 2s }\n";
+    let gateway = TestGateway::start(options).await;
+    let session = gateway.sign_in(&gateway.client(), "ana").await;
+    let (cookie, origin) = (format!("__Host-vestibule={session}"), gateway.origin());
+    let mut raw = gateway.raw().await;
+    let head = format!(
+        "POST /private/x HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\nCookie: {cookie}\r\nContent-Length: 9000\r\n\r\nhalf"
+    );
+    raw.send(head.as_bytes()).await;
+    let answer = raw.rest().await;
+    assert_eq!(status_of(&answer), 408, "HTTP/1.1: {answer}");
+    let fields = [
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", "localhost"),
+        (":path", "/private/x"),
+        ("origin", &origin),
+        ("cookie", &cookie),
+    ];
+    let mut frames = Frames::open(&gateway).await;
+    frames.send(HEADERS, END_HEADERS, 1, &block(&fields)).await;
+    frames.send(DATA, 0, 1, b"half").await;
+    // Nobody watches the silence of one stream: that of the upstream, which waits for the rest, ends it.
+    assert_eq!(frames.ended(1).await, Ended::Status(504));
+    eventually("all exchanges end", || gateway.metrics().contains("in_flight 0")).await;
+    all_is_well(&gateway).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn e3_answers_that_nobody_reads_are_given_up() {
     let body = vec![b'x'; 32 * MIB];
     let answer = Answer::new(move |request, _| match request.target() {
