@@ -208,6 +208,7 @@ async fn fifty_reloads_under_load_fail_nobody() {
     assert!(grown < 16 * 1024, "{grown} KiB more than after ten reloads");
     assert!(running.metric("vestibule_config_reloads_total{result=\"applied\"} 50").await);
     let connections = running.recorder.requests().iter().map(|request| request.connection).max().unwrap();
-    assert!(connections <= 8, "{connections}: the pool is one");
+    // Whoever finds the place taken in which connections wait opens another; one pool for each configuration would be 200.
+    assert!(connections <= 20, "{connections}: the pool is one");
     running.end().await;
 }
