@@ -26,8 +26,9 @@ def cores_awake():
     asked = None
     with contextlib.suppress(OSError):
         if latency.is_char_device():
-            asked = latency.open("r+b", buffering=0)
-            asked.write(struct.pack("i", 0))
+            opened = latency.open("r+b", buffering=0)
+            opened.write(struct.pack("i", 0))
+            asked = opened
     try:
         yield asked is not None
     finally:
