@@ -16,15 +16,21 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Sleep;
 
 use super::head_guard::{GuardedStream, HeadGuard};
 use super::inherited::Inherited;
 use super::proxy_protocol;
 use super::rules::{Rules, RulesInForce, includes};
+use crate::clock;
 
 /// Beyond the limit for heads, this much is still read, so that a head which is a little too large gets an answer
 /// instead of a reset connection.
 const HEAD_TOLERANCE: usize = 64 * 1024;
+
+/// For how long Pingora waits for the next request on a connection. How long that may be is watched here, for all requests alike: Pingora forgets
+/// with each request what it was told, and waits for ever then.
+const FOR_EVER: Option<u64> = Some(0);
 
 /// How long a connection without a request stays open after another process has taken the socket over: its peer may just
 /// have sent one, and a closed connection would be the answer.
@@ -278,40 +284,43 @@ impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
         let head_bytes = rules.limits.header_bytes.saturating_add(HEAD_TOLERANCE);
         let guarded = GuardedStream::new(stream, Arc::clone(&guard), rules.limits.header_time, head_bytes);
         let mut session = ServerSession::new_http1(Box::new(guarded));
-        let idle = if *self.stopped.borrow() { None } else { Some(rules.limits.idle_time.as_secs().max(1)) };
-        session.set_keepalive(idle);
-        // Until the first byte of the first request.
-        session.set_read_timeout(Some(rules.limits.idle_time));
+        session.set_keepalive(if *self.stopped.borrow() { None } else { FOR_EVER });
         // One for the connection: each is in a list that all connections share.
         let mut abandoned = self.abandoned.clone();
         let mut abandoned = pin!(async move {
             let _ = abandoned.wait_for(|abandoned| *abandoned).await;
         });
-        let mut reused = self.serve_one(session, &guard, abandoned.as_mut()).await;
-        while let Some((stream, settings)) = reused.map(|stream| stream.consume()) {
-            let mut session = ServerSession::new_http1(stream);
+        let mut idle = pin!(tokio::time::sleep_until(clock::deadline(rules.limits.idle_time)));
+        loop {
+            let reused = self.serve_one(session, &guard, abandoned.as_mut(), idle.as_mut()).await;
+            let Some((stream, settings)) = reused.map(|stream| stream.consume()) else { return };
+            session = ServerSession::new_http1(stream);
             if let Some(settings) = settings {
                 settings.apply_to_session(&mut session);
             }
-            reused = self.serve_one(session, &guard, abandoned.as_mut()).await;
+            idle.as_mut().reset(clock::deadline(rules.limits.idle_time));
         }
     }
 
-    /// Serves the next request, unless it is time to stop before any of it has come.
+    /// Serves the next request, unless it is time to stop before any of it has come, or nothing has come for too long.
     async fn serve_one(
         &self,
         session: ServerSession,
         guard: &Arc<HeadGuard>,
         mut abandoned: Pin<&mut impl Future<Output = ()>>,
+        mut idle: Pin<&mut Sleep>,
     ) -> Option<ReusedHttpStream> {
         guard.expect_head();
-        // It ends once, and this connection with it. What has begun is not held up by it.
-        let idle_at_stop =
-            poll_fn(|context| if guard.is_waiting() { abandoned.as_mut().poll(context) } else { Poll::Pending });
+        // Either ends once, and this connection with it. What has begun is not held up by it.
+        let nothing_came = poll_fn(|context| {
+            let ends = guard.is_waiting()
+                && (abandoned.as_mut().poll(context).is_ready() || idle.as_mut().poll(context).is_ready());
+            if ends { Poll::Ready(()) } else { Poll::Pending }
+        });
         tokio::select! {
             biased;
             reused = Arc::clone(guard).watch(self.app.process_new_http(session, &self.stopped)) => reused,
-            () = idle_at_stop => None,
+            () = nothing_came => None,
         }
     }
 }
@@ -332,6 +341,7 @@ mod tests {
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     const PATIENCE: Duration = Duration::from_secs(20);
+    const IDLE_TIME: Duration = Duration::from_secs(3600);
 
     /// Answers when it is let, and tells that it was asked.
     struct Answers {
@@ -357,7 +367,7 @@ mod tests {
 
     impl Door {
         fn new(lets: usize) -> Self {
-            let limits = EdgeLimits { idle_time: Duration::from_secs(3600), ..EdgeLimits::default() };
+            let limits = EdgeLimits { idle_time: IDLE_TIME, ..EdgeLimits::default() };
             let rules = Rules { peers: Peers::Any, proxies: Vec::new(), tls: None, limits };
             let (stop, stopped) = watch::channel(false);
             let (abandon, abandoned) = watch::channel(false);
@@ -369,6 +379,24 @@ mod tests {
         fn serve(&self, connection: DuplexStream) -> JoinHandle<()> {
             let edge = Arc::clone(&self.edge);
             tokio::spawn(async move { edge.serve_http1(Box::new(connection), &edge.rules.now()).await })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn e3_nobody_is_waited_for_longer_than_the_idle_time_before_any_request() {
+        for requests in [0, 1, 3] {
+            let door = Door::new(requests);
+            let (mut visitor, connection) = tokio::io::duplex(1024);
+            let serving = door.serve(connection);
+            for _ in 0..requests {
+                tokio::time::advance(IDLE_TIME - Duration::from_secs(1)).await;
+                visitor.write_all(REQUEST).await.unwrap();
+                is_answered(&mut visitor).await;
+            }
+            let since = clock::deadline(Duration::ZERO);
+            serving.await.unwrap();
+            assert_eq!(clock::deadline(Duration::ZERO).duration_since(since).as_secs(), IDLE_TIME.as_secs());
+            assert_eq!(visitor.read(&mut [0; 1]).await.unwrap(), 0);
         }
     }
 

@@ -98,7 +98,13 @@ async fn e3_idle_connections_are_closed() {
     assert!(closes(&mut fresh).await, "HTTP/1.1 without a request");
     let mut used = gateway.raw().await;
     assert_eq!(used.status(b"GET /public/a HTTP/1.1\r\nHost: localhost\r\n\r\n").await, 200);
-    assert!(used.rest().await.is_empty(), "HTTP/1.1 after a request");
+    assert!(used.closes().await, "HTTP/1.1 after a request");
+    let mut used = gateway.raw().await;
+    used.send(
+        b"GET /public/a HTTP/1.1\r\nHost: localhost\r\nKeep-Alive: timeout=3600\r\nConnection: keep-alive\r\n\r\n",
+    )
+    .await;
+    assert!(used.closes().await, "HTTP/1.1 after a request that names a time of its own");
     let mut frames = Frames::open(&gateway).await;
     assert!(closes(&mut frames.stream).await, "HTTP/2 without a request");
     let mut frames = Frames::open(&gateway).await;

@@ -269,13 +269,19 @@ impl Raw {
         let _ = self.stream.flush().await;
     }
 
-    /// Reads one answer with `Content-Length`; what came until the end when the connection was closed.
+    /// Reads one answer with `Content-Length`, and the informational ones before it; what came until the end when the connection was closed.
     pub async fn answer(&mut self) -> String {
         let mut bytes = Vec::new();
         let mut chunk = [0; 16 * 1024];
         loop {
             let text = String::from_utf8_lossy(&bytes).into_owned();
-            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let mut last = text.as_str();
+            while last.starts_with("HTTP/1.1 1")
+                && let Some((_, next)) = last.split_once("\r\n\r\n")
+            {
+                last = next;
+            }
+            if let Some((head, body)) = last.split_once("\r\n\r\n") {
                 let length = head
                     .lines()
                     .filter_map(|line| line.split_once(':'))
@@ -291,6 +297,11 @@ impl Raw {
                 Err(_) => panic!("no answer within 20 s; so far: {text:?}"),
             }
         }
+    }
+
+    /// Whether the connection is closed within 30 seconds, whatever comes before.
+    pub async fn closes(&mut self) -> bool {
+        closes(&mut self.stream).await
     }
 
     /// What comes, up to and with `end`.
