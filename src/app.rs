@@ -11,11 +11,8 @@ mod succession;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use pingora::apps::HttpServerApp;
-use pingora::proxy::HttpProxy;
-use pingora::server::configuration::ServerConf;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -36,7 +33,7 @@ use crate::listener::redirect::RedirectToHttps;
 use crate::listener::{Inherited, InvalidInherited, ListenFailed, Listening};
 use crate::nodes::{Nodes, NodesParts, Resolver};
 use crate::operator::{Operator, Reloaded, RunningGateway as _, Upgraded};
-use crate::proxy::in_force::InForce;
+use crate::proxy::door::Door;
 use crate::proxy::site::SiteUnusable;
 use crate::random::Random;
 use crate::session::store::SessionStore;
@@ -45,9 +42,6 @@ use crate::session::{Sessions, StoreError};
 use crate::sign_in::UnusableProvider;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::MetricsFailed;
-
-/// Idle connections kept to all upstreams together.
-const KEPT_UPSTREAM_CONNECTIONS: usize = 512;
 
 /// The gateway cannot start. Each message is one sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -79,8 +73,8 @@ pub enum StartFailed {
 
 /// A gateway that serves.
 pub struct App {
-    https: Listening<HttpProxy<InForce>>,
-    behind_tls_proxy: Option<Listening<HttpProxy<InForce>>>,
+    https: Listening<Door>,
+    behind_tls_proxy: Option<Listening<Door>>,
     http: Option<Listening<RedirectToHttps>>,
     admin: Option<Listening<Admin>>,
     sessions: Sessions,
@@ -291,14 +285,4 @@ pub fn operator(config: &Config, clock: Clock, random: Random) -> Result<(Operat
         for_operators.extend(customers.of(portal, &nodes)?.for_operators);
     }
     Ok((Operator::new(for_operators, clock.clone()), sessions))
-}
-
-fn http_proxy(in_force: InForce, idle_time: Duration) -> HttpProxy<InForce> {
-    let conf = ServerConf { upstream_keepalive_pool_size: KEPT_UPSTREAM_CONNECTIONS, ..ServerConf::default() };
-    let mut proxy = HttpProxy::new(in_force, Arc::new(conf));
-    proxy.handle_init_modules();
-    let mut options = pingora::apps::HttpServerOptions::default();
-    options.h2_idle_timeout = Some(idle_time);
-    proxy.server_options = Some(options);
-    proxy
 }

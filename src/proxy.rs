@@ -1,10 +1,11 @@
-//! The path of a request: Pingora's hooks, each a list of steps. Parsing, deciding and rewriting live elsewhere.
+//! The path of a request: the [`door`], where it is decided and from where most are served, and Pingora's hooks for those that are handed
+//! on; each a list of steps. Parsing, deciding and rewriting live elsewhere.
 //!
 //! An exchange is served by one [`Gateway`], made of one configuration, from its beginning to its end: see [`in_force`].
 //!
 //! Pingora calls `upstream_peer` and `upstream_request_filter` again when it sends a request again: the first chooses among
 //! the nodes that have not failed it, the second gives the same when asked twice. What may call JSM or an identity provider
-//! happens in `request_filter`, before a connection to the upstream is taken; the exceptions are customer sessions that are
+//! happens at the door, before a connection to the upstream is taken; the exceptions are customer sessions that are
 //! opened anew on the way, because an answer shows one to be dead or because the request goes to another node than knows it.
 
 mod admit;
@@ -16,6 +17,7 @@ mod client_addr;
 pub mod coding;
 pub mod connections;
 mod context;
+pub mod door;
 mod endpoints;
 pub mod entity_tag;
 pub mod groups;
@@ -50,13 +52,13 @@ use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
 use crate::clock::Clock;
 use crate::ids::RequestId;
-use crate::listener::head_guard;
 use crate::listener::settings::{CertificateHosts, EdgeLimits};
 use crate::pages::Wants;
 use crate::portal::HostName;
@@ -67,12 +69,11 @@ use crate::sign_in::SignIn;
 use crate::sign_in::saml::OwnMetadata;
 use crate::sign_in::trial::Trials;
 use crate::telemetry::{Exchange, Metrics, Outcome};
-use admit::Verdict;
 use connections::Connections;
 use context::{RequestCtx, Stage};
+use door::Ending;
 use groups::Groups;
 use in_force::InForce;
-use relay::Relayed;
 use site::Site;
 
 /// The gateway of one configuration: what every exchange needs.
@@ -93,6 +94,8 @@ pub struct Gateway {
     pub sessions: Sessions,
     /// The upstream's side of what is relayed, and of WebSockets.
     pub connections: Arc<Connections>,
+    /// Whether the process is about to end.
+    pub ending: Ending,
     /// What is counted.
     pub metrics: Metrics,
     /// Peers whose `X-Forwarded-For` is believed.
@@ -117,53 +120,17 @@ impl ProxyHttp for InForce {
     /// would stand by for each request otherwise.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    /// The head of the request has been read.
     fn new_ctx(&self) -> RequestCtx {
-        let gateway = self.now();
-        let request_id = RequestId::generate(&gateway.random).unwrap_or(RequestId::none());
-        RequestCtx {
-            exchange: Exchange::begin(&gateway.metrics, request_id, &gateway.clock),
-            gateway,
-            wants: Wants::Page,
-            certificate: None,
-            site: None,
-            walk_to: None,
-            kept_at: None,
-            wanted: None,
-            stage: Stage::Undecided,
-        }
+        door::handed_on().unwrap_or_else(|| self.begin())
     }
 
+    /// It was decided at the door, and its head was read once more.
     async fn request_filter(&self, http: &mut Session, ctx: &mut RequestCtx) -> Result<bool> {
-        head_guard::head_is_complete();
-        let gateway = Arc::clone(&ctx.gateway);
-        let downstream = http.as_downstream_mut();
-        downstream.set_read_timeout(Some(gateway.limits.idle_time));
-        downstream.set_write_timeout(Some(gateway.limits.idle_time));
-        downstream.set_total_drain_timeout(Some(answer::DRAIN_TIME));
-        let peer = downstream.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
-        let headers = &downstream.req_header().headers;
-        let client = peer.map(|peer| client_addr::client_address(peer, headers, &gateway.trusted_proxies));
-        ctx.exchange.from_client(client);
-        let reply = match gateway.admit(http, ctx).await {
-            Ok(Verdict::Forward(forwarding)) if forwarding.request.is_websocket() => {
-                ctx.stage = Stage::Forwarding(forwarding);
-                Box::pin(gateway.tunnel(http, ctx, self)).await?;
-                return Ok(true);
-            }
-            Ok(Verdict::Forward(forwarding)) => {
-                answer::invite_body(http).await?;
-                ctx.stage = Stage::Forwarding(forwarding);
-                return gateway.relay(http, ctx).await.map(|relayed| relayed == Relayed::Answered);
-            }
-            Ok(Verdict::Reply(outcome, reply)) => {
-                ctx.exchange.ends(outcome, reply.status());
-                reply
-            }
-            Err(refusal) => gateway.refuse(&refusal, ctx),
-        };
-        Box::pin(answer::send(http, reply, ctx)).await?;
-        Ok(true)
+        if ctx.forwarding().is_none() {
+            return Err(Error::new(ErrorType::HTTPStatus(500)));
+        }
+        admit::forget_spelling(http.as_downstream_mut());
+        Ok(false)
     }
 
     async fn upstream_peer(&self, _http: &mut Session, ctx: &mut RequestCtx) -> Result<Box<HttpPeer>> {
@@ -210,7 +177,7 @@ impl ProxyHttp for InForce {
         ctx: &mut RequestCtx,
     ) -> Result<()> {
         let gateway = Arc::clone(&ctx.gateway);
-        gateway.answer_has_come(http, response, ctx).await
+        gateway.answer_has_come(http.as_downstream_mut(), response, ctx).await
     }
 
     async fn response_filter(
@@ -219,7 +186,7 @@ impl ProxyHttp for InForce {
         response: &mut ResponseHeader,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        upstream_response::hand_out(http, response, ctx)
+        upstream_response::hand_out(http.as_downstream_mut(), response, ctx)
     }
 
     fn response_body_filter(
@@ -250,7 +217,7 @@ impl ProxyHttp for InForce {
         ctx: &mut RequestCtx,
         client_reused: bool,
     ) -> Box<Error> {
-        let again = at_node::goes_again(&mut error, http, ctx, client_reused);
+        let again = at_node::goes_again(&mut error, http.as_downstream_mut(), ctx, client_reused);
         error.set_retry(again);
         error
     }
@@ -272,34 +239,12 @@ impl ProxyHttp for InForce {
 
     async fn fail_to_proxy(&self, http: &mut Session, error: &Error, ctx: &mut RequestCtx) -> FailToProxy {
         let gateway = Arc::clone(&ctx.gateway);
-        let mut refusal = refuse::refusal_for(error, ctx);
-        let reason = refusal.reason();
-        if let Err(lost) = gateway.put_kept_back(ctx).await {
-            refusal = lost;
-        }
-        if let Some(forwarding) = ctx.forwarding() {
-            forwarding.at = None; // the page that follows needs no place at the upstream
-        }
-        let nothing_made = [Reason::UpstreamUnreachable, Reason::UpstreamBusy, Reason::BodyTooLarge];
-        if nothing_made.contains(&reason) {
-            gateway.take_back_count(ctx).await; // the upstream cannot have made anything of it
-        }
-        let reply = gateway.refuse(&refusal, ctx);
-        let status = reply.status().as_u16();
-        if http.response_written().is_some() || refuse::visitor_is_gone(error) {
-            ctx.exchange.ends(Outcome::Abandoned, reply.status());
-            return FailToProxy { error_code: 0, can_reuse_downstream: false };
-        }
-        http.set_keepalive(None);
-        if let Err(error) = answer::send(http, reply, ctx).await {
-            tracing::debug!(%error, "the visitor was gone before the answer");
-        }
-        FailToProxy { error_code: status, can_reuse_downstream: false }
+        let error_code = gateway.fail(http.as_downstream_mut(), error, ctx).await;
+        FailToProxy { error_code, can_reuse_downstream: false }
     }
 
     async fn logging(&self, http: &mut Session, _error: Option<&Error>, ctx: &mut RequestCtx) {
-        let count = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
-        ctx.exchange.transferred(count(http.body_bytes_read()), count(http.body_bytes_sent()));
+        note_transferred(http.as_downstream(), ctx);
     }
 
     /// The exchange tells it all, and without the query.
@@ -312,7 +257,60 @@ impl ProxyHttp for InForce {
     }
 }
 
+/// How much of the bodies has come and gone.
+fn note_transferred(http: &ServerSession, ctx: &mut RequestCtx) {
+    let count = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+    ctx.exchange.transferred(count(http.body_bytes_read()), count(http.body_bytes_sent()));
+}
+
+impl InForce {
+    /// An exchange begins: the head of its request has been read.
+    fn begin(&self) -> RequestCtx {
+        let gateway = self.now();
+        let request_id = RequestId::generate(&gateway.random).unwrap_or(RequestId::none());
+        RequestCtx {
+            exchange: Exchange::begin(&gateway.metrics, request_id, &gateway.clock),
+            gateway,
+            wants: Wants::Page,
+            certificate: None,
+            site: None,
+            walk_to: None,
+            kept_at: None,
+            wanted: None,
+            stage: Stage::Undecided,
+        }
+    }
+}
+
 impl Gateway {
+    /// Ends an exchange that went wrong: by an error page, if the visitor has seen nothing yet. Gives the status of it, and 0 where there
+    /// is none. The connection ends with it.
+    async fn fail(&self, http: &mut ServerSession, error: &Error, ctx: &mut RequestCtx) -> u16 {
+        let mut refusal = refuse::refusal_for(error, ctx);
+        let reason = refusal.reason();
+        if let Err(lost) = self.put_kept_back(ctx).await {
+            refusal = lost;
+        }
+        if let Some(forwarding) = ctx.forwarding() {
+            forwarding.at = None; // the page that follows needs no place at the upstream
+        }
+        let nothing_made = [Reason::UpstreamUnreachable, Reason::UpstreamBusy, Reason::BodyTooLarge];
+        if nothing_made.contains(&reason) {
+            self.take_back_count(ctx).await; // the upstream cannot have made anything of it
+        }
+        let reply = self.refuse(&refusal, ctx);
+        let status = reply.status().as_u16();
+        if answer::has_begun(http) || refuse::visitor_is_gone(error) {
+            ctx.exchange.ends(Outcome::Abandoned, reply.status());
+            return 0;
+        }
+        http.set_keepalive(None);
+        if let Err(error) = answer::send(http, reply, ctx).await {
+            tracing::debug!(%error, "the visitor was gone before the answer");
+        }
+        status
+    }
+
     /// Turns a "no" into its record and its answer.
     fn refuse(&self, refusal: &Refusal, ctx: &mut RequestCtx) -> crate::reply::Reply {
         if let Some(way) = endpoints::cloud_walk::instead_of(refusal, ctx) {

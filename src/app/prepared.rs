@@ -10,7 +10,7 @@ use super::customers;
 use super::running::Running;
 use super::serving::{Lasting, Serving};
 use super::succession::open_left_store;
-use super::{App, Background, Outside, StartFailed, http_proxy};
+use super::{App, Background, Outside, StartFailed};
 use crate::acme::{Hosts, Waits};
 use crate::admin::{Admin, Orders, Readiness};
 use crate::config::Config;
@@ -21,6 +21,7 @@ use crate::listener::redirect::RedirectToHttps;
 use crate::listener::{Bound, Inherited, ListenFailed, TlsDoor};
 use crate::operator::RunningGateway;
 use crate::proxy::connections::Connections;
+use crate::proxy::door::{Door, Ending};
 use crate::session::settings::StoreSettings;
 use crate::session::store::SessionStore;
 use crate::session::store::embedded::EmbeddedStore;
@@ -76,6 +77,7 @@ impl Prepared {
             people: Arc::default(),
             trials: Arc::new(Trials::new(clock.clone(), random.clone())),
             connections: Arc::default(),
+            ending: Ending::default(),
             https_port: https.address().port(),
             clock,
             random,
@@ -147,7 +149,7 @@ impl Prepared {
         let (keys, itself) = (running.operator_keys().await, Arc::downgrade(&running) as Weak<dyn RunningGateway>);
         let orders = Orders::new(keys, itself, running.lasting.clock.clone());
         let admin_side = Admin::new(metrics.clone(), readiness.clone(), Arc::clone(admin_side), orders);
-        let gateway = Arc::new(http_proxy(in_force.clone(), in_force.now().limits.idle_time));
+        let gateway = Arc::new(Door::new(in_force.clone(), in_force.now().limits.idle_time));
         let redirects = Arc::new(RedirectToHttps::new(Arc::clone(origins), answers));
         Ok(App {
             https: https.serve(Arc::clone(&gateway), doors.https.clone()),

@@ -23,6 +23,7 @@ use crate::portal::HostName;
 use crate::portal::settings::PortalSettings;
 use crate::proxy::Gateway;
 use crate::proxy::connections::Connections;
+use crate::proxy::door::Ending;
 use crate::proxy::groups::Groups;
 use crate::proxy::site::{Site, SiteParts};
 use crate::random::Random;
@@ -42,6 +43,7 @@ pub(super) struct Lasting {
     pub people: Arc<People>,
     pub trials: Arc<Trials>,
     pub connections: Arc<Connections>,
+    pub ending: Ending,
     /// The hosts that certificates are ordered for, where no file covers them.
     pub hosts: Hosts,
     /// The port of the public side, when browsers use no other.
@@ -108,6 +110,7 @@ impl Lasting {
             trials: Arc::clone(&self.trials),
             sessions: self.sessions.clone(),
             connections: Arc::clone(&self.connections),
+            ending: self.ending.clone(),
             metrics: self.metrics.clone(),
             trusted_proxies: config.listen.trusted_proxies.clone(),
             limits: config.listen.limits,

@@ -2,18 +2,20 @@
 //!
 //! Pingora limits the time of each read, so that one byte a minute would hold a connection for ever (security case
 //! E3). [`GuardedStream`] stands between the socket and Pingora: from the first byte of a request until
-//! [`head_is_complete`] is called by the first hook, it counts bytes and time.
+//! [`head_is_complete`] is called by whoever reads the head, it counts bytes and time, and keeps the bytes: a head may have to be read once
+//! more.
 
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::BytesMut;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::{SslDigest, TlsRef};
 use pingora::protocols::{
@@ -46,16 +48,25 @@ tokio::task_local! {
 }
 
 /// Where one connection is, and what the current request line looked like.
-#[derive(Debug)]
 pub struct HeadGuard {
     state: AtomicU8,
     odd_line: AtomicBool,
+    /// What has come of the head so far, and of what follows it. Nobody waits for it: one task has it.
+    read: Mutex<BytesMut>,
 }
 
 impl HeadGuard {
     /// A guard that does nothing until [`Self::expect_head`].
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { state: AtomicU8::new(OPEN), odd_line: AtomicBool::new(false) })
+        Arc::new(Self::at(OPEN))
+    }
+
+    fn at(state: u8) -> Self {
+        Self { state: AtomicU8::new(state), odd_line: AtomicBool::new(false), read: Mutex::default() }
+    }
+
+    fn keep_read<T: Default>(&self, keep: impl FnOnce(&mut BytesMut) -> T) -> T {
+        self.read.try_lock().map(|mut read| keep(&mut read)).unwrap_or_default()
     }
 
     /// Whether the connection waits for a request of which nothing has come yet.
@@ -75,9 +86,21 @@ impl HeadGuard {
     }
 }
 
-/// Says that the head of the request that this task serves was read. Does nothing for HTTP/2.
-pub fn head_is_complete() {
-    let _ = GUARD.try_with(|guard| guard.state.store(OPEN, Ordering::Release));
+/// Without what was read: cookies and passwords are in it.
+impl fmt::Debug for HeadGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeadGuard").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// Says that the head of the request that this task serves was read. Gives all that was: the head, and what has come with it.
+/// Nothing for HTTP/2.
+pub fn head_is_complete() -> BytesMut {
+    let complete = |guard: &Arc<HeadGuard>| {
+        guard.state.store(OPEN, Ordering::Release);
+        guard.keep_read(std::mem::take)
+    };
+    GUARD.try_with(complete).unwrap_or_default()
 }
 
 /// Whether the request line had bytes that no request line has. Pingora escapes them before anybody else sees the line,
@@ -119,20 +142,44 @@ pub struct GuardedStream {
     counted: usize,
     line: RequestLine,
     deadline: Option<Pin<Box<Sleep>>>,
+    flush: Flush,
+}
+
+/// When what was written leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flush {
+    /// By HTTP/1: when whoever writes says so, or reads.
+    AtOnce,
+    /// By HTTP/2: when the tasks that are ready had their turn, at most one. Each answer wakes the task of the connection, which would send it by
+    /// itself; those of other streams are often a moment away, and leave with it.
+    AfterOthers {
+        /// Whether they had it.
+        waited: bool,
+    },
 }
 
 impl GuardedStream {
     /// Limits heads on `inner` to `bytes` and to `time` from their first byte.
     pub fn new(inner: Stream, guard: Arc<HeadGuard>, time: Duration, bytes: usize) -> Self {
         let inner = BufWriter::with_capacity(WRITTEN_TOGETHER, inner);
-        Self { inner, guard, time, bytes, counted: 0, line: RequestLine::default(), deadline: None }
+        Self {
+            inner,
+            guard,
+            time,
+            bytes,
+            counted: 0,
+            line: RequestLine::default(),
+            deadline: None,
+            flush: Flush::AtOnce,
+        }
     }
 
     /// Limits the wait for the preface of HTTP/2 on `inner` to `time` from now. Pingora would wait for ever.
     pub fn until_preface(inner: Stream, time: Duration) -> Self {
-        let guard = Arc::new(HeadGuard { state: AtomicU8::new(PREFACE), odd_line: AtomicBool::new(false) });
+        let guard = Arc::new(HeadGuard::at(PREFACE));
         let mut stream = Self::new(inner, guard, time, usize::MAX);
         stream.deadline = Some(Box::pin(tokio::time::sleep_until(clock::deadline(time))));
+        stream.flush = Flush::AfterOthers { waited: false };
         stream
     }
 
@@ -158,6 +205,7 @@ impl GuardedStream {
             self.guard.state.store(HEAD, Ordering::Release);
             self.counted = 0;
             self.line = RequestLine::default();
+            self.guard.keep_read(|so_far| so_far.clear());
         }
         if !self.line.is_plain(read) {
             self.guard.odd_line.store(true, Ordering::Release);
@@ -166,6 +214,7 @@ impl GuardedStream {
         if self.counted > self.bytes {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the request head is too large"));
         }
+        self.guard.keep_read(|so_far| so_far.extend_from_slice(read));
         Ok(())
     }
 }
@@ -175,7 +224,8 @@ impl AsyncRead for GuardedStream {
         let this = &mut *self;
         let before = buf.filled().len();
         // Whoever reads has nothing to write at the moment: what waits has to go, such as the head of an event stream.
-        if !this.inner.buffer().is_empty()
+        if this.flush == Flush::AtOnce
+            && !this.inner.buffer().is_empty()
             && let Poll::Ready(flushed) = Pin::new(&mut this.inner).poll_flush(context)
         {
             flushed?;
@@ -201,6 +251,14 @@ impl AsyncWrite for GuardedStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let anything = !self.inner.buffer().is_empty();
+        if let Flush::AfterOthers { waited } = &mut self.flush {
+            *waited = anything && !*waited;
+            if *waited {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
         Pin::new(&mut self.inner).poll_flush(context)
     }
 
@@ -305,6 +363,63 @@ mod tests {
             read = told => assert_eq!(read, 23),
             _ = waiting => panic!("nobody wrote"),
         }
+    }
+
+    #[tokio::test]
+    async fn answers_of_http2_leave_when_those_that_are_ready_are_written() {
+        let (mut client, server) = tokio::io::duplex(1024);
+        let mut stream = GuardedStream::until_preface(Box::new(server), Duration::from_secs(10));
+        client.write_all(&[b'x'; PREFACE_BYTES]).await.unwrap();
+        stream.read_exact(&mut [0; PREFACE_BYTES]).await.unwrap();
+        let mut read = [0; 100];
+        for _ in 0..2 {
+            stream.write_all(b"one ").await.unwrap();
+            let woken = Arc::new(Woken::default());
+            let waker = woken.clone().into();
+            let mut context = Context::from_waker(&waker);
+            assert!(Pin::new(&mut stream).poll_flush(&mut context).is_pending(), "the others have their turn");
+            assert!(woken.0.swap(false, Ordering::Relaxed), "and then this has");
+            // The task of the connection reads before it writes.
+            assert!(Pin::new(&mut stream).poll_read(&mut context, &mut ReadBuf::new(&mut [0; 10])).is_pending());
+            stream.write_all(b"other").await.unwrap();
+            assert!(futures_util::poll!(std::pin::pin!(client.read(&mut read))).is_pending());
+            assert!(Pin::new(&mut stream).poll_flush(&mut context).is_ready());
+            assert_eq!(client.read(&mut read).await.unwrap(), 9);
+            assert!(Pin::new(&mut stream).poll_flush(&mut context).is_ready(), "there is nothing to wait with");
+        }
+        stream.write_all(b"last").await.unwrap();
+        Shutdown::shutdown(&mut stream).await;
+        assert_eq!(client.read(&mut read).await.unwrap(), 4);
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl std::task::Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_read_of_a_head_is_given_once_with_what_came_behind_it() {
+        let (mut client, mut stream, guard) = guarded(1000);
+        let mut buf = [0; 64];
+        for (parts, behind) in
+            [(["GET /a HTTP/1.1\r\n", "A: b\r\n\r\nbo"], "dy"), (["", "GET /b HTTP/1.1\r\n\r\n"], "")]
+        {
+            guard.expect_head();
+            for part in parts.iter().filter(|part| !part.is_empty()) {
+                client.write_all(part.as_bytes()).await.unwrap();
+                assert_eq!(stream.read(&mut buf).await.unwrap(), part.len());
+            }
+            let given = guard.clone().watch(async { (head_is_complete(), head_is_complete()) }).await;
+            assert_eq!((&given.0[..], &given.1[..]), (parts.concat().as_bytes(), &b""[..]));
+            client.write_all(behind.as_bytes()).await.unwrap();
+            assert_eq!(stream.read(&mut buf[..behind.len()]).await.unwrap(), behind.len());
+            assert!(guard.clone().watch(async { head_is_complete() }).await.is_empty(), "a body is nobody's to keep");
+        }
+        assert!(head_is_complete().is_empty(), "there is none by HTTP/2");
     }
 
     #[tokio::test(start_paused = true)]

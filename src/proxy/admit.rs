@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::{self, HeaderMap};
 use http::{Method, Version};
 use pingora::http::RequestHeader;
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 
 use super::context::{Forwarding, RequestCtx, Stage};
 use super::endpoints::Tab;
@@ -61,7 +61,7 @@ impl Visitor {
 impl Gateway {
     /// The steps from the head of a request to a verdict. Ways that few requests take are boxed: all others would carry room
     /// for them.
-    pub(super) async fn admit(&self, http: &mut Session, ctx: &mut RequestCtx) -> Result<Verdict, Refusal> {
+    pub(super) async fn admit(&self, http: &mut ServerSession, ctx: &mut RequestCtx) -> Result<Verdict, Refusal> {
         ctx.wants = pages::wants_page(&http.req_header().headers, &http.req_header().method);
         let mut request = self.read(http)?;
         forget_spelling(http);
@@ -219,9 +219,9 @@ impl Gateway {
     }
 
     /// The one reading of the request.
-    fn read(&self, http: &Session) -> Result<CanonicalRequest, Refusal> {
+    fn read(&self, http: &ServerSession) -> Result<CanonicalRequest, Refusal> {
         let header = http.req_header();
-        if let Some(http1) = http.as_downstream().as_http1() {
+        if let Some(http1) = http.as_http1() {
             let raw = http1.get_headers_raw_bytes();
             if raw.len() > self.limits.header_bytes {
                 return Err(Reason::HeadTooLarge.into());
@@ -341,7 +341,7 @@ impl Gateway {
     /// else is told to sign in.
     pub(super) async fn send_to_sign_in(
         &self,
-        http: &mut Session,
+        http: &mut ServerSession,
         request: &CanonicalRequest,
         site: &Arc<Site>,
         visitor: &Visitor,
@@ -360,7 +360,7 @@ impl Gateway {
 /// Names of fields mean the same in any case (RFC 9110, section 5.1). Pingora keeps how they were spelled in a second map, so
 /// that every copy and every change of the head costs double; nobody here needs to know. The target was read before: of some
 /// forms the head keeps no more than the path without that map.
-fn forget_spelling(http: &mut Session) {
+pub(super) fn forget_spelling(http: &mut ServerSession) {
     if http.req_header().has_case() {
         let head = http.req_header_mut();
         let parts = http::request::Parts::from(std::mem::replace(head, upstream_request::nothing()));
@@ -387,6 +387,6 @@ fn check_length(headers: &HeaderMap, site: &Site) -> Result<(), Refusal> {
 }
 
 /// What the connection has to do with certificates of visitors. One that was brought has been found good by the handshake.
-fn of_connection(http: &Session) -> Option<&OfConnection> {
-    http.as_downstream().digest()?.ssl_digest.as_ref()?.extension.get()
+fn of_connection(http: &ServerSession) -> Option<&OfConnection> {
+    http.digest()?.ssl_digest.as_ref()?.extension.get()
 }

@@ -4,11 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::Method;
-use http::header::{self, HeaderName};
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
 use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
-use pingora::{BError, Result};
+use pingora::protocols::http::ServerSession;
+use pingora::{BError, ErrorType, OrErr, Result};
 use zeroize::Zeroize as _;
 
 use super::context::RequestCtx;
@@ -25,27 +25,42 @@ const LONGEST_FORM: usize = 16 * 1024;
 /// How long the rest of a request body is read after its answer, so that the visitor gets to see the answer.
 pub const DRAIN_TIME: Duration = Duration::from_secs(5);
 
+/// The value of [`REQUEST_ID`]. No other answer has it: it is not to stand in the table of fields that HTTP/2 keeps for a connection, where
+/// it would take the place of those that come again (RFC 7541, section 6.2.3).
+pub fn request_id(ctx: &RequestCtx) -> Result<HeaderValue> {
+    let value = HeaderValue::from_str(ctx.exchange.request_id().as_str());
+    let mut value = value.or_err(ErrorType::InvalidHTTPHeader, "a value of ours")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Whether something of the answer itself has gone out; early hints and the word to go on are none of it.
+pub fn has_begun(http: &ServerSession) -> bool {
+    let head = http.response_written();
+    head.is_some_and(|head| !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS)
+}
+
 /// Sends `reply` as the whole answer.
 ///
 /// # Errors
 /// When the visitor is gone.
-pub async fn send(session: &mut Session, reply: Reply, ctx: &RequestCtx) -> Result<()> {
+pub async fn send(session: &mut ServerSession, reply: Reply, ctx: &RequestCtx) -> Result<()> {
     let head_only = session.req_header().method == Method::HEAD;
     let (status, headers, body) = reply.into_parts();
     let mut head = ResponseHeader::build(status, Some(headers.len().saturating_add(2)))?;
     for (name, value) in &headers {
         head.append_header(name.clone(), value.clone())?;
     }
-    head.insert_header(REQUEST_ID, ctx.exchange.request_id().to_string())?;
+    head.insert_header(REQUEST_ID, request_id(ctx)?)?;
     head.insert_header(header::STRICT_TRANSPORT_SECURITY, ctx.gateway.hsts.clone())?;
-    session.as_downstream_mut().set_total_drain_timeout(Some(DRAIN_TIME));
+    session.set_total_drain_timeout(Some(DRAIN_TIME));
     // The head of the request came before the end was near: the answer says that the connection ends with it.
-    if session.is_process_shutting_down() {
+    if ctx.gateway.ending.has_begun() {
         session.set_keepalive(None);
     }
     let body = if head_only { Bytes::new() } else { body };
-    session.write_response_header(Box::new(head), body.is_empty()).await?;
-    session.write_response_body(Some(body), true).await
+    session.write_response_header(Box::new(head)).await?;
+    session.write_response_body(body, true).await
 }
 
 /// Tells a visitor who waits for it to send the body now (RFC 9110, section 10.1.1). Only for requests that may go on:
@@ -53,9 +68,9 @@ pub async fn send(session: &mut Session, reply: Reply, ctx: &RequestCtx) -> Resu
 ///
 /// # Errors
 /// When the visitor is gone.
-pub async fn invite_body(session: &mut Session) -> Result<()> {
+pub async fn invite_body(session: &mut ServerSession) -> Result<()> {
     let waits = session.req_header().headers.contains_key(header::EXPECT);
-    if waits { session.as_downstream_mut().write_continue_response().await } else { Ok(()) }
+    if waits { session.write_continue_response().await } else { Ok(()) }
 }
 
 /// The fields of a form that was posted to an endpoint of ours; each may come once. Wiped when dropped: one may be a
@@ -68,7 +83,7 @@ impl Form {
     ///
     /// # Errors
     /// When it is of another type, too long, too slow, or the visitor is gone.
-    pub async fn read(session: &mut Session, time: Duration) -> Result<Self, Refusal> {
+    pub async fn read(session: &mut ServerSession, time: Duration) -> Result<Self, Refusal> {
         if !is_form(session) && session.req_header().headers.contains_key(header::CONTENT_TYPE) {
             return Err(Refusal::with_detail(Reason::NoSuchEndpoint, "the form is of another type"));
         }
@@ -79,7 +94,7 @@ impl Form {
     ///
     /// # Errors
     /// When it is too long, too slow, or the visitor is gone.
-    pub async fn read_up_to(session: &mut Session, time: Duration, longest: usize) -> Result<Self, Refusal> {
+    pub async fn read_up_to(session: &mut ServerSession, time: Duration, longest: usize) -> Result<Self, Refusal> {
         let mut body = read_body(session, time, longest).await?;
         let form = Self(url::form_urlencoded::parse(&body).into_owned().collect());
         body.as_mut().zeroize();
@@ -113,12 +128,12 @@ impl fmt::Debug for Form {
 }
 
 /// Whether the request says that its body is `application/x-www-form-urlencoded`, and says it once.
-pub fn is_form(session: &Session) -> bool {
+pub fn is_form(session: &ServerSession) -> bool {
     is_of_type(session, "application/x-www-form-urlencoded")
 }
 
 /// Whether the request says that its body is of that media type, and says it once.
-pub fn is_of_type(session: &Session, media_type: &str) -> bool {
+pub fn is_of_type(session: &ServerSession, media_type: &str) -> bool {
     let mut types = session.req_header().headers.get_all(header::CONTENT_TYPE).iter();
     let named = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = named.split(';').next().unwrap_or_default().trim();
@@ -129,16 +144,16 @@ pub fn is_of_type(session: &Session, media_type: &str) -> bool {
 ///
 /// # Errors
 /// When it is too long, too slow, or the visitor is gone.
-pub async fn read_body(session: &mut Session, time: Duration, longest: usize) -> Result<BytesMut, Refusal> {
+pub async fn read_body(session: &mut ServerSession, time: Duration, longest: usize) -> Result<BytesMut, Refusal> {
     let slow = |_| Refusal::with_detail(Reason::VisitorGone, "the form took too long");
     tokio::time::timeout_at(clock::deadline(time), read_to_end(session, longest)).await.map_err(slow)?
 }
 
-async fn read_to_end(session: &mut Session, longest: usize) -> Result<BytesMut, Refusal> {
+async fn read_to_end(session: &mut ServerSession, longest: usize) -> Result<BytesMut, Refusal> {
     let gone = |error: BError| Refusal::with_detail(Reason::VisitorGone, error.etype().as_str());
     invite_body(session).await.map_err(gone)?;
     let mut body = BytesMut::new();
-    while let Some(chunk) = session.as_downstream_mut().read_request_body().await.map_err(gone)? {
+    while let Some(chunk) = session.read_request_body().await.map_err(gone)? {
         body.extend_from_slice(&chunk);
         if body.len() > longest {
             return Err(Reason::BodyTooLarge.into());

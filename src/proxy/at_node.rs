@@ -7,13 +7,13 @@
 use std::net::SocketAddr;
 
 use http::Method;
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
-use super::Gateway;
 use super::context::{Forwarding, Range, Repeat, RequestCtx, Stage};
 use super::site::Site;
+use super::{Gateway, answer};
 use crate::customer::DeathSign;
 use crate::nodes::{Choice, Failure, NoTurn, Node, Nodes};
 use crate::policy::Visitor;
@@ -133,7 +133,7 @@ pub(super) fn not_connected(error: &Error, site: &Site, forwarding: &mut Forward
 }
 
 /// It went wrong after there was a connection. Whether the request is sent again; one that is sent otherwise then is marked so.
-pub(super) fn goes_again(error: &mut Error, http: &mut Session, ctx: &mut RequestCtx, was_kept: bool) -> bool {
+pub(super) fn goes_again(error: &mut Error, http: &mut ServerSession, ctx: &mut RequestCtx, was_kept: bool) -> bool {
     let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else { return false };
     if forwarding.repeat == Repeat::Due {
         forwarding.repeat = Repeat::Done;
@@ -148,8 +148,14 @@ pub(super) fn goes_again(error: &mut Error, http: &mut Session, ctx: &mut Reques
 
 /// The connection broke. Whether the request is sent again: to another node, or once more to the same by another connection
 /// when it met a kept one that the node was just closing (RFC 9112, section 9.3.1).
-fn broken(error: &mut Error, http: &mut Session, site: &Site, forwarding: &mut Forwarding, was_kept: bool) -> bool {
-    let answered = forwarding.is_answered || http.response_written().is_some();
+fn broken(
+    error: &mut Error,
+    http: &mut ServerSession,
+    site: &Site,
+    forwarding: &mut Forwarding,
+    was_kept: bool,
+) -> bool {
+    let answered = forwarding.is_answered || answer::has_begun(http);
     let timed_out = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
     let broke = matches!(
         error.etype(),
@@ -160,7 +166,7 @@ fn broken(error: &mut Error, http: &mut Session, site: &Site, forwarding: &mut F
     }
     // Whoever sends a body makes the answer late, and perhaps the connection break, by what they leave out. One that is
     // announced and does not come is no empty one, in HTTP/2 either.
-    let bodyless = forwarding.sent_again.is_none() && http.as_downstream_mut().is_body_empty();
+    let bodyless = forwarding.sent_again.is_none() && http.is_body_empty();
     // What breaks one node after the other says more of the request than of the nodes.
     if bodyless && forwarding.tried.is_empty() && (timed_out || (broke && !was_kept)) {
         let failure = if timed_out { Failure::Timeout } else { Failure::Broken };
@@ -168,7 +174,7 @@ fn broken(error: &mut Error, http: &mut Session, site: &Site, forwarding: &mut F
             at.node().failed(failure);
         }
     }
-    let whole = !http.as_ref().retry_buffer_truncated();
+    let whole = !http.retry_buffer_truncated();
     let safe = matches!(*forwarding.request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if !(whole && safe && bodyless) {
         return false;

@@ -1,4 +1,4 @@
-//! What one exchange carries from hook to hook.
+//! What one exchange carries from step to step.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -99,7 +99,7 @@ pub struct Forwarding {
 pub enum Repeat {
     /// It was sent once at most.
     No,
-    /// A new customer session is open; the next error is the one that makes Pingora send it again.
+    /// A new customer session is open; the next error is the one that has it sent again.
     Due,
     /// It was sent again. It will not be a third time.
     Done,
@@ -110,7 +110,7 @@ pub enum Repeat {
 pub enum Range {
     /// It goes on as the visitor sent it.
     AsAsked,
-    /// It turned out to be no use; the next error is the one that makes Pingora send the request again.
+    /// It turned out to be no use; the next error is the one that has the request sent again.
     Due,
     /// It was sent again without it.
     Dropped,

@@ -18,7 +18,7 @@ pub(in crate::proxy) use start::Tab;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode, header};
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 
 use super::Gateway;
 use super::admit::{Verdict, Visitor};
@@ -42,7 +42,7 @@ impl Gateway {
     /// Answers a request for something of ours.
     pub(super) async fn serve_own(
         &self,
-        http: &mut Session,
+        http: &mut ServerSession,
         request: &CanonicalRequest,
         site: &Arc<Site>,
         visitor: &Visitor,

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::Gateway;
 
-/// The gateway in force. To be served by Pingora. Clones share it.
+/// The gateway in force. Served at the door, and by Pingora's proxy. Clones share it.
 #[derive(Clone)]
 pub struct InForce(Arc<Inner>);
 

@@ -13,7 +13,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Version};
 use pingora::BError;
 use pingora::http::RequestHeader;
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Gateway;
@@ -138,7 +138,7 @@ impl Gateway {
     /// Always where nothing is kept, or a script asks: the visitor has to sign in.
     pub(super) async fn keep(
         &self,
-        http: &mut Session,
+        http: &mut ServerSession,
         request: &CanonicalRequest,
         site: &Site,
         visitor: &Visitor,
@@ -195,7 +195,7 @@ impl Gateway {
     /// Finds the form that a marked request wants to be sent. It stays kept, and its body closed.
     pub(super) async fn open_kept(
         &self,
-        http: &Session,
+        http: &ServerSession,
         request: &CanonicalRequest,
         (handle, target): (FormHandle, String),
         site: &Site,
@@ -305,7 +305,7 @@ impl Gateway {
 
 /// Whether a request is one to keep, whoever sends it: it writes something, it comes from a page of this portal, and there
 /// is an upstream for it.
-fn may_be_kept(http: &Session, request: &CanonicalRequest, site: &Site) -> bool {
+fn may_be_kept(http: &ServerSession, request: &CanonicalRequest, site: &Site) -> bool {
     let writes = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
     writes
         && !request.is_websocket()
@@ -316,7 +316,7 @@ fn may_be_kept(http: &Session, request: &CanonicalRequest, site: &Site) -> bool 
 
 /// The body, if it is no longer than `size`; one that is longer is read to its end and thrown away, so that the answer
 /// arrives. `most` is what any body may have.
-async fn take_in(http: &mut Session, size: u64, most: u64) -> Result<Option<Bytes>, Refusal> {
+async fn take_in(http: &mut ServerSession, size: u64, most: u64) -> Result<Option<Bytes>, Refusal> {
     let headers = &http.req_header().headers;
     let told = told_length(headers);
     if told.is_some_and(|told| told > most) {
@@ -332,11 +332,11 @@ async fn take_in(http: &mut Session, size: u64, most: u64) -> Result<Option<Byte
     tokio::time::timeout_at(clock::deadline(time), read(http, size, most)).await.map_err(slow)?
 }
 
-async fn read(http: &mut Session, size: u64, most: u64) -> Result<Option<Bytes>, Refusal> {
+async fn read(http: &mut ServerSession, size: u64, most: u64) -> Result<Option<Bytes>, Refusal> {
     let gone = |error: BError| Refusal::with_detail(Reason::VisitorGone, error.etype().as_str());
     invite_body(http).await.map_err(gone)?;
     let (mut body, mut length) = (BytesMut::new(), 0_u64);
-    while let Some(chunk) = http.as_downstream_mut().read_request_body().await.map_err(gone)? {
+    while let Some(chunk) = http.read_request_body().await.map_err(gone)? {
         length = length.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
         if length > most {
             return Err(Reason::BodyTooLarge.into());

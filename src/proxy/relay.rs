@@ -4,37 +4,29 @@
 //! answer comes down. Where there is no body, one loop does: it sends the head, and hands on what comes. Heads and bodies are
 //! read, written and framed by Pingora's own sessions of HTTP/1.1 and HTTP/2, and pass the same steps as everything else does.
 //!
-//! Whatever goes wrong before the visitor has seen anything is Pingora's way's to put right, if it can be: the request goes
-//! there as if it came anew, with what was learned of its nodes.
+//! Whatever goes wrong before the visitor has seen anything is Pingora's proxy's to put right, if it can be: the request is handed on
+//! as if it came anew, with what was learned of its nodes.
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::HttpTask;
+use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v1::client::HttpSession;
-use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
 use super::context::{RequestCtx, Stage};
+use super::door::Served;
 use super::{Gateway, at_node, upstream_request, upstream_response};
-
-/// What became of a request that may be relayed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Relayed {
-    /// It is answered.
-    Answered,
-    /// It goes Pingora's way. The visitor has seen nothing of an answer, but perhaps early hints.
-    NotHere,
-}
 
 impl Gateway {
     /// Sends a permitted request to its node and its answer to the visitor, if it is one of those that are relayed.
     ///
     /// # Errors
-    /// As from Pingora's way: what makes an error page, or, once something of an answer has gone out, breaks it off.
-    pub(super) async fn relay(&self, http: &mut Session, ctx: &mut RequestCtx) -> Result<Relayed> {
+    /// As from Pingora's proxy: what makes an error page, or, once something of an answer has gone out, breaks it off.
+    pub(super) async fn relay(&self, http: &mut ServerSession, ctx: &mut RequestCtx) -> Result<Served> {
         if !is_relayed(http, ctx) {
-            return Ok(Relayed::NotHere);
+            return Ok(Served::NotHere);
         }
         self.take_node_for_attempt(ctx).await?;
         let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else {
@@ -49,7 +41,7 @@ impl Gateway {
         if !was_kept {
             upstream = match Box::pin(self.connections.open(&site.upstream.peer(node))).await {
                 Ok(opened) => Some(opened),
-                Err(error) if at_node::not_connected(&error, site, forwarding) => return Ok(Relayed::NotHere),
+                Err(error) if at_node::not_connected(&error, site, forwarding) => return Ok(Served::NotHere),
                 Err(error) => return Err(error.into_up()),
             };
         }
@@ -59,7 +51,7 @@ impl Gateway {
         let last = match self.exchange(http, connection, ctx).await {
             Ok(last) => last,
             Err(mut error) => match at_node::goes_again(&mut error, http, ctx, was_kept) {
-                true => return Ok(Relayed::NotHere),
+                true => return Ok(Served::NotHere),
                 false => return Err(error),
             },
         };
@@ -67,14 +59,18 @@ impl Gateway {
         if let Some(answered) = upstream.take() {
             self.connections.keep(address, answered, limits.upstream_idle);
         }
-        let visitor = http.as_downstream_mut();
-        visitor.response_duplex_vec(vec![last]).await?;
-        visitor.finish_body().await.map_err(|error| error.into_down())?;
-        Ok(Relayed::Answered)
+        http.response_duplex_vec(vec![last]).await?;
+        http.finish_body().await.map_err(|error| error.into_down())?;
+        Ok(Served::Answered)
     }
 
     /// The request goes up, and what comes of it down, until all of it has come. Gives the last of it, which has not gone down.
-    async fn exchange(&self, http: &mut Session, upstream: &mut HttpSession, ctx: &mut RequestCtx) -> Result<HttpTask> {
+    async fn exchange(
+        &self,
+        http: &mut ServerSession,
+        upstream: &mut HttpSession,
+        ctx: &mut RequestCtx,
+    ) -> Result<HttpTask> {
         let mut request = Box::new(http.req_header().clone());
         request.set_version(Version::HTTP_11);
         upstream_request::prepare(http.req_header(), &mut request, ctx)?;
@@ -84,12 +80,11 @@ impl Gateway {
         upstream.write_request_header(request).await.map_err(|error| error.into_up())?;
         upstream.finish_body().await.map_err(|error| error.into_up())?;
         loop {
-            let visitor = http.as_downstream_mut();
             let came = tokio::select! {
                 biased;
                 came = upstream.read_response_task() => came.map_err(|error| error.into_up())?,
                 // Nothing more is to come from the visitor of this request: what can is the end.
-                left = visitor.read_body_or_idle(true) => {
+                left = http.read_body_or_idle(true) => {
                     return Err(left.err().unwrap_or_else(|| Error::new(ErrorType::ConnectionClosed)).into_down());
                 }
             };
@@ -115,24 +110,24 @@ impl Gateway {
             if is_last {
                 return Ok(task);
             }
-            http.as_downstream_mut().response_duplex_vec(vec![task]).await?;
+            http.response_duplex_vec(vec![task]).await?;
         }
     }
 }
 
 /// Whether the request has no body and changes nothing, so that nothing is lost when it has to be sent again, and goes by
 /// HTTP/1.1: what is spoken by TLS is agreed upon with each connection, and Pingora knows what was.
-fn is_relayed(http: &mut Session, ctx: &RequestCtx) -> bool {
+fn is_relayed(http: &mut ServerSession, ctx: &RequestCtx) -> bool {
     let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &ctx.stage) else { return false };
     if !site.upstream.is_plain() {
         return false;
     }
     let reads = matches!(*forwarding.request.method(), Method::GET | Method::HEAD);
-    reads && forwarding.sent_again.is_none() && http.as_downstream_mut().is_body_empty()
+    reads && forwarding.sent_again.is_none() && http.is_body_empty()
 }
 
 /// A body whose length nothing tells goes on in chunks, so that the visitor's connection outlives it (RFC 9112, section 6.3).
-fn frame(http: &Session, head: &mut ResponseHeader, is_last: bool) -> Result<()> {
+fn frame(http: &ServerSession, head: &mut ResponseHeader, is_last: bool) -> Result<()> {
     let bodyless = is_last
         || head.status.is_informational()
         || http.req_header().method == Method::HEAD

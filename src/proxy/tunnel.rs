@@ -10,8 +10,8 @@ use http::StatusCode;
 use http::header::{self, HeaderValue};
 use pingora::http::ResponseHeader;
 use pingora::protocols::ALPN;
+use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v1::client::HttpSession;
-use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -47,7 +47,12 @@ enum Closed {
 
 impl Gateway {
     /// Answers a permitted handshake, and stays until the tunnel is closed.
-    pub(super) async fn tunnel(&self, http: &mut Session, ctx: &mut RequestCtx, in_force: &InForce) -> Result<()> {
+    pub(super) async fn tunnel(
+        &self,
+        http: &mut ServerSession,
+        ctx: &mut RequestCtx,
+        in_force: &InForce,
+    ) -> Result<()> {
         let reply = match self.shake_hands(http, ctx).await {
             Ok(Shaken::Open(upstream, head)) => return self.stay_open(http, *upstream, head, ctx, in_force).await,
             // A browser tells its script no more than that it failed.
@@ -68,7 +73,7 @@ impl Gateway {
     }
 
     /// Sends the handshake on; once more when the customer session turns out to be dead.
-    async fn shake_hands(&self, http: &mut Session, ctx: &mut RequestCtx) -> Result<Shaken> {
+    async fn shake_hands(&self, http: &mut ServerSession, ctx: &mut RequestCtx) -> Result<Shaken> {
         loop {
             let mut upstream = self.connect(ctx).await?;
             let mut request = http.req_header().clone();
@@ -124,7 +129,7 @@ impl Gateway {
 
     async fn stay_open(
         &self,
-        http: &mut Session,
+        http: &mut ServerSession,
         mut upstream: HttpSession,
         mut head: Box<ResponseHeader>,
         ctx: &mut RequestCtx,
@@ -135,10 +140,9 @@ impl Gateway {
         head.insert_header(header::UPGRADE, HeaderValue::from_static("websocket"))?;
         let idle_time = ctx.site.as_ref().map_or(Duration::ZERO, |site| site.settings.limits.websocket_idle);
         let session = ctx.forwarding().and_then(|forwarding| forwarding.permit.session().cloned());
-        let visitor = http.as_downstream_mut();
-        visitor.write_response_header(head).await?;
+        http.write_response_header(head).await?;
         // The tunnel has an idle time of its own, for both sides together.
-        visitor.set_read_timeout(None);
+        http.set_read_timeout(None);
         upstream.read_timeout = None;
         upstream.maybe_upgrade_body_writer();
         let mut idle_until = clock::deadline(idle_time);
@@ -147,7 +151,7 @@ impl Gateway {
         look_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let closed = loop {
             tokio::select! {
-                read = visitor.read_request_body() => {
+                read = http.read_request_body() => {
                     let Ok(Some(octets)) = read else { break Closed::ByVisitor };
                     if let Some(session) = &session {
                         session.is_used(self.clock.now());
@@ -159,7 +163,7 @@ impl Gateway {
                 }
                 read = upstream.read_body_bytes() => {
                     let Ok(Some(octets)) = read else { break Closed::ByUpstream };
-                    if visitor.write_response_body(octets, false).await.is_err() {
+                    if http.write_response_body(octets, false).await.is_err() {
                         break Closed::ByVisitor;
                     }
                     idle_until = clock::deadline(idle_time);

@@ -4,14 +4,14 @@ use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Response, StatusCode, Version, response};
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::proxy::Session;
-use pingora::{Error, ErrorType, OrErr, Result};
+use pingora::protocols::http::ServerSession;
+use pingora::{Error, ErrorType, Result};
 
 use super::Gateway;
 use super::answer::REQUEST_ID;
 use super::context::{Forwarding, Range, Repeat, RequestCtx, Stage};
 use super::site::Site;
-use super::{answer_plan, at_node, in_page, response_fields, set_cookie};
+use super::{answer, answer_plan, at_node, in_page, response_fields, set_cookie};
 use crate::clock::Stopwatch;
 use crate::customer::{AnswerHead, DeathSign, Verdict};
 use crate::policy::Visitor;
@@ -42,7 +42,7 @@ impl Gateway {
     /// When it is not what goes to the visitor.
     pub(super) async fn answer_has_come(
         &self,
-        http: &mut Session,
+        http: &mut ServerSession,
         response: &ResponseHeader,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
@@ -59,7 +59,7 @@ impl Gateway {
     /// sent again if nothing of it is lost, and only once.
     pub(super) async fn watch_customer_session(
         &self,
-        http: &mut Session,
+        http: &mut ServerSession,
         response: &ResponseHeader,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
@@ -110,7 +110,7 @@ impl Gateway {
                 forwarding.customer_session = Some(fresh);
                 // The upstream took nothing of a request without a session, so that sending it again is safe as long
                 // as its whole body is still at hand.
-                if http.as_ref().retry_buffer_truncated() {
+                if http.retry_buffer_truncated() {
                     self.metrics.repeated(host, "not_sent");
                     forwarding.refusal = Some(Reason::NotSent.into());
                 } else {
@@ -153,14 +153,14 @@ impl Gateway {
 ///
 /// # Errors
 /// As [`prepare`].
-pub fn hand_out(http: &mut Session, response: &mut ResponseHeader, ctx: &mut RequestCtx) -> Result<()> {
+pub fn hand_out(http: &mut ServerSession, response: &mut ResponseHeader, ctx: &mut RequestCtx) -> Result<()> {
     prepare(http.req_header(), response, ctx)?;
     // HTTP/1.0 knows no chunks (RFC 9112, section 6.1): there, the end of the connection ends the body.
     if http.req_header().version == Version::HTTP_10 && response.remove_header(&header::TRANSFER_ENCODING).is_some() {
         http.set_keepalive(None);
     }
     // Its head came before the end was near: the answer says that the connection ends with it.
-    if http.is_process_shutting_down() {
+    if ctx.gateway.ending.has_begun() {
         http.set_keepalive(None);
     }
     Ok(())
@@ -168,7 +168,7 @@ pub fn hand_out(http: &mut Session, response: &mut ResponseHeader, ctx: &mut Req
 
 /// Makes the head of an answer fit for the visitor, and decides whether its body is rewritten.
 pub fn prepare(visitor: &RequestHeader, response: &mut ResponseHeader, ctx: &mut RequestCtx) -> Result<()> {
-    let (request_id, hsts) = (ctx.exchange.request_id(), ctx.gateway.hsts.clone());
+    let (request_id, hsts) = (answer::request_id(ctx)?, ctx.gateway.hsts.clone());
     let (Some(site), Stage::Forwarding(forwarding)) = (&ctx.site, &mut ctx.stage) else {
         return Err(Error::new(ErrorType::HTTPStatus(500)));
     };
@@ -194,8 +194,7 @@ pub fn prepare(visitor: &RequestHeader, response: &mut ResponseHeader, ctx: &mut
             }
             None => None,
         };
-        let request_id = HeaderValue::from_str(request_id.as_str());
-        head.headers.insert(REQUEST_ID, request_id.or_err(ErrorType::InvalidHTTPHeader, "a value of ours")?);
+        head.headers.insert(REQUEST_ID, request_id);
         // In place of what the upstream says of its own host.
         head.headers.insert(header::STRICT_TRANSPORT_SECURITY, hsts);
     }

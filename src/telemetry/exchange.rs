@@ -70,7 +70,7 @@ impl Step {
     }
 }
 
-/// One request and its answer, from the first hook to the last.
+/// One request and its answer, from the end of its head to the last octet.
 #[derive(Debug)]
 pub struct Exchange {
     metrics: Metrics,

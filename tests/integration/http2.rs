@@ -123,6 +123,28 @@ async fn d9_what_passes_is_read_in_one_way() {
     assert_eq!(recorder.requests()[5].all("cookie"), ["a=1; b=2"]);
 }
 
+/// The table has room for what comes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_of_an_exchange_stays_out_of_the_table_of_fields() {
+    // Never indexed, and Huffman coded (RFC 7541, sections 6.2.3 and 5.2): `x-request-id`, and 32 octets.
+    const NAME: [u8; 11] = [0x10, 0x89, 242, 181, 133, 237, 105, 80, 149, 141, 39];
+    let (gateway, _recorder) = start().await;
+    let mut frames = Frames::open(&gateway).await;
+    let mut lengths = Vec::new();
+    for (stream, path) in [(1, "/public/a"), (3, "/public/a"), (5, "/private/a"), (7, "/public/a"), (9, "/public/a")] {
+        frames.send(HEADERS, END_HEADERS | END_STREAM, stream, &block(&get(path, &[]))).await;
+        let head = loop {
+            let frame = frames.next().await.expect("an answer");
+            if (frame.kind, frame.stream) == (HEADERS, stream) {
+                break frame.payload;
+            }
+        };
+        assert!(head.windows(NAME.len()).any(|window| window == NAME), "{path}: {head:02x?}");
+        lengths.push(head.len());
+    }
+    assert!(lengths[1] < lengths[0] && lengths[4] < lengths[0], "what came again was not in the table: {lengths:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn d9_bodies_that_do_not_fit_their_length_are_no_second_request() {
     let (gateway, recorder) = start().await;

@@ -81,6 +81,51 @@ async fn what_reads_and_has_no_body_is_relayed_and_nothing_else() {
     assert_eq!(connections(&recorder), [1, 2, 1, 2, 2, 2, 1]);
 }
 
+/// What is not relayed is read twice: the octets are the same, however they come.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_handed_on_is_the_request_that_was_decided() {
+    let recorder = Recorder::start(Answer::new(|request, _| http(200, "", &request.body))).await;
+    let gateway = TestGateway::start(Options::plain(recorder.address)).await;
+    let session = gateway.sign_in(&gateway.client(), "ana").await;
+    let head = |more: &str| {
+        format!(
+            "POST /private/up?a=%62 HTTP/1.1\r\nHost: localhost\r\nCookie: __Host-vestibule={session}\r\nOrigin: {}\r\n{more}\r\n",
+            gateway.origin()
+        )
+    };
+    let known = head("Content-Length: 11\r\n");
+    let chunked = head("Transfer-Encoding: chunked\r\n");
+    let invited = head("Content-Length: 11\r\nExpect: 100-continue\r\n");
+    let whole = |body: &str| vec![format!("{known}{body}")];
+    let mut requests = vec![
+        whole("hello world"),
+        vec![known.clone(), "hello world".into()],
+        vec![format!("{known}hello"), " world".into()],
+        vec![format!("{chunked}5\r\nhello\r\n6\r\n wo"), "rld\r\n0\r\n\r\n".into()],
+        vec![invited, "hello world".into()],
+    ];
+    let (first, rest) = known.split_at(40);
+    requests.push(vec![first.into(), rest.into(), "hello world".into()]);
+    requests.push(known.chars().map(String::from).chain(["hello world".into()]).collect());
+    let mut raw = gateway.raw().await;
+    let count = requests.len();
+    for parts in requests {
+        for part in &parts {
+            raw.send(part.as_bytes()).await;
+        }
+        let answer = raw.answer().await;
+        assert!(answer.contains("HTTP/1.1 200") && answer.ends_with("\r\n\r\nhello world"), "{parts:?}: {answer}");
+    }
+    // What follows before its answer ends the connection, unanswered.
+    raw.send(format!("{known}hello worldGET /private/next HTTP/1.1\r\nHost: localhost\r\nCookie: __Host-vestibule={session}\r\n\r\n").as_bytes()).await;
+    let answer = raw.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\nhello world"), "{answer}");
+    let came = recorder.requests();
+    assert_eq!(came.len(), count + 1);
+    assert!(came.iter().all(|one| one.line() == "POST /private/up?a=%62 HTTP/1.1" && one.body == b"hello world"));
+    assert!(came.iter().all(|one| one.all("cookie").is_empty() && one.all("x-request-id").len() == 1), "{came:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn d11_nothing_that_follows_an_answer_is_the_next_visitors() {
     let planted = http(200, "X-Planted: 1\r\n", b"planted");

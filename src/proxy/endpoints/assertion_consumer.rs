@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 
 use super::at;
 use super::start::How;
@@ -31,7 +31,7 @@ impl Gateway {
     /// Takes what a browser posts for `provider`.
     pub(super) async fn consume(
         &self,
-        http: &mut Session,
+        http: &mut ServerSession,
         provider: &ProviderName,
         request: &CanonicalRequest,
         site: &Arc<Site>,
@@ -60,7 +60,7 @@ impl Gateway {
     /// Reads the form: one response, at most one RelayState, and no request beside it (security case A76).
     async fn posted(
         &self,
-        http: &mut Session,
+        http: &mut ServerSession,
         request: &CanonicalRequest,
         longest: usize,
         client: Option<IpAddr>,

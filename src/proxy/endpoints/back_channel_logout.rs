@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 
 use crate::clock::Stopwatch;
 use crate::ids::ProviderName;
@@ -32,7 +32,7 @@ impl Gateway {
     /// Takes a logout token of `provider`.
     pub(super) async fn back_channel_logout(
         &self,
-        http: &mut Session,
+        http: &mut ServerSession,
         provider: &ProviderName,
         request: &CanonicalRequest,
         site: &Arc<Site>,
@@ -57,7 +57,7 @@ impl Gateway {
     /// Reads the form: one token, and nothing in the address.
     async fn token(
         &self,
-        http: &mut Session,
+        http: &mut ServerSession,
         request: &CanonicalRequest,
     ) -> Result<Result<String, &'static str>, Refusal> {
         if !is_form(http) {

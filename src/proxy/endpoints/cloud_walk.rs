@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 
 use crate::customer::BrokerFailed;
 use crate::customer::cloud::{Brought, BrowserWalks, Walked};
@@ -81,7 +81,7 @@ impl Gateway {
     /// A step of the way.
     pub(super) async fn walk(
         &self,
-        http: &mut Session,
+        http: &mut ServerSession,
         request: &CanonicalRequest,
         site: &Arc<Site>,
         visitor: &Visitor,
@@ -169,7 +169,7 @@ fn next(request: &CanonicalRequest, site: &Site) -> NextUrl {
     super::next_of(request).unwrap_or_else(|| super::start_of(site))
 }
 
-fn media_type(http: &Session) -> HeaderValue {
+fn media_type(http: &ServerSession) -> HeaderValue {
     let given = http.req_header().headers.get(header::CONTENT_TYPE).cloned();
     given.unwrap_or(HeaderValue::from_static("application/x-www-form-urlencoded"))
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use http::header::{self, HeaderValue};
 use http::{Method, StatusCode};
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 
 use super::start::post_to;
 use super::{at, page_site, start_href};
@@ -59,7 +59,7 @@ impl Gateway {
     /// Takes a logout message of `provider`.
     pub(super) async fn single_logout(
         &self,
-        http: &mut Session,
+        http: &mut ServerSession,
         provider: &ProviderName,
         request: &CanonicalRequest,
         site: &Arc<Site>,
@@ -93,7 +93,7 @@ impl Gateway {
     /// Reads the message by the binding that the request is of (security cases A72 and A76).
     async fn arrived(
         &self,
-        http: &mut Session,
+        http: &mut ServerSession,
         request: &CanonicalRequest,
     ) -> Result<Result<(Arrived, Binding), MessageRefused>, Refusal> {
         if *request.method() == Method::GET {
