@@ -26,6 +26,7 @@ def arguments():
     parser.add_argument("--sessions", type=int, default=100_000)
     parser.add_argument("--workloads", type=names, default=list(WORKLOADS))
     parser.add_argument("--subjects", type=names, default=list(SUBJECTS))
+    parser.add_argument("--rate", type=int, help="requests/s of the second half; half of what the slowest managed, unless told")
     parser.add_argument("--no-latency", action="store_true", help="leave out the second half, at a fixed rate")
     parser.add_argument("--let-cores-sleep", action="store_true", help="as they do when nobody asks them not to")
     return parser.parse_args()
@@ -97,7 +98,7 @@ def measured(options, world, workload, taking_part):
     spread = {name: spread_of(found) for name, found in samples.items()}
     ratios, rate = ratios_of(samples), None
     if not options.no_latency:
-        rate = max(1, int(min(entry["rps"] for entry in result.values()) / 2))
+        rate = options.rate or max(1, int(min(entry["rps"] for entry in result.values()) / 2))
         samples = alternating(
             options, taking_part, lambda subject: fixed_rate(world, workload, subject, rate, options.seconds)
         )

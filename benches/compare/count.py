@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Instructions and allocations of one request in user space, counted by callgrind: of bare Pingora, and of Vestibule with a session.
+"""Instructions and allocations of one request in user space, counted by callgrind: of bare Pingora, and of Vestibule with a session; by HTTP/1.1
+over one connection, and by HTTP/2 over 16 with 8 streams each, their handshakes among it.
 
 A count has no noise. An allocation is a call of what Rust allocates by; to make a piece of memory larger is one, too."""
 
@@ -9,10 +10,13 @@ import subprocess
 from http.client import HTTPConnection
 
 from command_line import command_line, names
+from measure import h2load
 from subjects import SUBJECTS, World
+from workloads import WORKLOADS
 
 COUNTED = ("bare_pingora", "bare_pingora_mimalloc", "vestibule")
 BEFORE, TIMES = 300, 1_000
+BEFORE_HTTP2, TIMES_HTTP2 = 500, 4_000
 # The system's, and mimalloc's as its crate calls them; callgrind adds a number to a function that calls itself.
 ALLOCATES = re.compile(r"^(mi_(malloc|zalloc|realloc)_aligned|malloc|calloc|realloc|posix_memalign|aligned_alloc)(@.*|'\d+)?$")
 
@@ -42,13 +46,32 @@ def allocations(dump):
     return total
 
 
-def ask(subject, connection, times):
+def http1(subject):
+    """Asks over one connection, which stays."""
+    host, port = subject.address(False).split(":")
+    connection = HTTPConnection(host, int(port), timeout=120)
     fields = dict(line.split(": ", 1) for line in (f"Host: {subject.host}", *subject.headers, "Accept-Encoding: identity"))
-    for _ in range(times):
-        connection.request("GET", "/small", headers=fields)
-        answer = connection.getresponse()
-        if answer.status != 200 or len(answer.read()) != 120:
-            raise RuntimeError(f"{subject.name} answers {answer.status}")
+
+    def ask(times):
+        for _ in range(times):
+            connection.request("GET", "/small", headers=fields)
+            answer = connection.getresponse()
+            if answer.status != 200 or len(answer.read()) != 120:
+                raise RuntimeError(f"{subject.name} answers {answer.status}")
+
+    return ask, BEFORE, TIMES
+
+
+def http2(subject):
+    """Asks over new connections."""
+
+    def ask(times):
+        h2load(subject.url("/small", True), 300, WORKLOADS["http2"].head(subject), requests=times)
+
+    return ask, BEFORE_HTTP2, TIMES_HTTP2
+
+
+ASKED = {"keepalive_plain": http1, "http2": http2}
 
 
 def control(subject, what):
@@ -57,16 +80,17 @@ def control(subject, what):
 
 
 def count(options, world, name):
-    subject = SUBJECTS[name](world)
-    host, port = subject.address(False).split(":")
-    connection = HTTPConnection(host, int(port), timeout=120)
-    ask(subject, connection, BEFORE)  # connected, cached, grown
-    control(subject, "--zero")
-    ask(subject, connection, TIMES)
-    control(subject, "--dump")
-    dumps = options.out.glob(f"callgrind.{name}.{subject.pid}.*")
-    dump = max(dumps, key=lambda file: file.stat().st_mtime).read_text()
-    return {"instructions": instructions(dump) / TIMES, "allocations": allocations(dump) / TIMES}
+    subject, counts = SUBJECTS[name](world), {}
+    for workload, asked in ASKED.items():
+        ask, before, times = asked(subject)
+        ask(before)  # connected, cached, grown
+        control(subject, "--zero")
+        ask(times)
+        control(subject, "--dump")
+        dumps = options.out.glob(f"callgrind.{name}.{subject.pid}.*")
+        dump = max(dumps, key=lambda file: file.stat().st_mtime).read_text()
+        counts[workload] = {"instructions": instructions(dump) / times, "allocations": allocations(dump) / times}
+    return counts
 
 
 def main():
@@ -82,8 +106,9 @@ def main():
     with world:
         for name in options.subjects:
             results[name] = count(options, world, name)
-            cells = "  ".join(f"{value:,.1f} {what}" for what, value in results[name].items())
-            print(f"{name:<24}{cells}", flush=True)
+            for workload, counts in results[name].items():
+                cells = "  ".join(f"{value:,.1f} {what}" for what, value in counts.items())
+                print(f"{name:<24}{workload:<18}{cells}", flush=True)
     (options.out / "count.json").write_text(json.dumps(results, indent=2) + "\n")
 
 

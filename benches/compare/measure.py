@@ -51,8 +51,9 @@ def wrk(subject, url, seconds, headers, connections=32, script=None):
     return int(re.search(r"(\d+) requests in", out).group(1))
 
 
-def h2load(url, seconds, headers, connections=16, streams=8):
-    command = ["h2load", f"-c{connections}", f"-m{streams}", "-t1", f"-D{max(1, round(seconds))}"]
+def h2load(url, seconds, headers, connections=16, streams=8, requests=None):
+    """For `seconds`, or as many as `requests`, which may take `seconds`."""
+    command = ["h2load", f"-c{connections}", f"-m{streams}", "-t1", f"-n{requests}" if requests else f"-D{max(1, round(seconds))}"]
     for header in headers:
         # HTTP/2 says the host once (RFC 9113 section 8.3.1).
         command += ["-H", header.replace("Host: ", ":authority: ")]
