@@ -105,8 +105,8 @@ pub(super) struct RawEdgeLimits {
     /// From the first byte of a request to the end of its head; also for the TLS handshake.
     #[schemars(extend("default" = "10s"))]
     pub header_time: Option<DurationText>,
-    /// Between two reads of a request's body, and between two requests of one connection. Over HTTP/2, a body on its way to
-    /// the upstream has the portal's `limits.upstream_response` instead.
+    /// Between two reads of a request's body, between two requests of one connection, and while a visitor reads nothing of an
+    /// answer. Over HTTP/2, a body on its way to the upstream has the portal's `limits.upstream_response` instead.
     #[schemars(extend("default" = "1m"))]
     pub idle_time: Option<DurationText>,
     /// Open connections at once. Further ones wait.

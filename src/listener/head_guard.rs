@@ -25,6 +25,7 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use tokio::time::Sleep;
 
+use super::settings::EdgeLimits;
 use crate::clock;
 
 /// No byte of the next request has come yet.
@@ -143,6 +144,10 @@ pub struct GuardedStream {
     line: RequestLine,
     deadline: Option<Pin<Box<Sleep>>>,
     flush: Flush,
+    /// For how long the peer may read nothing while there is something for it.
+    patience: Duration,
+    /// When that is over, while something waits.
+    gives_up: Option<Pin<Box<Sleep>>>,
 }
 
 /// When what was written leaves.
@@ -159,28 +164,46 @@ enum Flush {
 }
 
 impl GuardedStream {
-    /// Limits heads on `inner` to `bytes` and to `time` from their first byte.
-    pub fn new(inner: Stream, guard: Arc<HeadGuard>, time: Duration, bytes: usize) -> Self {
+    /// Limits heads on `inner` to `bytes` and to the time for heads from their first byte, and what nobody reads to the idle time.
+    pub fn new(inner: Stream, guard: Arc<HeadGuard>, limits: &EdgeLimits, bytes: usize) -> Self {
         let inner = BufWriter::with_capacity(WRITTEN_TOGETHER, inner);
         Self {
             inner,
             guard,
-            time,
+            time: limits.header_time,
             bytes,
             counted: 0,
             line: RequestLine::default(),
             deadline: None,
             flush: Flush::AtOnce,
+            patience: limits.idle_time,
+            gives_up: None,
         }
     }
 
-    /// Limits the wait for the preface of HTTP/2 on `inner` to `time` from now. Pingora would wait for ever.
-    pub fn until_preface(inner: Stream, time: Duration) -> Self {
+    /// Limits the wait for the preface of HTTP/2 on `inner` to the time for heads from now. Pingora would wait for ever.
+    pub fn until_preface(inner: Stream, limits: &EdgeLimits) -> Self {
         let guard = Arc::new(HeadGuard::at(PREFACE));
-        let mut stream = Self::new(inner, guard, time, usize::MAX);
-        stream.deadline = Some(Box::pin(tokio::time::sleep_until(clock::deadline(time))));
+        let mut stream = Self::new(inner, guard, limits, usize::MAX);
+        stream.deadline = Some(Box::pin(tokio::time::sleep_until(clock::deadline(limits.header_time))));
         stream.flush = Flush::AfterOthers { waited: false };
         stream
+    }
+
+    /// Whatever is written has to be taken: Pingora limits the time for bodies alone, and a peer that never reads keeps its connection otherwise.
+    fn unless_nobody_reads<T>(
+        &mut self,
+        written: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.gives_up = None;
+            return written;
+        }
+        let patience = self.patience;
+        let begin = || Box::pin(tokio::time::sleep_until(clock::deadline(patience)));
+        ready!(self.gives_up.get_or_insert_with(begin).as_mut().poll(context));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nobody reads what was written")))
     }
 
     /// Most heads come whole with their first byte, and need no deadline: it begins when one has to be waited for.
@@ -247,7 +270,8 @@ impl AsyncRead for GuardedStream {
 
 impl AsyncWrite for GuardedStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(context, buf)
+        let written = Pin::new(&mut self.inner).poll_write(context, buf);
+        self.unless_nobody_reads(written, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -259,11 +283,13 @@ impl AsyncWrite for GuardedStream {
                 return Poll::Pending;
             }
         }
-        Pin::new(&mut self.inner).poll_flush(context)
+        let flushed = Pin::new(&mut self.inner).poll_flush(context);
+        self.unless_nobody_reads(flushed, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
+        let shut = Pin::new(&mut self.inner).poll_shutdown(context);
+        self.unless_nobody_reads(shut, context)
     }
 
     fn poll_write_vectored(
@@ -271,7 +297,8 @@ impl AsyncWrite for GuardedStream {
         context: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(context, bufs)
+        let written = Pin::new(&mut self.inner).poll_write_vectored(context, bufs);
+        self.unless_nobody_reads(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -282,8 +309,13 @@ impl AsyncWrite for GuardedStream {
 #[async_trait]
 impl Shutdown for GuardedStream {
     async fn shutdown(&mut self) {
-        let _ = AsyncWriteExt::flush(&mut self.inner).await;
-        Shutdown::shutdown(self.inner.get_mut().as_mut()).await;
+        let deadline = clock::deadline(self.patience);
+        let inner = &mut self.inner;
+        let shutting = async {
+            let _ = AsyncWriteExt::flush(inner).await;
+            Shutdown::shutdown(inner.get_mut().as_mut()).await;
+        };
+        let _ = tokio::time::timeout_at(deadline, shutting).await;
     }
 }
 
@@ -339,10 +371,19 @@ mod tests {
 
     use super::*;
 
+    const LIMITS: EdgeLimits = EdgeLimits {
+        header_bytes: 32 * 1024,
+        header_count: 100,
+        header_time: Duration::from_secs(10),
+        idle_time: Duration::from_secs(60),
+        connections: 1,
+        drain: Duration::from_secs(30),
+    };
+
     fn guarded(bytes: usize) -> (tokio::io::DuplexStream, GuardedStream, Arc<HeadGuard>) {
         let (client, server) = tokio::io::duplex(1024);
         let guard = HeadGuard::new();
-        let stream = GuardedStream::new(Box::new(server), Arc::clone(&guard), Duration::from_secs(10), bytes);
+        let stream = GuardedStream::new(Box::new(server), Arc::clone(&guard), &LIMITS, bytes);
         (client, stream, guard)
     }
 
@@ -368,7 +409,7 @@ mod tests {
     #[tokio::test]
     async fn answers_of_http2_leave_when_those_that_are_ready_are_written() {
         let (mut client, server) = tokio::io::duplex(1024);
-        let mut stream = GuardedStream::until_preface(Box::new(server), Duration::from_secs(10));
+        let mut stream = GuardedStream::until_preface(Box::new(server), &LIMITS);
         client.write_all(&[b'x'; PREFACE_BYTES]).await.unwrap();
         stream.read_exact(&mut [0; PREFACE_BYTES]).await.unwrap();
         let mut read = [0; 100];
@@ -497,10 +538,39 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn e3_what_nobody_reads_is_given_up() {
+        let (mut client, mut stream, _guard) = guarded(1000);
+        let seconds = |since: tokio::time::Instant| clock::deadline(Duration::ZERO).duration_since(since).as_secs();
+        // Whoever reads slowly reads.
+        let since = clock::deadline(Duration::ZERO);
+        let writing = async {
+            stream.write_all(&[b'x'; 4000]).await?;
+            stream.flush().await
+        };
+        let reading = async {
+            for _ in 0..4 {
+                tokio::time::advance(LIMITS.idle_time - Duration::from_secs(1)).await;
+                client.read_exact(&mut [0; 1000]).await.unwrap();
+            }
+        };
+        assert!(tokio::join!(writing, reading).0.is_ok());
+        assert!(seconds(since) > LIMITS.idle_time.as_secs() * 3);
+        // A head, its flush, the end: Pingora limits none of them.
+        let since = clock::deadline(Duration::ZERO);
+        stream.write_all(&[b'x'; WRITTEN_TOGETHER]).await.unwrap();
+        assert_eq!(stream.flush().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(seconds(since), LIMITS.idle_time.as_secs());
+        assert_eq!(stream.write_all(&[b'x'; 8000]).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let since = clock::deadline(Duration::ZERO);
+        Shutdown::shutdown(&mut stream).await;
+        assert_eq!(seconds(since), LIMITS.idle_time.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn e3_http2_has_to_begin_in_time() {
         for (bytes, begins) in [(23, false), (24, true)] {
             let (mut client, server) = tokio::io::duplex(1024);
-            let mut stream = GuardedStream::until_preface(Box::new(server), Duration::from_secs(10));
+            let mut stream = GuardedStream::until_preface(Box::new(server), &LIMITS);
             client.write_all(&vec![b'x'; bytes]).await.unwrap();
             assert_eq!(stream.read(&mut [0; 64]).await.unwrap(), bytes);
             let next = tokio::time::timeout(Duration::from_secs(50), stream.read(&mut [0; 64])).await;

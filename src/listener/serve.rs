@@ -221,7 +221,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
             return;
         }
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            let stream = GuardedStream::until_preface(stream, rules.limits.header_time);
+            let stream = GuardedStream::until_preface(stream, &rules.limits);
             self.app.process_new(Box::new(stream), &self.stopped).await;
         } else {
             self.serve_http1(stream, &rules).await;
@@ -282,7 +282,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
     async fn serve_http1(&self, stream: Stream, rules: &Rules) {
         let guard = HeadGuard::new();
         let head_bytes = rules.limits.header_bytes.saturating_add(HEAD_TOLERANCE);
-        let guarded = GuardedStream::new(stream, Arc::clone(&guard), rules.limits.header_time, head_bytes);
+        let guarded = GuardedStream::new(stream, Arc::clone(&guard), &rules.limits, head_bytes);
         let mut session = ServerSession::new_http1(Box::new(guarded));
         session.set_keepalive(if *self.stopped.borrow() { None } else { FOR_EVER });
         // One for the connection: each is in a list that all connections share.

@@ -42,7 +42,7 @@ pub struct EdgeLimits {
     pub header_count: usize,
     /// From the first byte of a request to the end of its head, and for the TLS handshake.
     pub header_time: Duration,
-    /// Between two reads of a request body, and between two requests of a connection.
+    /// Between two reads of a request body, between two requests of a connection, and while a visitor reads nothing of an answer.
     pub idle_time: Duration,
     /// Open connections at once; further ones wait in the accept queue.
     pub connections: usize,

@@ -278,9 +278,11 @@ mod tests {
             "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
             "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
         ] {
-            let (answered, _other_end) = node.answered(&connections, answer).await;
+            let (answered, mut other_end) = node.answered(&connections, answer).await;
             connections.keep(node.address, answered, MINUTE);
             assert_eq!(count(&connections), 0, "{answer}");
+            let ends = tokio::time::timeout(MINUTE, other_end.read_to_end(&mut Vec::new())).await;
+            assert!(ends.is_ok(), "the node keeps a connection that nobody uses: {answer}");
         }
         let mut other_ends = Vec::new();
         for _ in 0..MOST_OF_EACH * COMPARTMENTS + 3 {

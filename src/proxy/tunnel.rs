@@ -17,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::context::{Repeat, RequestCtx, Stage};
 use super::in_force::InForce;
-use super::{Gateway, answer, at_node, refuse, upstream_request, upstream_response};
+use super::{Gateway, answer, at_node, upstream_request, upstream_response};
 use crate::clock;
 use crate::policy::{self, Decision};
 use crate::reply::Reply;
@@ -47,22 +47,21 @@ enum Closed {
 
 impl Gateway {
     /// Answers a permitted handshake, and stays until the tunnel is closed.
+    ///
+    /// # Errors
+    /// What makes an error page; nothing of an answer has gone out.
     pub(super) async fn tunnel(
         &self,
         http: &mut ServerSession,
         ctx: &mut RequestCtx,
         in_force: &InForce,
     ) -> Result<()> {
-        let reply = match self.shake_hands(http, ctx).await {
-            Ok(Shaken::Open(upstream, head)) => return self.stay_open(http, *upstream, head, ctx, in_force).await,
+        let reply = match self.shake_hands(http, ctx).await? {
+            Shaken::Open(upstream, head) => return self.stay_open(http, *upstream, head, ctx, in_force).await,
             // A browser tells its script no more than that it failed.
-            Ok(Shaken::Refused(status)) => {
+            Shaken::Refused(status) => {
                 ctx.exchange.ends(Outcome::Forwarded, status);
                 Reply::empty(status)
-            }
-            Err(error) => {
-                let refusal = refuse::refusal_for(&error, ctx);
-                self.refuse(&refusal, ctx)
             }
         };
         if let Some(forwarding) = ctx.forwarding() {
@@ -76,11 +75,20 @@ impl Gateway {
     async fn shake_hands(&self, http: &mut ServerSession, ctx: &mut RequestCtx) -> Result<Shaken> {
         loop {
             let mut upstream = self.connect(ctx).await?;
+            let limit = ctx.site.as_ref().map(|site| site.settings.limits.upstream_response);
+            (upstream.read_timeout, upstream.write_timeout) = (limit, limit);
             let mut request = http.req_header().clone();
             upstream_request::prepare(http.req_header(), &mut request, ctx)?;
             upstream.write_request_header(Box::new(request)).await.map_err(|error| error.into_up())?;
             let head = loop {
-                upstream.read_response().await.map_err(|error| error.into_up())?;
+                tokio::select! {
+                    biased;
+                    came = upstream.read_response() => came.map_err(|error| error.into_up())?,
+                    // Nothing comes before the answer: what does is the end.
+                    left = http.read_body_or_idle(true) => {
+                        return Err(left.err().unwrap_or_else(|| Error::new(ErrorType::ConnectionClosed)).into_down());
+                    }
+                };
                 let head = upstream.resp_header().ok_or_else(|| Error::new_up(ErrorType::ReadError))?;
                 if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
                     break head.clone();
@@ -156,15 +164,23 @@ impl Gateway {
                     if let Some(session) = &session {
                         session.is_used(self.clock.now());
                     }
-                    if upstream.write_body(&octets).await.is_err() {
-                        break Closed::ByUpstream;
+                    tokio::select! {
+                        biased;
+                        () = ended(session.as_deref()) => break Closed::SessionEnded,
+                        written = upstream.write_body(&octets) => if written.is_err() {
+                            break Closed::ByUpstream;
+                        }
                     }
                     idle_until = clock::deadline(idle_time);
                 }
                 read = upstream.read_body_bytes() => {
                     let Ok(Some(octets)) = read else { break Closed::ByUpstream };
-                    if http.write_response_body(octets, false).await.is_err() {
-                        break Closed::ByVisitor;
+                    tokio::select! {
+                        biased;
+                        () = ended(session.as_deref()) => break Closed::SessionEnded,
+                        written = http.write_response_body(octets, false) => if written.is_err() {
+                            break Closed::ByVisitor;
+                        }
                     }
                     idle_until = clock::deadline(idle_time);
                 }

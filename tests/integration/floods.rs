@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use vestibule::clock::Stopwatch;
 
 use crate::frames::{
@@ -36,15 +36,6 @@ async fn all_is_well(gateway: &TestGateway) {
     let page = navigate(&client, &format!("{}/private/well", gateway.origin())).await;
     assert_eq!(page.status(), 200);
     assert!(gateway.metrics().contains("vestibule_panics_total 0"), "{}", gateway.metrics());
-}
-
-/// How many exchanges with the portal have ended.
-fn exchanges(gateway: &TestGateway) -> u64 {
-    let metrics = gateway.metrics();
-    let ended = metrics
-        .lines()
-        .filter(|line| line.starts_with("vestibule_exchanges_total{") && line.contains("portal=\"localhost\""));
-    ended.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }
 
 /// Memory of this process, in bytes.
@@ -183,7 +174,45 @@ async fn e3_answers_that_nobody_reads_are_given_up() {
     raw.send(b"GET /public/big HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     let mut frames = Frames::open(&gateway).await;
     frames.send(HEADERS, END_HEADERS | END_STREAM, 1, &get("/public/big")).await;
-    eventually("both exchanges end", || exchanges(&gateway) == 2 && gateway.metrics().contains("in_flight 0")).await;
+    eventually("both exchanges end", || {
+        gateway.exchanges(&["portal=\"localhost\""]) == 2 && gateway.metrics().contains("in_flight 0")
+    })
+    .await;
+    assert!(raw.closes().await);
+    all_is_well(&gateway).await;
+}
+
+/// Pingora limits the time for bodies alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn e3_heads_that_nobody_reads_are_given_up() {
+    let fill = format!("X-Fill: {}\r\n", "x".repeat(24 * 1024));
+    let answer = Answer::new(move |request, _| match request.target() {
+        "/public/a" => http(200, &fill, b""),
+        _ => http(200, "", b"ok"),
+    });
+    let (gateway, _recorder) = start_with("idle_time: 2s", answer).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4 * 1024).unwrap();
+    let mut raw = gateway.raw_over(socket.connect(gateway.app.https_address()).await.unwrap()).await;
+    let of_portal = || gateway.exchanges(&["portal=\"localhost\""]);
+    // One after the other: those that come together end the connection. Until one has no end.
+    let (mut asked, watch) = (0, Stopwatch::start());
+    loop {
+        raw.send(b"HEAD /public/a HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        asked += 1;
+        let answered = async {
+            while of_portal() < asked {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(1), answered).await.is_err() {
+            break;
+        }
+        assert!(watch.elapsed() < Duration::from_secs(60), "{asked} answers, and there is room for more");
+    }
+    assert!(gateway.metrics().contains("in_flight 1"), "{asked}");
+    eventually("it is given up", || gateway.metrics().contains("in_flight 0")).await;
+    assert!(raw.closes().await);
     all_is_well(&gateway).await;
 }
 
@@ -206,11 +235,10 @@ async fn connections_beyond_the_limit_wait_for_their_turn() {
         held.push(gateway.tls(&[b"http/1.1"]).await);
     }
     let mut fifth = Box::pin(gateway.raw());
-    tokio::select! {
-        biased;
-        _ = &mut fifth => panic!("a fifth connection was served"),
-        () = async { for _ in 0..1000 { tokio::task::yield_now().await } } => {}
-    }
+    assert!(
+        tokio::time::timeout(Duration::from_millis(500), &mut fifth).await.is_err(),
+        "a fifth connection was served"
+    );
     held.pop();
     let mut fifth = fifth.await;
     let answer = fifth.status(b"GET /public/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;

@@ -64,7 +64,7 @@ impl Frames {
         self.bytes(&frame(kind, flags, stream, payload)).await
     }
 
-    /// The next frame; `None` when the connection is closed or nothing comes for 20 seconds.
+    /// The next frame; `None` when the connection is closed.
     pub async fn next(&mut self) -> Option<Frame> {
         let reading = async {
             let mut head = [0; 9];
@@ -75,7 +75,7 @@ impl Frames {
             let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
             Some(Frame { kind: head[3], stream, payload })
         };
-        tokio::time::timeout(Duration::from_secs(20), reading).await.ok()?
+        tokio::time::timeout(Duration::from_secs(20), reading).await.expect("a frame, or the end of the connection")
     }
 
     /// How `stream` ends: the first that tells.

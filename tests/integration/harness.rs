@@ -223,6 +223,14 @@ impl TestGateway {
         tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap()
     }
 
+    /// How many exchanges have ended that all of these `labels` say something of.
+    pub fn exchanges(&self, labels: &[&str]) -> u64 {
+        let metrics = self.metrics();
+        let ended = metrics.lines().filter(|line| line.starts_with("vestibule_exchanges_total{"));
+        let ended = ended.filter(|line| labels.iter().all(|label| line.contains(label)));
+        ended.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    }
+
     pub fn metrics(&self) -> String {
         String::from_utf8(self.app.metrics().encode().unwrap()).unwrap()
     }
@@ -315,8 +323,10 @@ impl Raw {
                 }
             }
         };
-        let _ = tokio::time::timeout(Duration::from_secs(20), reading).await;
-        String::from_utf8_lossy(&bytes).into_owned()
+        let reading = tokio::time::timeout(Duration::from_secs(20), reading).await;
+        let came = String::from_utf8_lossy(&bytes).into_owned();
+        assert!(reading.is_ok(), "{end:?} does not come; so far: {came:?}");
+        came
     }
 
     /// Sends a request and gives the status of the answer; 0 when the connection was closed without one.
@@ -334,11 +344,13 @@ impl Raw {
         }
     }
 
-    /// Everything until the gateway closes the connection.
+    /// Everything until the gateway closes the connection, which it does.
     pub async fn rest(&mut self) -> String {
         let mut bytes = Vec::new();
-        let _ = tokio::time::timeout(Duration::from_secs(20), self.stream.read_to_end(&mut bytes)).await;
-        String::from_utf8_lossy(&bytes).into_owned()
+        let reading = tokio::time::timeout(Duration::from_secs(20), self.stream.read_to_end(&mut bytes)).await;
+        let came = String::from_utf8_lossy(&bytes).into_owned();
+        assert!(reading.is_ok(), "the connection is not closed; so far: {came:?}");
+        came
     }
 }
 

@@ -88,7 +88,7 @@ async fn d7_d10_malformed_heads_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn d5_d11_an_unread_body_is_never_the_next_request() {
     let (gateway, recorder) = start().await;
-    let smuggled = "GET /denied/secret HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let smuggled = "GET /public/secret HTTP/1.1\r\nHost: localhost\r\n\r\n";
     for first in
         ["POST /denied/a", "POST /private/a", "POST /.vestibule/none", "POST /.vestibule/sign-out", "GET /private/a"]
     {

@@ -163,3 +163,67 @@ async fn a_refused_handshake_tells_its_status_and_nothing_else() {
         assert_eq!(gateway.raw().await.status(&handshake(&session, &gateway.origin())).await, 502);
     }
 }
+
+/// An upstream that takes connections and says nothing.
+async fn silent() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e7_a_handshake_that_nobody_answers_ends_in_time_or_with_its_visitor() {
+    for (limit, leaves) in [("1s", false), ("10m", true)] {
+        let mut options = Options::plain(silent().await);
+        options.portal.push_str(&format!("    limits: {{ upstream_response: {limit} }}\n"));
+        let gateway = TestGateway::start(options).await;
+        let session = gateway.sign_in(&gateway.client(), "ana").await;
+        let mut raw = gateway.raw().await;
+        raw.send(&handshake(&session, &gateway.origin())).await;
+        if leaves {
+            eventually("it is on its way", || gateway.metrics().contains("in_flight 1")).await;
+            drop(raw);
+        } else {
+            let answer = raw.rest().await;
+            assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+        }
+        eventually("nothing is held", || gateway.metrics().contains("in_flight 0")).await;
+    }
+}
+
+/// An upstream that opens a tunnel and reads nothing from it.
+async fn deaf() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream.write_all(SWITCH).await.unwrap();
+            held.push(stream);
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c6_a_tunnel_that_is_stuffed_ends_with_its_session() {
+    let mut options = Options::plain(deaf().await);
+    options.portal.push_str("    limits: { upstream_response: 10m, websocket_idle: 10m }\n");
+    let gateway = TestGateway::start(options).await;
+    let client = gateway.client();
+    let session = gateway.sign_in(&client, "ana").await;
+    let mut raw = open(&gateway, &session).await;
+    // Until nothing more goes in.
+    let more = vec![b'~'; 256 * 1024];
+    while tokio::time::timeout(Duration::from_secs(1), raw.send(&more)).await.is_ok() {}
+    let sign_out = client.post(format!("{}/.vestibule/sign-out", gateway.origin())).header("origin", gateway.origin());
+    assert!(sign_out.send().await.unwrap().status().as_u16() < 400);
+    assert!(raw.closes().await);
+    eventually("nothing is held", || gateway.metrics().contains("in_flight 0")).await;
+}

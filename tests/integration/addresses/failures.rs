@@ -253,26 +253,35 @@ async fn an_address_that_takes_requests_and_answers_none_is_out_after_a_while() 
 async fn who_leaves_a_body_out_puts_no_address_out() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = silent.local_addr().unwrap();
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&taken);
     tokio::spawn(async move {
         let mut held = Vec::new();
         while let Ok((stream, _)) = silent.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
             held.push(stream);
         }
     });
     let mut options = options(&[at], ", out_after: 2, pause: 1h");
     options.portal.push_str("    limits: { upstream_response: 1s }\n");
     let gateway = TestGateway::start(options).await;
+    let cookie = format!("__Host-vestibule={}", gateway.sign_in(&gateway.client(), "ana").await);
     let client = gateway.client_builder().http2_prior_knowledge().build().unwrap();
     let streams = (0..10).map(|number| {
         // The stream is open, and nothing comes.
         let nothing = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
         let method = if number % 2 == 0 { reqwest::Method::POST } else { reqwest::Method::GET };
-        let request = client.request(method, format!("{}/public/x", gateway.origin()));
-        request.header("origin", gateway.origin()).body(reqwest::Body::wrap_stream(nothing)).send()
+        let request = client.request(method, format!("{}/private/x", gateway.origin()));
+        request
+            .header("origin", gateway.origin())
+            .header("cookie", &cookie)
+            .body(reqwest::Body::wrap_stream(nothing))
+            .send()
     });
     let answers = futures_util::future::join_all(streams).await;
-    let statuses: Vec<u16> = answers.into_iter().flatten().map(|answer| answer.status().as_u16()).collect();
-    assert!(statuses.iter().all(|status| *status >= 400), "{statuses:?}");
+    let statuses: Vec<u16> = answers.into_iter().map(|answer| answer.unwrap().status().as_u16()).collect();
+    assert!(statuses.iter().all(|status| *status == 504), "{statuses:?}");
+    assert!(taken.load(Ordering::Relaxed) > 0, "none of them has reached it");
     gateway.in_use(at, 0).await;
     gateway.is_up(at, true).await;
     assert_eq!(gateway.counted("vestibule_upstream_failures_total"), 0);

@@ -6,7 +6,7 @@ use tokio::io::AsyncReadExt as _;
 use vestibule::config;
 use vestibule::operator::{RefusedFor, Reloaded};
 
-use crate::harness::{Options, Raw, TestGateway, location, navigate};
+use crate::harness::{Options, Raw, TestGateway, eventually, location, navigate};
 use crate::process::gated;
 use crate::recorder::{Answer, Recorder};
 
@@ -81,6 +81,11 @@ async fn a_new_rule_holds_at_once_and_sessions_and_connections_stay() {
     ] {
         assert!(metrics.lines().any(|one| one == line), "{line}: {metrics}");
     }
+    // Counted as one portal, before and after.
+    for (outcome, count) in [("forwarded", 3), ("refused", 1)] {
+        let labels = ["portal=\"localhost\"", &format!("outcome=\"{outcome}\"")];
+        eventually(outcome, || gateway.exchanges(&labels) == count).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,8 +124,14 @@ async fn a_portal_that_goes_is_an_unknown_host_and_its_sessions_wait_for_it() {
     let operators = format!("http://{}/test-sign-in", gateway.app.admin_address().unwrap());
     let page = plain.get(operators).send().await.unwrap().text().await.unwrap();
     assert!(page.contains("other.test") && !page.contains("localhost\""), "{page}");
+    let of_portal = || gateway.exchanges(&["portal=\"localhost\""]);
+    let (before, nobodys) = (of_portal(), gateway.exchanges(&["portal=\"none\""]));
+    assert_eq!(status(&client, &gateway, "/").await, gone);
+    eventually("an unknown host is no portal's", || gateway.exchanges(&["portal=\"none\""]) == nobodys + 1).await;
+    assert_eq!(of_portal(), before);
     gateway.changed(instead("- host: other.test", "- host: localhost")).await;
     assert_eq!(status(&client, &gateway, "/private").await, 200);
+    eventually("and the portal's counts go on", || of_portal() == before + 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -383,5 +383,5 @@ async fn keys_that_the_metadata_no_longer_has_are_no_longer_believed() {
         assert!(text.contains(id));
         text
     };
-    assert_ne!(world.outcome(old).await, "signed_in");
+    assert_eq!(world.outcome(old).await, "saml_signature_invalid");
 }
