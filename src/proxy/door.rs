@@ -1,6 +1,6 @@
 //! The door: where each request of a visitor comes in and is decided, and from where most are served to the end.
 //!
-//! Pingora's proxy makes a future of 15 KB for each request, and a session of its own around that of HTTP, for what it may all
+//! Pingora's proxy makes a future of 7.5 KB for each request, moves it twice, and a session of its own around that of HTTP, for what it may all
 //! come to. Few requests come to it. So the door stands before it, an application of its own: it reads the head, decides, answers
 //! or relays, and hands on to the proxy what needs that: a body that goes up, an upstream by TLS, what has to be sent again.
 
