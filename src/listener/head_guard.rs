@@ -252,6 +252,7 @@ impl AsyncRead for GuardedStream {
             && let Poll::Ready(flushed) = Pin::new(&mut this.inner).poll_flush(context)
         {
             flushed?;
+            this.gives_up = None;
         }
         match this.guard.state.load(Ordering::Acquire) {
             OPEN => {

@@ -59,8 +59,8 @@ pub async fn send(session: &mut ServerSession, reply: Reply, ctx: &RequestCtx) -
         session.set_keepalive(None);
     }
     let body = if head_only { Bytes::new() } else { body };
-    session.write_response_header(Box::new(head)).await?;
-    session.write_response_body(body, true).await
+    session.write_response_header(Box::new(head)).await.map_err(|error| error.into_down())?;
+    session.write_response_body(body, true).await.map_err(|error| error.into_down())
 }
 
 /// Tells a visitor who waits for it to send the body now (RFC 9110, section 10.1.1). Only for requests that may go on:

@@ -49,7 +49,7 @@ impl Gateway {
     /// Answers a permitted handshake, and stays until the tunnel is closed.
     ///
     /// # Errors
-    /// What makes an error page; nothing of an answer has gone out.
+    /// What makes an error page, where nothing of an answer has gone out.
     pub(super) async fn tunnel(
         &self,
         http: &mut ServerSession,
@@ -148,10 +148,10 @@ impl Gateway {
         head.insert_header(header::UPGRADE, HeaderValue::from_static("websocket"))?;
         let idle_time = ctx.site.as_ref().map_or(Duration::ZERO, |site| site.settings.limits.websocket_idle);
         let session = ctx.forwarding().and_then(|forwarding| forwarding.permit.session().cloned());
-        http.write_response_header(head).await?;
+        http.write_response_header(head).await.map_err(|error| error.into_down())?;
         // The tunnel has an idle time of its own, for both sides together.
         http.set_read_timeout(None);
-        upstream.read_timeout = None;
+        (upstream.read_timeout, upstream.write_timeout) = (None, Some(idle_time));
         upstream.maybe_upgrade_body_writer();
         let mut idle_until = clock::deadline(idle_time);
         let mut replacements = in_force.replacements();

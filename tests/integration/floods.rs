@@ -190,7 +190,7 @@ async fn e3_heads_that_nobody_reads_are_given_up() {
         "/public/a" => http(200, &fill, b""),
         _ => http(200, "", b"ok"),
     });
-    let (gateway, _recorder) = start_with("idle_time: 2s", answer).await;
+    let (gateway, _recorder) = start_with("idle_time: 5s", answer).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4 * 1024).unwrap();
     let mut raw = gateway.raw_over(socket.connect(gateway.app.https_address()).await.unwrap()).await;
@@ -205,7 +205,7 @@ async fn e3_heads_that_nobody_reads_are_given_up() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        if tokio::time::timeout(Duration::from_secs(1), answered).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(2), answered).await.is_err() {
             break;
         }
         assert!(watch.elapsed() < Duration::from_secs(60), "{asked} answers, and there is room for more");
