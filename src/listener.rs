@@ -8,6 +8,7 @@ mod client_certificates;
 mod handshake;
 pub mod head_guard;
 mod inherited;
+mod patience;
 mod proxy_protocol;
 pub mod redirect;
 pub mod rules;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pingora::listeners::TlsAccept;
 use pingora::listeners::tls::Acceptor;
-use pingora::protocols::l4::stream::Stream as TcpConnection;
 use pingora::protocols::tls::server::handshake_with_callback;
 use pingora::protocols::tls::{TlsRef, TlsStream};
 use pingora::{Error, ErrorType, Result};
@@ -15,6 +14,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::certificates::{CertificateUnusable, Certificates, server_config};
 use super::client_certificates::{ClientCertificates, OfConnection};
+use super::patience::PatientStream;
 use super::settings::{CertificateHosts, TlsSettings};
 use crate::acme::ACME_TLS;
 use crate::client_certificate::ClientCertificate;
@@ -94,7 +94,7 @@ impl TlsDoor {
     ///
     /// # Errors
     /// When no connection comes about.
-    pub async fn handshake(&self, mut connection: TcpConnection) -> Result<TlsStream<TcpConnection>> {
+    pub async fn handshake(&self, mut connection: PatientStream) -> Result<TlsStream<PatientStream>> {
         let Some(demanding) = &self.demanding else { return self.plain.tls_handshake(connection).await };
         let hello = read_hello(&mut connection).await?;
         connection.rewind(&hello.octets);
@@ -115,7 +115,7 @@ impl std::fmt::Debug for TlsDoor {
 }
 
 /// Reads the client's first message. One that is no message at all is left to the handshake, which says so to the client.
-async fn read_hello(connection: &mut TcpConnection) -> Result<Hello> {
+async fn read_hello(connection: &mut PatientStream) -> Result<Hello> {
     let (mut reader, mut hello, mut chunk) = (HelloReader::default(), Hello::default(), [0; 4096]);
     loop {
         let read = connection.read(&mut chunk).await.map_err(|_| broken())?;

@@ -20,6 +20,7 @@ use tokio::time::Sleep;
 
 use super::head_guard::{GuardedStream, HeadGuard};
 use super::inherited::Inherited;
+use super::patience::PatientStream;
 use super::proxy_protocol;
 use super::rules::{Rules, RulesInForce, includes};
 use crate::clock;
@@ -259,6 +260,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Edge<A> {
         let _ = digest.peer_addr.set(Some(peer.into()));
         let mut connection = TcpConnection::from(connection);
         connection.set_socket_digest(digest);
+        let connection = PatientStream::new(connection, rules.limits.idle_time);
         let Some(tls) = &rules.tls else { return Some(Box::new(connection)) };
         let mut abandoned = self.abandoned.clone();
         let shaken = tokio::select! {
