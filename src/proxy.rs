@@ -283,8 +283,8 @@ impl InForce {
 }
 
 impl Gateway {
-    /// Ends an exchange that went wrong: by an error page, if the visitor has seen nothing yet. Gives the status of it, and 0 where there
-    /// is none. The connection ends with it.
+    /// Ends an exchange that went wrong: by an error page, if the visitor has seen nothing yet. Gives the status of it, and 0 where the
+    /// visitor was not told. The connection ends with it.
     async fn fail(&self, http: &mut ServerSession, error: &Error, ctx: &mut RequestCtx) -> u16 {
         let mut refusal = refuse::refusal_for(error, ctx);
         let reason = refusal.reason();
@@ -307,6 +307,11 @@ impl Gateway {
         http.set_keepalive(None);
         if let Err(error) = answer::send(http, reply, ctx).await {
             tracing::debug!(%error, "the visitor was gone before the answer");
+            return 0;
+        }
+        // The end of a page is an end. Of what was broken off it is not, and TLS must not say so.
+        if let ServerSession::H1(http1) = http {
+            http1.shutdown().await;
         }
         status
     }

@@ -4,8 +4,10 @@
 //! upstream's 101 is read first, and it may offer HTTP/2 to the upstream, which knows no upgrade. A loop of our own also
 //! sees the session: a tunnel lasts no longer than the session that opened it.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
 use http::header::{self, HeaderValue};
 use pingora::http::ResponseHeader;
@@ -27,12 +29,21 @@ use crate::telemetry::Outcome;
 /// How often an open tunnel looks whether its session's time is over. A sign-out closes it at once.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
+/// How long the end of a tunnel towards the upstream may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// What the upstream says to a handshake.
 enum Shaken {
     /// It switches protocols.
     Open(Box<HttpSession>, Box<ResponseHeader>),
     /// It does not.
     Refused(StatusCode),
+}
+
+/// What came through a tunnel; nothing at the end of that side.
+enum Piece {
+    Up(Option<Bytes>),
+    Down(Option<Bytes>),
 }
 
 /// Why a tunnel was closed.
@@ -75,14 +86,18 @@ impl Gateway {
     async fn shake_hands(&self, http: &mut ServerSession, ctx: &mut RequestCtx) -> Result<Shaken> {
         loop {
             let mut upstream = self.connect(ctx).await?;
-            let limit = ctx.site.as_ref().map(|site| site.settings.limits.upstream_response);
-            (upstream.read_timeout, upstream.write_timeout) = (limit, limit);
+            let limit = ctx.site.as_ref().map_or(Duration::ZERO, |site| site.settings.limits.upstream_response);
+            (upstream.read_timeout, upstream.write_timeout) = (Some(limit), Some(limit));
+            // For all that comes before the answer as well: early hints would hold a place for ever.
+            let mut answer_is_due = pin!(until(clock::deadline(limit)));
             let mut request = http.req_header().clone();
             upstream_request::prepare(http.req_header(), &mut request, ctx)?;
             upstream.write_request_header(Box::new(request)).await.map_err(|error| error.into_up())?;
             let head = loop {
                 tokio::select! {
                     biased;
+                    // First, or whoever never stops to hint would not let it be looked at.
+                    () = &mut answer_is_due => return Err(Error::new_up(ErrorType::ReadTimedout)),
                     came = upstream.read_response() => came.map_err(|error| error.into_up())?,
                     // Nothing comes before the answer: what does is the end.
                     left = http.read_body_or_idle(true) => {
@@ -153,57 +168,76 @@ impl Gateway {
         http.set_read_timeout(None);
         (upstream.read_timeout, upstream.write_timeout) = (None, Some(idle_time));
         upstream.maybe_upgrade_body_writer();
+        let request_id = ctx.exchange.request_id();
+        let mut over = pin!(self.over(session.as_deref(), ctx, in_force));
         let mut idle_until = clock::deadline(idle_time);
+        // First of all, and beside each write, whether it may go on: who reads nothing does not put the end off.
+        let closed = loop {
+            let piece = async {
+                tokio::select! {
+                    up = http.read_request_body() => Piece::Up(up.ok().flatten()),
+                    down = upstream.read_body_bytes() => Piece::Down(down.ok().flatten()),
+                }
+            };
+            let piece = tokio::select! {
+                biased;
+                closed = &mut over => break closed,
+                piece = piece => piece,
+                () = until(idle_until) => break Closed::Idle,
+            };
+            let writing = async {
+                match piece {
+                    Piece::Up(None) => Err(Closed::ByVisitor),
+                    Piece::Down(None) => Err(Closed::ByUpstream),
+                    Piece::Up(Some(octets)) => {
+                        if let Some(session) = &session {
+                            session.is_used(self.clock.now());
+                        }
+                        upstream.write_body(&octets).await.map(drop).map_err(|_| Closed::ByUpstream)
+                    }
+                    Piece::Down(Some(octets)) => {
+                        http.write_response_body(octets, false).await.map_err(|_| Closed::ByVisitor)
+                    }
+                }
+            };
+            tokio::select! {
+                biased;
+                closed = &mut over => break closed,
+                written = writing => if let Err(closed) = written {
+                    break closed;
+                }
+            }
+            idle_until = clock::deadline(idle_time);
+        };
+        tracing::debug!(request = %request_id, ?closed, "a tunnel was closed");
+        // By TLS this sends what is still there, and who reads nothing takes nothing.
+        let _ = tokio::time::timeout_at(clock::deadline(GOODBYE), upstream.shutdown()).await;
+        Ok(())
+    }
+
+    /// Waits until nothing may go through a tunnel any more.
+    async fn over(&self, session: Option<&LiveSession>, ctx: &mut RequestCtx, in_force: &InForce) -> Closed {
         let mut replacements = in_force.replacements();
         let mut look_again = tokio::time::interval(LOOK_AGAIN);
         look_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let closed = loop {
+        loop {
             tokio::select! {
-                read = http.read_request_body() => {
-                    let Ok(Some(octets)) = read else { break Closed::ByVisitor };
-                    if let Some(session) = &session {
-                        session.is_used(self.clock.now());
-                    }
-                    tokio::select! {
-                        biased;
-                        () = ended(session.as_deref()) => break Closed::SessionEnded,
-                        written = upstream.write_body(&octets) => if written.is_err() {
-                            break Closed::ByUpstream;
-                        }
-                    }
-                    idle_until = clock::deadline(idle_time);
-                }
-                read = upstream.read_body_bytes() => {
-                    let Ok(Some(octets)) = read else { break Closed::ByUpstream };
-                    tokio::select! {
-                        biased;
-                        () = ended(session.as_deref()) => break Closed::SessionEnded,
-                        written = http.write_response_body(octets, false) => if written.is_err() {
-                            break Closed::ByVisitor;
-                        }
-                    }
-                    idle_until = clock::deadline(idle_time);
-                }
-                () = ended(session.as_deref()) => break Closed::SessionEnded,
+                () = ended(session) => return Closed::SessionEnded,
                 _ = look_again.tick() => {
-                    if session.as_ref().is_some_and(|session| session.is_over(self.clock.now())) {
-                        break Closed::SessionEnded;
+                    if session.is_some_and(|session| session.is_over(self.clock.now())) {
+                        return Closed::SessionEnded;
                     }
                     if !is_still_permitted(ctx, in_force) {
-                        break Closed::NoLongerPermitted;
+                        return Closed::NoLongerPermitted;
                     }
                 }
                 Ok(()) = replacements.changed() => {
                     if !is_still_permitted(ctx, in_force) {
-                        break Closed::NoLongerPermitted;
+                        return Closed::NoLongerPermitted;
                     }
                 }
-                () = until(idle_until) => break Closed::Idle,
             }
-        };
-        tracing::debug!(request = %ctx.exchange.request_id(), ?closed, "a tunnel was closed");
-        upstream.shutdown().await;
-        Ok(())
+        }
     }
 }
 

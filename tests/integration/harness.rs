@@ -352,6 +352,15 @@ impl Raw {
         assert!(reading.is_ok(), "the connection is not closed; so far: {came:?}");
         came
     }
+
+    /// The same, and TLS says that this is the end.
+    pub async fn rest_in_order(&mut self) -> String {
+        let mut bytes = Vec::new();
+        let reading = tokio::time::timeout(Duration::from_secs(20), self.stream.read_to_end(&mut bytes)).await;
+        let came = String::from_utf8_lossy(&bytes).into_owned();
+        reading.expect("the connection is closed").unwrap_or_else(|error| panic!("{error} after {came:?}"));
+        came
+    }
 }
 
 pub fn status_of(answer: &str) -> u16 {

@@ -177,10 +177,28 @@ async fn silent() -> SocketAddr {
     address
 }
 
+/// An upstream that hints for ever.
+async fn hinting() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                while stream.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            });
+        }
+    });
+    address
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn e7_a_handshake_that_nobody_answers_ends_in_time_or_with_its_visitor() {
-    for (limit, leaves) in [("1s", false), ("10m", true)] {
-        let mut options = Options::plain(silent().await);
+    for (upstream, limit, leaves) in
+        [(silent().await, "1s", false), (hinting().await, "1s", false), (silent().await, "10m", true)]
+    {
+        let mut options = Options::plain(upstream);
         options.portal.push_str(&format!("    limits: {{ upstream_response: {limit} }}\n"));
         let gateway = TestGateway::start(options).await;
         let session = gateway.sign_in(&gateway.client(), "ana").await;
@@ -190,7 +208,7 @@ async fn e7_a_handshake_that_nobody_answers_ends_in_time_or_with_its_visitor() {
             eventually("it is on its way", || gateway.metrics().contains("in_flight 1")).await;
             drop(raw);
         } else {
-            let answer = raw.rest().await;
+            let answer = raw.rest_in_order().await;
             assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
         }
         eventually("nothing is held", || gateway.metrics().contains("in_flight 0")).await;
@@ -213,17 +231,26 @@ async fn deaf() -> SocketAddr {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c6_a_tunnel_that_is_stuffed_ends_with_its_session() {
-    let mut options = Options::plain(deaf().await);
-    options.portal.push_str("    limits: { upstream_response: 10m, websocket_idle: 10m }\n");
-    let gateway = TestGateway::start(options).await;
-    let client = gateway.client();
-    let session = gateway.sign_in(&client, "ana").await;
-    let mut raw = open(&gateway, &session).await;
-    // Until nothing more goes in.
-    let more = vec![b'~'; 256 * 1024];
-    while tokio::time::timeout(Duration::from_secs(1), raw.send(&more)).await.is_ok() {}
-    let sign_out = client.post(format!("{}/.vestibule/sign-out", gateway.origin())).header("origin", gateway.origin());
-    assert!(sign_out.send().await.unwrap().status().as_u16() < 400);
-    assert!(raw.closes().await);
-    eventually("nothing is held", || gateway.metrics().contains("in_flight 0")).await;
+    for signs_out in [true, false] {
+        let clock = Clock::manual(Timestamp::from_seconds(1_700_000_000));
+        let mut options = Options::plain(deaf().await);
+        options.clock = clock.clone();
+        options.portal.push_str("    limits: { upstream_response: 10m, websocket_idle: 10m }\n");
+        let gateway = TestGateway::start(options).await;
+        let client = gateway.client();
+        let session = gateway.sign_in(&client, "ana").await;
+        let mut raw = open(&gateway, &session).await;
+        // Until nothing more goes in.
+        let more = vec![b'~'; 256 * 1024];
+        while tokio::time::timeout(Duration::from_secs(1), raw.send(&more)).await.is_ok() {}
+        if signs_out {
+            let sign_out = client.post(format!("{}/.vestibule/sign-out", gateway.origin()));
+            let signed_out = sign_out.header("origin", gateway.origin()).send().await.unwrap();
+            assert!(signed_out.status().as_u16() < 400);
+        } else {
+            clock.advance(Duration::from_secs(31 * 60));
+        }
+        assert!(raw.closes().await, "signs out: {signs_out}");
+        eventually("nothing is held", || gateway.metrics().contains("in_flight 0")).await;
+    }
 }

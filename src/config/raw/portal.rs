@@ -120,7 +120,7 @@ pub(in crate::config) struct RawPortalLimits {
     /// To reach the upstream: TCP and TLS each.
     #[schemars(extend("default" = "5s"))]
     pub upstream_connect: Option<DurationText>,
-    /// From the request to the head of the answer, and between two reads of its body.
+    /// From the request to the head of the answer, and between two reads of its body. Of a WebSocket's handshake: until it is answered, whatever comes before.
     #[schemars(extend("default" = "1m"))]
     pub upstream_response: Option<DurationText>,
     /// How long an idle connection to the upstream is kept.
