@@ -14,6 +14,7 @@ use crate::pages::{
     self, Actions, CLAIM_PASSWORD, Explanation, Form, FormTargets, Language, LocalHref, Notice, Retry, SiteLink, Wants,
     Ways,
 };
+use crate::portal::Malformed;
 use crate::portal::settings::{Elsewhere, OtherAccounts};
 use crate::refusal::{Again, Blame, Later, Offer, Reason, Refusal};
 use crate::reply::Reply;
@@ -147,6 +148,7 @@ pub fn refusal_for(error: &Error, ctx: &mut RequestCtx) -> Refusal {
     let detail = error.etype().as_str().to_owned();
     let forwarding = matches!(ctx.stage, Stage::Forwarding(_));
     let reason = match (error.esource(), error.etype()) {
+        (ErrorSource::Downstream, ErrorType::Custom("InvalidChunk")) => Reason::Malformed(Malformed::Framing),
         (ErrorSource::Downstream, _) => Reason::VisitorGone,
         (_, ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout) => Reason::UpstreamTimeout,
         (
