@@ -160,6 +160,15 @@ impl Scene {
         assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
     }
 
+    /// How many were refused for that reason.
+    fn refusals(&self, label: &str) -> u64 {
+        let metrics = String::from_utf8(self.app.metrics().encode().unwrap()).unwrap();
+        let reason = format!("reason=\"{label}\"");
+        let of_reason =
+            metrics.lines().filter(|line| line.starts_with("vestibule_refusals_total{") && line.contains(&reason));
+        of_reason.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    }
+
     /// Whether a script of that portal would be served.
     async fn is_in(&self, browser: &Client, host: &str) -> bool {
         let answer = browser.get(self.url(host, "/private")).send().await.unwrap();
@@ -168,11 +177,15 @@ impl Scene {
     }
 }
 
-async fn refused(answer: Response, label: &str) {
+/// Goes there, and is refused for that reason.
+async fn refused(scene: &Scene, browser: &Client, url: &str, label: &str) {
+    let before = scene.refusals(label);
+    let answer = navigate(browser, url).await;
     let (status, cookies) = (answer.status().as_u16(), set_cookies(&answer));
     assert!(cookies.iter().all(|cookie| !cookie.starts_with("__Host-vestibule=")), "{cookies:?}");
     let text = answer.text().await.unwrap();
     assert!((400..500).contains(&status), "{status} {label}: {text}");
+    assert_eq!(scene.refusals(label), before + 1, "{label}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,22 +230,22 @@ async fn c2_a_code_opens_once_and_at_its_portal_alone() {
     let state = elsewhere.split("state=").nth(1).unwrap();
     let code = |url: &str| url.split("code=").nth(1).unwrap().split('&').next().unwrap().to_owned();
     let there = scene.url("third.test", &format!("/.vestibule/group/callback?code={}&state={state}", code(&back)));
-    refused(navigate(&browser, &there).await, "group_code_for_another").await;
-    refused(navigate(&browser, &back).await, "group_code_unknown").await;
+    refused(&scene, &browser, &there, "group_code_for_another").await;
+    refused(&scene, &browser, &back, "group_code_unknown").await;
     // Once: the second time whoever is in just goes on, and nobody else.
     let back = scene.up_to(&browser, "ana", &start, "/.vestibule/group/callback").await;
     assert!(set_cookies(&navigate(&browser, &back).await).iter().any(|cookie| cookie.starts_with("__Host-vestibule=")));
     let again = navigate(&browser, &back).await;
     assert_eq!((again.status().as_u16(), set_cookies(&again).len()), (303, 0));
-    refused(navigate(&scene.browser(), &back).await, "group_round_unknown").await;
+    refused(&scene, &scene.browser(), &back, "group_round_unknown").await;
     // Not after a minute, and not after signing out.
     let third = scene.url("third.test", "/private");
     let late = scene.up_to(&browser, "ana", &third, "/.vestibule/group/callback").await;
     scene.clock.advance(Duration::from_secs(61));
-    refused(navigate(&browser, &late).await, "group_code_unknown").await;
+    refused(&scene, &browser, &late, "group_code_unknown").await;
     let over = scene.up_to(&browser, "ana", &third, "/.vestibule/group/callback").await;
     scene.sign_out(&browser, "home.test").await;
-    refused(navigate(&browser, &over).await, "group_session_over").await;
+    refused(&scene, &browser, &over, "group_session_over").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,10 +255,10 @@ async fn c2_nobody_is_signed_in_by_anothers_link() {
     let start = scene.url("second.test", "/private");
     // The attacker's own way back, opened by the victim: as who has never been here, and on the way in.
     let theirs = scene.up_to(&attacker, "ana", &start, "/.vestibule/group/callback").await;
-    refused(navigate(&victim, &theirs).await, "group_round_unknown").await;
+    refused(&scene, &victim, &theirs, "group_round_unknown").await;
     let theirs = scene.up_to(&attacker, "ana", &start, "/.vestibule/group/callback").await;
     scene.up_to(&victim, "ana", &start, "/.vestibule/group/sign-in").await;
-    refused(navigate(&victim, &theirs).await, "group_round_unknown").await;
+    refused(&scene, &victim, &theirs, "group_round_unknown").await;
     assert!(!scene.is_in(&victim, "second.test").await);
     // The attacker's round, opened by a victim who is signed in at the home: the code that comes of it opens nothing there,
     // and the attacker has not seen it.
@@ -253,8 +266,8 @@ async fn c2_nobody_is_signed_in_by_anothers_link() {
     let round = scene.up_to(&attacker, "ana", &start, "/.vestibule/group/sign-in").await;
     let back = location(&navigate(&victim, &round).await);
     assert!(back.contains("/.vestibule/group/callback"), "{back}");
-    refused(navigate(&victim, &back).await, "group_round_unknown").await;
-    refused(navigate(&attacker, &back).await, "group_code_unknown").await;
+    refused(&scene, &victim, &back, "group_round_unknown").await;
+    refused(&scene, &attacker, &back, "group_code_unknown").await;
     assert!(!scene.is_in(&victim, "second.test").await);
 }
 

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Barrier, Semaphore};
 
 use super::super::entry::Selector;
 use super::super::recent_logouts::LogoutScope;
@@ -240,7 +240,7 @@ async fn c7_a_cached_session_is_refused_from_the_moment_it_is_ended() {
     assert!(process.sessions.inner.admitted(mine, &portal(), START).is_some());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn c7_a_write_back_does_not_revive_an_ended_session() {
     for _ in 0..50 {
         let process = Process::new();
@@ -249,12 +249,22 @@ async fn c7_a_write_back_does_not_revive_an_ended_session() {
         let (sessions, now) = (process.sessions.clone(), process.clock.now());
         let (keeping, ending) = (Arc::clone(&live), Arc::clone(&live));
         let (one, two, used) = (sessions.clone(), sessions.clone(), id.clone());
+        // All three at once.
+        let start = Arc::new(Barrier::new(3));
+        let [to_keep, to_end, to_find] = [(); 3].map(|()| Arc::clone(&start));
         let tasks = [
             tokio::spawn(async move {
+                to_keep.wait().await;
                 assert_ne!(one.keep_customer_session(&keeping, customer_session(1)).await, Ok(Kept::Older))
             }),
-            tokio::spawn(async move { drop(two.end(&ending).await.unwrap()) }),
-            tokio::spawn(async move { drop(sessions.find(&used, &portal(), now).await.unwrap()) }),
+            tokio::spawn(async move {
+                to_end.wait().await;
+                drop(two.end(&ending).await.unwrap());
+            }),
+            tokio::spawn(async move {
+                to_find.wait().await;
+                drop(sessions.find(&used, &portal(), now).await.unwrap());
+            }),
         ];
         for task in tasks {
             task.await.unwrap();
