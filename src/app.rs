@@ -25,6 +25,7 @@ use crate::acme::KeeperUnusable;
 use crate::admin::{Admin, Readiness};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::customer::ledger::Ledger;
 use crate::customer::trusted_jwt::TokenKeyRefused;
 use crate::handover::NotUpgraded;
 use crate::http_client::NoHttpClient;
@@ -127,7 +128,7 @@ impl App {
     ) -> Result<Self, StartFailed> {
         let prepared = Prepared::new(config, Inherited::default(), Outside { clock, random, resolver }).await?;
         let store = prepared.open_store().await?;
-        prepared.serve(store).await
+        prepared.serve(store).await.map(Self::alone)
     }
 
     /// The same at a store that is open already, whatever `config` says of stores: gateways may share it.
@@ -140,7 +141,24 @@ impl App {
         clock: Clock,
         random: Random,
     ) -> Result<Self, StartFailed> {
-        Prepared::new(config, Inherited::default(), Outside::of_the_system(clock, random)).await?.serve(store).await
+        let prepared = Prepared::new(config, Inherited::default(), Outside::of_the_system(clock, random)).await?;
+        prepared.serve(store).await.map(Self::alone)
+    }
+
+    /// There is no process before.
+    fn alone(self) -> Self {
+        tokio::spawn(self.sealing_anew());
+        self
+    }
+
+    /// Has the first key seal what outlives sessions. Not while a process serves that does not know that key: it would find none of it, and
+    /// take everybody for a newcomer.
+    pub fn sealing_anew(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (records, people) = (self.sessions.records(), Arc::clone(&self.running.lasting.people));
+        async move {
+            customers::reseal_ledger(Ledger::new(records.clone())).await;
+            customers::reseal_passwords(records, people).await;
+        }
     }
 
     /// Has the configuration read from `source` whenever it is to be read again. The first call counts.

@@ -6,7 +6,6 @@ use std::sync::{Arc, Weak};
 
 use super::background;
 use super::certificates;
-use super::customers;
 use super::running::Running;
 use super::serving::{Lasting, Serving};
 use super::succession::open_left_store;
@@ -14,7 +13,6 @@ use super::{App, Background, Outside, StartFailed};
 use crate::acme::{Hosts, Waits};
 use crate::admin::{Admin, Orders, Readiness};
 use crate::config::Config;
-use crate::customer::ledger::Ledger;
 use crate::limits::StoredCreations;
 use crate::listener::certificates::Certificates;
 use crate::listener::redirect::RedirectToHttps;
@@ -125,8 +123,6 @@ impl Prepared {
         for (host, site) in &serving.gateway.sites {
             tokio::spawn(background::check_service_user(host.clone(), Arc::clone(site)));
         }
-        tokio::spawn(customers::reseal_ledger(Ledger::new(sessions.records())));
-        tokio::spawn(customers::reseal_passwords(sessions.records(), Arc::clone(&lasting.people)));
         let (waits, ordering) = match config.tls.acme.clone() {
             Some(acme) => {
                 let (records, hosts) = (sessions.records(), lasting.hosts.clone());

@@ -131,6 +131,7 @@ async fn start(config: Config, Given { sockets, before }: Given) -> Result<Start
         let prepared = prepared?;
         let store = prepared.open_store().await?;
         let app = prepared.serve(store).await?;
+        tokio::spawn(app.sealing_anew());
         service_manager::is_ready();
         return Ok(Start::Serves(Box::new(app)));
     };
@@ -168,10 +169,15 @@ async fn start(config: Config, Given { sockets, before }: Given) -> Result<Start
     };
     if alone {
         app.took_over(None);
+        tokio::spawn(app.sealing_anew());
         service_manager::is_ready();
     } else {
-        let sessions = app.sessions().clone();
-        app.took_over(Some(tokio::spawn(lend(line, (sessions, news), service_manager::is_ready, begun))));
+        let (sessions, sealing_anew) = (app.sessions().clone(), app.sealing_anew());
+        let lending = lend(line, (sessions, news), service_manager::is_ready, begun);
+        app.took_over(Some(tokio::spawn(async move {
+            lending.await;
+            tokio::spawn(sealing_anew);
+        })));
     }
     Ok(Start::Serves(Box::new(app)))
 }

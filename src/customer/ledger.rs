@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::email::EmailAddress;
 use crate::portal::HostName;
 use crate::session::store::Shelf;
-use crate::session::{Change, RecordError, RecordName, Records};
+use crate::session::{Change, RecordError, RecordName, Records, Seen, StoreError, Unchanged};
 use crate::sign_in::VerifiedIdentity;
 
 /// Records of one step of a walk.
@@ -161,12 +161,12 @@ impl Ledger {
         self.records.load(&person_name(site, who.issuer(), who.subject())).await
     }
 
-    /// Who has an account; in the spelling to compare by.
+    /// Who has an account, in the spelling to compare by; and that nobody has got it since, for [`Ledger::bind`].
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn holder(&self, site: &str, account: &str) -> Result<Option<Holder>, RecordError> {
-        self.records.load(&account_name(site, account)).await
+    pub async fn holder(&self, site: &str, account: &str) -> Result<Seen<Holder>, RecordError> {
+        self.records.see(&account_name(site, account)).await
     }
 
     /// What is known of the person who has an account.
@@ -185,14 +185,15 @@ impl Ledger {
         self.records.change(vec![Change::put(person.name(), person)?]).await
     }
 
-    /// Gives a person their account, in one step: from now on it is nobody else's. `instead_of` is the person who had it
-    /// before, `left` the account that this person had before.
+    /// Gives a person their account, in one step: from now on it is nobody else's. `unchanged` is what [`Ledger::holder`] has seen of the
+    /// account, `instead_of` the person who had it before, `left` the account that this person had before.
     ///
     /// # Errors
-    /// When it could not be written.
+    /// When it could not be written; [`StoreError::Busy`], and nothing is written, when somebody else has changed the account's holder since.
     pub async fn bind(
         &self,
         person: &PersonRecord,
+        unchanged: &Unchanged,
         instead_of: Option<&PersonRecord>,
         left: Option<&str>,
     ) -> Result<(), RecordError> {
@@ -209,19 +210,27 @@ impl Ledger {
             let holder = Holder { issuer, subject, released: false };
             changes.push(Change::put(account_name(&person.site, account), &holder)?);
         }
-        self.records.change(changes).await
+        match self.records.change_if(&[unchanged], changes).await? {
+            true => Ok(()),
+            false => Err(StoreError::Busy.into()),
+        }
     }
 
-    /// Sets a person's account free for whoever comes next with its address. False when the person has none.
+    /// Sets a person's account free for whoever comes next with its address. False when the person has none, or somebody else has got it.
     ///
     /// # Errors
     /// When it could not be written.
     pub async fn release(&self, person: &PersonRecord) -> Result<bool, RecordError> {
         let Some(account) = &person.account else { return Ok(false) };
         let name = account_name(&person.site, account);
-        let Some(holder) = self.records.load::<Holder>(&name).await? else { return Ok(false) };
-        self.records.change(vec![Change::put(name, &Holder { released: true, ..holder })?]).await?;
-        Ok(true)
+        loop {
+            let Seen { record, unchanged, .. } = self.records.see::<Holder>(&name).await?;
+            let Some(holder) = record.filter(|holder| holder.is(&person.identity)) else { return Ok(false) };
+            let free = Change::put(name.clone(), &Holder { released: true, ..holder })?;
+            if self.records.change_if(&[&unchanged], vec![free]).await? {
+                return Ok(true);
+            }
+        }
     }
 
     /// Everybody known at a site, in no meaningful order, and how many records no configured key opens.
@@ -262,17 +271,26 @@ impl Ledger {
         }
     }
 
-    /// Reads again what is put: a sign-in may have changed it since the walk, and has then sealed it anew itself.
-    async fn reseal_person(&self, seen: &PersonRecord) -> Result<(), RecordError> {
-        let Some(person) = self.records.load::<PersonRecord>(&seen.name()).await? else { return Ok(()) };
-        let mut changes = vec![Change::put(person.name(), &person)?];
-        if let Some(account) = &person.account {
-            let name = account_name(&person.site, account);
-            if let Some(holder) = self.records.load::<Holder>(&name).await? {
-                changes.push(Change::put(name, &holder)?);
+    /// Reads again what is put, and puts it only as it still is: a sign-in may change it meanwhile, and an account have got another holder.
+    async fn reseal_person(&self, walked: &PersonRecord) -> Result<(), RecordError> {
+        loop {
+            let seen = self.records.see::<PersonRecord>(&walked.name()).await?;
+            let Some(person) = &seen.record else { return Ok(()) };
+            let (mut changes, mut unchanged) =
+                (vec![Change::put(person.name(), person)?], vec![seen.unchanged.clone()]);
+            if let Some(account) = &person.account {
+                let name = account_name(&person.site, account);
+                let held = self.records.see::<Holder>(&name).await?;
+                unchanged.push(held.unchanged);
+                if let Some(holder) = held.record {
+                    changes.push(Change::put(name, &holder)?);
+                }
+            }
+            let unchanged: Vec<&Unchanged> = unchanged.iter().collect();
+            if self.records.change_if(&unchanged, changes).await? {
+                return Ok(());
             }
         }
-        self.records.change(changes).await
     }
 }
 

@@ -10,6 +10,7 @@ use crate::customer::ledger::{Holder, PersonRecord};
 use crate::customer::{DirectoryFailed, Provisioning};
 use crate::email::EmailAddress;
 use crate::portal::settings::OnEmailChange;
+use crate::session::Unchanged;
 use crate::sign_in::VerifiedIdentity;
 
 /// The account that a person leaves.
@@ -36,10 +37,10 @@ impl Directory {
         }
         // An operator may have set the account free, and somebody else may have it by now.
         let holder = self.ledger.holder(&person.site, &bound).await?;
-        match holder {
-            Some(holder) if !holder.is(who) => return Err(DirectoryFailed::BoundToAnother),
+        match &holder.record {
+            Some(record) if !record.is(who) => return Err(DirectoryFailed::BoundToAnother),
             Some(_) => {}
-            None => self.ledger.bind(&person, None, None).await?,
+            None => self.ledger.bind(&person, &holder.unchanged, None, None).await?,
         }
         let Some(mut account) = self.accounts.account(&bound, deadline).await? else {
             tracing::warn!(account = %bound, "a bound account is not there any more: the person begins anew");
@@ -106,14 +107,14 @@ impl Directory {
         if left.is_some() {
             person.made = new;
         }
-        let instead_of = self.may_have(&mut person, &account).await?;
+        let (instead_of, unchanged) = self.may_have(&mut person, &account).await?;
         if let Some(Left { account, is_there: true }) = left {
             self.leave_places(&before, account, deadline).await?;
         }
         person.email = email.clone();
         person.account = Some(self.accounts.spelled(&account.id));
         let left = left.map(|left| left.account).filter(|left| Some(*left) != person.account.as_deref());
-        self.ledger.bind(&person, instead_of.as_ref(), left).await?;
+        self.ledger.bind(&person, &unchanged, instead_of.as_ref(), left).await?;
         self.note(Provisioning::Bound);
         Ok(Settled { person, account, new })
     }
@@ -140,14 +141,15 @@ impl Directory {
     }
 
     /// Whether the person may have the account: nobody else has it, or an operator has set it free. Then what the
-    /// gateway did for the one who had it is theirs, and that one's record goes.
+    /// gateway did for the one who had it is theirs, and that one's record goes. All of it as long as nobody has got it since.
     async fn may_have(
         &self,
         person: &mut PersonRecord,
         account: &Account,
-    ) -> Result<Option<PersonRecord>, DirectoryFailed> {
-        let holder = self.ledger.holder(&person.site, &self.accounts.spelled(&account.id)).await?;
-        let Some(holder) = holder.filter(|holder| !holder.is(&person.identity)) else { return Ok(None) };
+    ) -> Result<(Option<PersonRecord>, Unchanged), DirectoryFailed> {
+        let seen = self.ledger.holder(&person.site, &self.accounts.spelled(&account.id)).await?;
+        let other = seen.record.filter(|holder| !holder.is(&person.identity));
+        let Some(holder) = other else { return Ok((None, seen.unchanged)) };
         if !holder.released {
             tracing::warn!(
                 account = %account.id,
@@ -157,7 +159,7 @@ impl Directory {
             self.note(Provisioning::TakeoverRefused);
             return Err(DirectoryFailed::BoundToAnother);
         }
-        self.inherit(person, &holder).await
+        Ok((self.inherit(person, &holder).await?, seen.unchanged))
     }
 
     async fn inherit(

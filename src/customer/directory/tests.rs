@@ -519,5 +519,5 @@ async fn a_new_key_takes_the_ledger_over() {
     assert_eq!(with(&["b", "a"]).reseal().await.unwrap().moved, 0);
     let only = with(&["b"]);
     assert_eq!(only.person(site, &ana()).await.unwrap().unwrap().account.as_deref(), Some(ANA));
-    assert!(only.holder(site, ANA).await.unwrap().unwrap().is(&ana()));
+    assert!(only.holder(site, ANA).await.unwrap().record.unwrap().is(&ana()));
 }

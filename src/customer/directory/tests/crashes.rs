@@ -58,8 +58,8 @@ async fn state(stage: &Stage, directory: &Directory, who: &VerifiedIdentity) -> 
     let names: Vec<&str> =
         listed["values"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
     let person = stage.person(directory, who).await.unwrap();
-    let holder = Ledger::new(stage.sessions.records()).holder(directory.accounts.site(), ANA).await.unwrap().unwrap();
-    assert!(holder.is(who));
+    let holder = Ledger::new(stage.sessions.records()).holder(directory.accounts.site(), ANA).await.unwrap();
+    assert!(holder.record.unwrap().is(who));
     let at = person.at(&directory.portal);
     let held: Vec<_> = at.held.iter().map(|held| (held.name.clone(), held.how)).collect();
     format!(
