@@ -14,7 +14,7 @@ use url::Url;
 
 use super::start::{How, Tab, go_to, start_refusal, with_browser_key};
 use super::{at, browser_of, start_of};
-use crate::clock::Stopwatch;
+use crate::clock::{Stopwatch, Timestamp};
 use crate::portal::CanonicalRequest;
 use crate::proxy::Gateway;
 use crate::proxy::admit::{Verdict, Visitor};
@@ -126,8 +126,8 @@ impl Gateway {
             self.count_attempt(site, ctx)?;
             return Err(not_handed(ROUND_UNKNOWN, "this browser has not begun it, or too long ago".to_owned()));
         };
-        let other = match handed {
-            Ok(other) => other,
+        let (other, begun) = match handed {
+            Ok(handed) => handed,
             // The page was loaded again: they are in.
             Err(_) if visitor.session.is_some() => {
                 return Ok(Verdict::Reply(Outcome::Answered, Reply::see_other(next.as_str())));
@@ -155,12 +155,12 @@ impl Gateway {
             }
             return Err(Reason::NotAdmitted(reason).into());
         }
-        self.open_beside(&other, &next, site, visitor, ctx).await
+        self.open_beside((&other, begun), &next, site, visitor, ctx).await
     }
 
     async fn open_beside(
         &self,
-        other: &Arc<LiveSession>,
+        other: (&Arc<LiveSession>, Timestamp),
         next: &NextUrl,
         site: &Arc<Site>,
         visitor: &Visitor,

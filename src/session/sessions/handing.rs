@@ -4,15 +4,18 @@
 //! The code goes through the browser's address bar, so that it is worth nothing without what else the browser holds: the
 //! caller asks for the state that ties it to the browser that began.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use moka::Entry;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use ring::digest::{SHA256, digest};
 
 use super::{OpenError, Sessions};
 use crate::clock::Timestamp;
-use crate::ids::SessionId;
+use crate::ids::{SessionHash, SessionId};
 use crate::portal::host::HostName;
 use crate::random::NoRandomness;
 use crate::session::family::Family;
@@ -21,11 +24,21 @@ use crate::session::store::StoreError;
 
 /// How long a code is under way at most: the time of one redirect, on a bad line.
 const UNDER_WAY: Duration = Duration::from_secs(60);
-/// Codes under way at once; further ones push out the ones that are looked at least.
+/// Codes under way at once; further ones push out the oldest.
 const MOST: u64 = 10_000;
+/// Codes under way of one session, as many as a browser that opens all of its tabs at once needs; further ones push out its own oldest.
+/// Who is signed in can ask for any number, and would push out everybody's otherwise.
+const OF_ONE_SESSION: usize = 16;
 
-/// Codes under way, by their hash.
-pub(super) struct Codes(Cache<[u8; 32], Handed>);
+/// Codes under way.
+pub(super) struct Codes {
+    /// By their hash.
+    all: Cache<CodeHash, Handed>,
+    /// Those of each session, the oldest first.
+    of_session: Cache<SessionHash, VecDeque<CodeHash>>,
+}
+
+type CodeHash = [u8; 32];
 
 #[derive(Clone)]
 struct Handed {
@@ -62,7 +75,29 @@ impl NotHanded {
 
 impl Default for Codes {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(MOST).time_to_live(UNDER_WAY).build())
+        let lru = EvictionPolicy::lru;
+        Self {
+            all: Cache::builder().max_capacity(MOST).time_to_live(UNDER_WAY).eviction_policy(lru()).build(),
+            of_session: Cache::builder().max_capacity(MOST).time_to_live(UNDER_WAY).eviction_policy(lru()).build(),
+        }
+    }
+}
+
+impl Codes {
+    fn insert(&self, code: CodeHash, handed: Handed) {
+        let (session, mut pushed_out) = (*handed.session.hash(), None);
+        self.all.insert(code, handed);
+        self.of_session.entry(session).and_upsert_with(|known| {
+            let mut codes = known.map(Entry::into_value).unwrap_or_default();
+            if codes.len() >= OF_ONE_SESSION {
+                pushed_out = codes.pop_front();
+            }
+            codes.push_back(code);
+            codes
+        });
+        if let Some(oldest) = pushed_out {
+            self.all.invalidate(&oldest);
+        }
     }
 }
 
@@ -80,11 +115,11 @@ impl Sessions {
     ) -> Result<String, NoRandomness> {
         let code = self.inner.random.token()?;
         let handed = Handed { session: Arc::clone(session), to: to.clone(), state: sha256(state), made: now };
-        self.inner.codes.0.insert(sha256(&code), handed);
+        self.inner.codes.insert(sha256(&code), handed);
         Ok(code)
     }
 
-    /// The session that `code` stands for. It is used up, whatever comes of it.
+    /// The session that `code` stands for, and when the code was made. It is used up, whatever comes of it.
     ///
     /// # Errors
     /// When it opens nothing here.
@@ -94,8 +129,8 @@ impl Sessions {
         at: &HostName,
         state: &str,
         now: Timestamp,
-    ) -> Result<Arc<LiveSession>, NotHanded> {
-        let handed = self.inner.codes.0.remove(&sha256(code)).ok_or(NotHanded::Unknown)?;
+    ) -> Result<(Arc<LiveSession>, Timestamp), NotHanded> {
+        let handed = self.inner.codes.all.remove(&sha256(code)).ok_or(NotHanded::Unknown)?;
         if now.since(handed.made) > UNDER_WAY {
             return Err(NotHanded::Unknown);
         }
@@ -105,23 +140,23 @@ impl Sessions {
         if handed.session.is_ended() || handed.session.is_over(now) {
             return Err(NotHanded::Over);
         }
-        Ok(handed.session)
+        Ok((handed.session, handed.made))
     }
 
     /// Opens a session at `portal` beside `other`: of the same person and sign-in, so that it ends no later, and of the same
-    /// family.
+    /// family. None is opened when a logout that means it was told since `begun`, when the code for it was made.
     ///
     /// # Errors
     /// As for [`Sessions::open`]; also when the other has ended meanwhile.
     pub async fn open_beside(
         &self,
-        other: &Arc<LiveSession>,
+        (other, begun): (&Arc<LiveSession>, Timestamp),
         portal: HostName,
         client: std::net::IpAddr,
     ) -> Result<(SessionId, Arc<LiveSession>), OpenError> {
         let (identity, hint) = (other.identity().clone(), other.sign_out_hint().cloned());
         let kin = Kin { family: other.family().cloned(), opened: Some(other.opened()) };
-        let (id, session) = self.open_akin(identity, hint, portal, client, (self.inner.clock.now(), kin)).await?;
+        let (id, session) = self.open_akin(identity, hint, portal, client, (begun, kin)).await?;
         // Signed out between the two: whoever ended the other one did not see this one.
         if other.is_ended() {
             let _ = self.end(&session).await;

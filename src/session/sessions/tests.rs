@@ -240,6 +240,20 @@ async fn c7_a_cached_session_is_refused_from_the_moment_it_is_ended() {
     assert!(process.sessions.inner.admitted(mine, &portal(), START).is_some());
 }
 
+#[tokio::test]
+async fn whoever_asks_for_many_codes_pushes_out_their_own_alone() {
+    let process = Process::new();
+    let ((_, honest), (_, greedy)) = (process.open(ana()).await, process.open(ana()).await);
+    let hand = |session| process.sessions.hand(session, &portal(), "state", START).unwrap();
+    let take = |code: &str| process.sessions.take_handed(code, &portal(), "state", START);
+    let code = hand(&honest);
+    let many: Vec<String> = (0..20_000).map(|_| hand(&greedy)).collect();
+    assert!(take(&code).is_ok());
+    assert_eq!(take(&many[0]).err(), Some(NotHanded::Unknown));
+    assert_eq!(many.iter().filter(|code| take(code).is_ok()).count(), 16);
+    assert!(take(&hand(&honest)).is_ok(), "who comes last is not the one that is left out");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn c7_a_write_back_does_not_revive_an_ended_session() {
     for _ in 0..50 {
