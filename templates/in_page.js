@@ -52,7 +52,9 @@
       };
       const met = (person) => {
         if (!told.person || person === told.person) return end(true);
-        // Somebody else: what this page holds is not theirs to send.
+        // Somebody else: what this page holds is not theirs to send, and to look on would keep their session from its end.
+        clearInterval(looking);
+        removeEventListener('focus', look);
         lead.textContent = told.another;
         main.textContent = told.reload;
         main.onclick = () => location.reload();

@@ -11,7 +11,7 @@ use pingora::protocols::http::ServerSession;
 use crate::customer::BrokerFailed;
 use crate::customer::cloud::{Brought, BrowserWalks, Walked};
 use crate::http_client::Answer;
-use crate::policy::{self, Decision, Demand, Permit};
+use crate::policy::{self, Circumstances, Decision, Demand, Permit};
 use crate::portal::settings::Access;
 use crate::portal::{CanonicalRequest, NativePage};
 use crate::proxy::Gateway;
@@ -109,7 +109,9 @@ impl Gateway {
             path => {
                 let (host, path) = path.strip_prefix(HOSTS).and_then(|rest| rest.split_once('/')).unwrap_or_default();
                 let host = host.parse().map_err(|_| Reason::NoSuchEndpoint)?;
-                if host == SITE && (posted || !is_open(request, site)) {
+                if host == SITE
+                    && (posted || !is_open(request, site, &session, &Self::circumstances(ctx, self.clock.now())))
+                {
                     return Err(Reason::PathClosed.into());
                 }
                 let query = request.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -152,15 +154,16 @@ impl Gateway {
     }
 }
 
-/// Whether a page of the site may be on the way: what is closed without it stays closed, but for the login page.
-fn is_open(request: &CanonicalRequest, site: &Site) -> bool {
+/// Whether a page of the site may be on the way: what is closed to that visitor without it stays closed, but for the login page.
+fn is_open(request: &CanonicalRequest, site: &Site, session: &Arc<LiveSession>, circumstances: &Circumstances) -> bool {
     let path = request.decoded_path().strip_prefix(HOSTS).and_then(|rest| rest.split_once('/'));
     let Some((_, path)) = path else { return false };
     let path = format!("/{path}");
-    match site.rules.demand(&path) {
-        Demand::Needs(access, _) => access != Access::Deny,
-        Demand::Page(page) => page == NativePage::SignIn,
-        Demand::Closed => false,
+    let demand = site.rules.demand(&path);
+    match policy::decide(request, demand, Some(Arc::clone(session)), &site.admission, circumstances) {
+        Decision::Forward(_) => true,
+        Decision::Page(page) => page == NativePage::SignIn,
+        _ => false,
     }
 }
 
