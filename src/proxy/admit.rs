@@ -11,7 +11,7 @@ use super::context::{Forwarding, RequestCtx, Stage};
 use super::endpoints::Tab;
 use super::same_origin::is_same_origin;
 use super::site::Site;
-use super::{Gateway, endpoints, hand_over, kept, upstream_request};
+use super::{Gateway, endpoints, hand_over, kept, login_fields, upstream_request};
 use crate::clock::{Stopwatch, Timestamp};
 use crate::limits::Counted;
 use crate::listener::{OfConnection, head_guard};
@@ -140,6 +140,10 @@ impl Gateway {
         let headers = &http.req_header().headers;
         if (!request.is_safe() || request.is_websocket()) && !is_same_origin(headers, &site.settings.public_origin) {
             return Err(Reason::CrossOrigin.into());
+        }
+        let sent = kept.as_deref().map_or(headers, kept::Kept::headers);
+        if site.rules.jsm().is_some() && login_fields::are_in(request.query(), sent) {
+            return Err(Refusal::with_detail(Reason::PathClosed, login_fields::DETAIL));
         }
         check_length(headers, &site)?;
         let told_apart = site.upstream.nodes().are_told_apart();

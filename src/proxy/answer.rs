@@ -70,7 +70,7 @@ pub async fn send(session: &mut ServerSession, reply: Reply, ctx: &RequestCtx) -
 /// When the visitor is gone.
 pub async fn invite_body(session: &mut ServerSession) -> Result<()> {
     let waits = session.req_header().headers.contains_key(header::EXPECT);
-    if waits { session.write_continue_response().await } else { Ok(()) }
+    if waits { session.write_continue_response().await.map_err(|error| error.into_down()) } else { Ok(()) }
 }
 
 /// The fields of a form that was posted to an endpoint of ours; each may come once. Wiped when dropped: one may be a

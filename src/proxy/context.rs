@@ -8,6 +8,7 @@ use pingora::http::RequestHeader;
 
 use super::Gateway;
 use super::answer_body::AnswerBody;
+use super::login_fields::FormWatch;
 use super::rewrite::FieldRewriter;
 use super::site::Site;
 use crate::client_certificate::ClientCertificate;
@@ -88,6 +89,8 @@ pub struct Forwarding {
     pub waiting: Option<Stopwatch>,
     /// Whether the part that was asked for turned out to be of something that is only sent whole.
     pub range: Range,
+    /// Looks through a form that goes to JSM.
+    pub form: Option<FormWatch>,
     /// Rewrites the body of the request.
     pub request_body: Option<FieldRewriter>,
     /// Rewrites the body of the answer.
@@ -123,7 +126,7 @@ pub struct SentAgain {
     pub head: RequestHeader,
     /// The body.
     pub body: Bytes,
-    /// Whether the body was given to the upstream, in this attempt.
+    /// Whether the body was given to the upstream, in this attempt, and not refused for want of a session.
     pub given: bool,
     /// What was taken out of the store, to be put back when the upstream cannot be reached.
     pub taken: Option<TakenForm>,
@@ -159,6 +162,7 @@ impl Forwarding {
             received: 0,
             waiting: None,
             range: Range::AsAsked,
+            form: None,
             request_body: None,
             body: None,
         }

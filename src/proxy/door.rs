@@ -99,8 +99,12 @@ impl Door {
                 return Ok(Served::Answered);
             }
             Ok(Verdict::Forward(forwarding)) => {
-                answer::invite_body(http).await?;
+                // First, so that what was taken for it is put back when the visitor is gone.
                 ctx.stage = Stage::Forwarding(forwarding);
+                if let Err(gone) = answer::invite_body(http).await {
+                    gateway.take_back_count(ctx).await;
+                    return Err(gone);
+                }
                 return gateway.relay(http, ctx).await;
             }
             Ok(Verdict::Reply(outcome, reply)) => {

@@ -32,6 +32,12 @@ pub fn stays_behind(name: &str) -> bool {
                     | "email"
                     | "groups"
                     | "arr-clientcert"
+                    | "user-id"
+                    | "user-name"
+                    | "user-email"
+                    | "userinfo"
+                    | "client-verify"
+                    | "client-dn"
             ) || [
                 "forwarded",
                 "remote",
@@ -43,6 +49,15 @@ pub fn stays_behind(name: &str) -> bool {
                 "client-cert",
                 "tls-client",
                 "amzn-mtls",
+                "amzn-oidc",
+                "ms-client-principal",
+                "goog-iap",
+                "goog-authenticated",
+                "pomerium",
+                "shib",
+                "original-for",
+                "envoy-",
+                "azure-",
                 "atlassian-mau",
             ]
             .iter()
@@ -50,7 +65,9 @@ pub fn stays_behind(name: &str) -> bool {
         }
         None => {
             // RFC 9440, and what load balancers call it: nobody is anybody by a field.
-            ["proxy-", "client-cert", "ssl-client"].iter().any(|prefix| name.starts_with(prefix))
+            ["proxy-", "client-cert", "ssl-client", "oidc-", "shib-", "wl-proxy-"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
                 || matches!(
                     name,
                     "host"
@@ -114,6 +131,21 @@ mod tests {
             "x-forwarded-client-cert",
             "x-amzn-mtls-clientcert",
             "any_thing",
+            "x-user-id",
+            "x-amzn-oidc-data",
+            "x-ms-client-principal-name",
+            "x-goog-iap-jwt-assertion",
+            "x-goog-authenticated-user-email",
+            "x-pomerium-claim-email",
+            "x-shib-user",
+            "shib-session-id",
+            "oidc-claim-sub",
+            "x-client-dn",
+            "x-original-forwarded-for",
+            "x-original-for",
+            "x-envoy-external-address",
+            "x-azure-clientip",
+            "wl-proxy-client-ip",
         ] {
             assert!(stays_behind(name), "{name}");
         }

@@ -24,6 +24,7 @@ use super::header_hygiene::stays_behind;
 use super::same_origin::is_our_own_page;
 use super::site::Site;
 use crate::clock;
+use crate::ids::SessionHash;
 use crate::limits::attempts::of_one_visitor;
 use crate::pages::Wants;
 use crate::portal::{CanonicalRequest, request};
@@ -51,33 +52,40 @@ const SLOWEST: u64 = 16 * 1024;
 static TAKEN_IN: Semaphore = Semaphore::const_new(32);
 /// How many of these are of one address.
 const OF_ONE_ADDRESS: usize = 8;
-static ADDRESSES: Mutex<Vec<IpAddr>> = Mutex::new(Vec::new());
+/// How many are of one browser, from whatever addresses.
+const OF_ONE_BROWSER: usize = 4;
+static WHOSE: Mutex<Vec<Whose>> = Mutex::new(Vec::new());
+
+/// Whose body is taken in: the address, and the hash of the browser's key.
+type Whose = (IpAddr, SessionHash);
 
 /// The right to take a body in.
 struct TakesIn {
-    client: IpAddr,
+    whose: Whose,
     _permit: SemaphorePermit<'static>,
 }
 
 impl TakesIn {
-    /// Where there is room for another body, of that address and at all.
-    fn begin(client: IpAddr) -> Option<Self> {
-        let client = of_one_visitor(client);
-        let mut addresses = ADDRESSES.lock().unwrap_or_else(PoisonError::into_inner);
-        if addresses.iter().filter(|other| **other == client).count() >= OF_ONE_ADDRESS {
+    /// Where there is room for another body, of that address, of that browser and at all.
+    fn begin(client: IpAddr, browser: &KnownBrowser) -> Option<Self> {
+        let whose = (of_one_visitor(client), browser.hash());
+        let mut all = WHOSE.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_address = all.iter().filter(|other| other.0 == whose.0).count();
+        let of_browser = all.iter().filter(|other| other.1 == whose.1).count();
+        if of_address >= OF_ONE_ADDRESS || of_browser >= OF_ONE_BROWSER {
             return None;
         }
         let permit = TAKEN_IN.try_acquire().ok()?;
-        addresses.push(client);
-        Some(Self { client, _permit: permit })
+        all.push(whose);
+        Some(Self { whose, _permit: permit })
     }
 }
 
 impl Drop for TakesIn {
     fn drop(&mut self) {
-        let mut addresses = ADDRESSES.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = addresses.iter().position(|other| *other == self.client) {
-            addresses.swap_remove(at);
+        let mut all = WHOSE.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = all.iter().position(|other| *other == self.whose) {
+            all.swap_remove(at);
         }
     }
 }
@@ -89,6 +97,13 @@ pub struct Kept {
     browser: KnownBrowser,
     head: RequestHeader,
     length: u64,
+}
+
+impl Kept {
+    /// The fields that it was sent with.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
 }
 
 /// What becomes of a request for a kept form.
@@ -155,7 +170,7 @@ impl Gateway {
         let client = ctx.exchange.client().unwrap_or(IpAddr::from([0, 0, 0, 0]));
         // What says itself that it is too large takes nobody's place.
         let fits = told_length(&http.req_header().headers).is_none_or(|told| told <= size);
-        let place = if fits { TakesIn::begin(client) } else { None };
+        let place = if fits { TakesIn::begin(client, browser) } else { None };
         let room = if place.is_some() { size } else { 0 };
         let Some(body) = take_in(http, room, site.settings.limits.body).await? else {
             let too_large = place.is_some() || !fits;
@@ -284,7 +299,7 @@ impl Gateway {
         }
     }
 
-    /// The upstream was given nothing of the form, because it cannot be reached or the browser broke off: the form waits on.
+    /// The upstream was given nothing of the form, because it cannot be reached, knew no session for it, or the browser broke off: the form waits on.
     ///
     /// # Errors
     /// When it cannot be put back: its writer is told that it is lost.

@@ -37,15 +37,19 @@ pub fn for_this_host(value: &HeaderValue) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&parts.join(&b"; "[..])).ok()
 }
 
-/// The cookies of a `Cookie` field but those whose name `is_held`; `None` when nothing is left.
+/// The cookies of a `Cookie` field but those whose name `is_held`; `None` when nothing is left. Servers that still read RFC 2109 take commas for
+/// semicolons, and names with `$` for what they say of the cookies.
 pub fn without(value: &HeaderValue, is_held: impl Fn(&str) -> bool) -> Option<HeaderValue> {
     let text = value.as_bytes();
     let kept: Vec<&[u8]> = text
         .split(|b| *b == b';')
         .map(<[u8]>::trim_ascii)
         .filter(|pair| {
-            let name = pair.split(|b| *b == b'=').next().unwrap_or_default().trim_ascii();
-            !pair.is_empty() && !std::str::from_utf8(name).is_ok_and(&is_held)
+            let held = |part: &[u8]| {
+                let name = part.split(|b| *b == b'=').next().unwrap_or_default().trim_ascii();
+                std::str::from_utf8(name).is_ok_and(&is_held)
+            };
+            !pair.is_empty() && !pair.starts_with(b"$") && !pair.split(|b| *b == b',').any(held)
         })
         .collect();
     if kept.is_empty() {
@@ -83,6 +87,8 @@ mod tests {
         };
         assert_eq!(filter("a=1; JSESSIONID=planted; b=2").as_deref(), Some("a=1; b=2"));
         assert_eq!(filter("JSESSIONID=planted"), None);
+        assert_eq!(filter("a=1; $Version=1,JSESSIONID=planted; $Path=/"), Some("a=1".to_owned()));
+        assert_eq!(filter("a=1, JSESSIONID=planted; b=1,2"), Some("b=1,2".to_owned()));
         assert_eq!(filter("jsessionid=other; x").as_deref(), Some("jsessionid=other; x"));
     }
 }

@@ -18,7 +18,7 @@ use super::header_hygiene::stays_behind;
 use super::rewrite::{self, FieldRewriter, Notation};
 use super::rewriting::Rewriting;
 use super::site::Site;
-use super::{answer_plan, set_cookie};
+use super::{answer_plan, login_fields, set_cookie};
 use crate::clock::Stopwatch;
 use crate::portal::{CanonicalRequest, media_type};
 use crate::session::CustomerSession;
@@ -36,7 +36,8 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
         return Err(pingora::Error::new(ErrorType::HTTPStatus(500)));
     };
     if let Some(again) = &mut forwarding.sent_again {
-        again.given = false;
+        // With its head all of it is given, where there is no more.
+        again.given = again.body.is_empty();
         replace_head(request, &again.head)?;
     }
     let visitor = forwarding.sent_again.as_ref().map_or(visitor, |again| &again.head);
@@ -58,6 +59,7 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
     if let Some((name, value)) = customer_session.and_then(CustomerSession::assertion_header) {
         headers.insert(name.clone(), value.clone());
     }
+    forwarding.form = site.rules.jsm().and_then(|_| login_fields::watch(&visitor.headers));
     rewrite_source(visitor, headers, site)?;
     forwarding.request_body = None;
     if let Some(notation) = notation_of_body(visitor, &site.rewriting).filter(|_| !websocket) {
@@ -71,7 +73,8 @@ pub fn prepare(visitor: &RequestHeader, request: &mut RequestHeader, ctx: &mut R
         let to_upstream = Arc::clone(&site.rewriting.to_upstream);
         forwarding.request_body = Some(FieldRewriter::new(notation, names, to_upstream));
     }
-    if forwarding.repeat != Repeat::No || forwarding.has_moved || forwarding.sent_again.is_some() {
+    let sent_late = forwarding.repeat != Repeat::No || forwarding.has_moved;
+    if forwarding.sent_again.is_some() || sent_late && !forwarding.request.is_safe() {
         // The form's XSRF token belongs to the customer session that died, or to the one before the sign-in. That the request comes from the portal's own
         // page was checked at the door (`same_origin`), which is all that the token would show.
         headers.insert(XSRF_CHECK, HeaderValue::from_static("no-check"));

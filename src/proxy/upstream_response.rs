@@ -13,7 +13,7 @@ use super::context::{Forwarding, Range, Repeat, RequestCtx, Stage};
 use super::site::Site;
 use super::{answer, answer_plan, at_node, in_page, response_fields, set_cookie};
 use crate::clock::Stopwatch;
-use crate::customer::{AnswerHead, DeathSign, Verdict};
+use crate::customer::{AnswerHead, CustomerFailed, DeathSign, Verdict};
 use crate::policy::Visitor;
 use crate::portal::media_type;
 use crate::refusal::{Reason, Refusal};
@@ -29,6 +29,7 @@ fn is_kept_back(name: &HeaderName) -> bool {
             | "expect-ct"
             | "x-ausername"
             | "x-asessionid"
+            | "x-seraph-loginreason"
             | "x-accel-redirect"
             | "server"
             | "x-powered-by"
@@ -111,6 +112,7 @@ impl Gateway {
                 // The upstream took nothing of a request without a session, so that sending it again is safe as long
                 // as its whole body is still at hand.
                 if http.retry_buffer_truncated() {
+                    nothing_was_taken(forwarding);
                     self.metrics.repeated(host, "not_sent");
                     forwarding.refusal = Some(Reason::NotSent.into());
                 } else {
@@ -118,9 +120,23 @@ impl Gateway {
                     forwarding.repeat = Repeat::Due;
                 }
             }
-            Err(failed) => forwarding.refusal = Some(super::refuse::customer_refusal(&failed)),
+            Err(failed) => {
+                // Of these it is not known whether the session was dead.
+                let unknown = matches!(failed, CustomerFailed::SessionEnded | CustomerFailed::Interrupted);
+                if sign.is_certain() || !unknown {
+                    nothing_was_taken(forwarding);
+                }
+                forwarding.refusal = Some(super::refuse::customer_refusal(&failed));
+            }
         }
         Err(Error::explain(ErrorType::InternalError, "the customer session had died").into_up())
+    }
+}
+
+/// A kept form waits on when the upstream knew no session for it.
+fn nothing_was_taken(forwarding: &mut Forwarding) {
+    if let Some(again) = &mut forwarding.sent_again {
+        again.given = false;
     }
 }
 

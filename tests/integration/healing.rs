@@ -22,6 +22,10 @@ struct Stage {
 }
 
 async fn stage(people: &[&str]) -> Stage {
+    stage_at(people, Clock::System).await
+}
+
+async fn stage_at(people: &[&str], clock: Clock) -> Stage {
     let folder = tempfile::tempdir().unwrap();
     let people = people
         .iter()
@@ -39,7 +43,7 @@ async fn stage(people: &[&str]) -> Stage {
         datacenter_lines: "        call_timeout: 2s\n".into(),
         cloud_lines: String::new(),
         recorded: 4 * 1024 * 1024,
-        clock: Clock::System,
+        clock,
     };
     Stage { world: World::start(settings, Random::default()).await.unwrap(), _folder: folder }
 }
@@ -183,6 +187,83 @@ async fn a_body_that_is_not_at_hand_any_more_is_not_lost_in_silence() {
     assert_eq!(stage.send_form(&browser, &token, "long", &long).await.status(), 302);
     assert_eq!(stage.jsm().requests_of("ana@acme.example").len(), 1);
     stage.counted("upstream_repeats_total{portal=\"localhost\",result=\"not_sent\"} 1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_form_waits_on_when_its_customer_session_is_dead_and_no_other_can_be_opened() {
+    let clock = Clock::manual(Clock::System.now());
+    let stage = stage_at(&["ana"], clock.clone()).await;
+    let browser = stage.sign_in("ana").await;
+    let token = stage.open_form(&browser).await;
+    clock.advance(Duration::from_secs(31 * 60));
+    let waits = location(&stage.send_form(&browser, &token, "once and only once", "short").await);
+    // They sign in, and look at another page first.
+    let between = |text: &str, from: &str| {
+        let part = text.split_once(from).and_then(|(_, rest)| rest.split_once('"')).map(|(part, _)| part);
+        part.unwrap_or_else(|| panic!("{from} in {text}")).replace("&#38;", "&")
+    };
+    let page = stage.open(&browser, &waits).await.text().await.unwrap();
+    let begun =
+        stage.open(&browser, &format!("/.vestibule/sign-in{}", between(&page, "href=\"/.vestibule/sign-in"))).await;
+    let approved = browser.get(format!("{}&login_hint=ana", location(&begun))).send().await.unwrap();
+    assert_eq!(navigate(&browser, &location(&approved)).await.status(), 303);
+    assert_eq!(stage.open(&browser, PORTAL).await.status(), 200);
+    // JSM forgets its sessions, and takes no logins.
+    let takes_logins = |does: bool| {
+        stage.jsm().switch(|switches| {
+            (switches.rest_session, switches.legacy_form, switches.two_step_login) = (does, does, does);
+        });
+    };
+    assert!(stage.jsm().kill_all("ana@acme.example") > 0);
+    takes_logins(false);
+    let confirm = async || {
+        let page = stage.open(&browser, &waits).await.text().await.unwrap();
+        let address = between(&page, "<form method=\"post\" enctype=\"text/plain\" action=\"");
+        let word = browser.post(format!("{}{address}", stage.world.origin())).header("content-type", "text/plain");
+        let word = word.header("origin", stage.world.origin()).header("accept", "text/html");
+        word.header("sec-fetch-mode", "navigate").body("send=now\r\n").send().await.unwrap()
+    };
+    assert_eq!(confirm().await.status(), 503);
+    stage.counted("kept_forms_total{portal=\"localhost\",result=\"put_back\"} 1").await;
+    assert_eq!(stage.jsm().requests_of("ana@acme.example").len(), 0);
+    takes_logins(true);
+    clock.advance(Duration::from_secs(2 * 60));
+    let raised = confirm().await;
+    assert_eq!(raised.status(), 302, "{}", raised.text().await.unwrap());
+    assert_eq!(stage.jsm().requests_of("ana@acme.example").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c28_nobody_signs_in_to_jsm_past_the_gateway() {
+    let stage = stage(&["ana"]).await;
+    let browser = stage.sign_in("ana").await;
+    let token = stage.open_form(&browser).await;
+    let recorder = stage.world.recorder.clone().unwrap();
+    for query in ["os_username=boss&os_password=guess", "a=b&%6fs_Password=guess"] {
+        assert_eq!(stage.open(&browser, &format!("{PORTAL}?{query}")).await.status(), 403, "{query}");
+    }
+    let post = |kind: &'static str, body: String| {
+        let request = browser.post(format!("{}{CREATE}", stage.world.origin())).header("origin", stage.world.origin());
+        request.header("content-type", kind).body(body).send()
+    };
+    let kind = "application/x-www-form-urlencoded";
+    let token = percent_encoding::utf8_percent_encode(&token, percent_encoding::NON_ALPHANUMERIC);
+    let form = format!("atl_token={token}&summary=x&description=y");
+    let fill = "z".repeat(100 * 1024);
+    for (kind, body) in [
+        (kind, format!("os_username=boss&os_password=guess&{form}")),
+        (kind, format!("{form}&fill={fill}&os%5Fpassword=guess")),
+        ("application/x-www-form-urlencoded; charset=utf-16", form.clone()),
+    ] {
+        assert_eq!(post(kind, body.clone()).await.unwrap().status(), 403, "{kind} {}", &body[..20]);
+    }
+    stage.counted("refusals_total{portal=\"localhost\",reason=\"path_closed\"} 5").await;
+    assert_eq!(stage.jsm().requests_of("ana@acme.example").len(), 0);
+    let sent = String::from_utf8_lossy(&recorder.bytes()).to_lowercase();
+    assert!(!sent.contains("guess"), "nothing of it went up");
+    // What only speaks of it goes on.
+    assert_eq!(post(kind, format!("{form}&note=os_username%3Dboss")).await.unwrap().status(), 302);
+    assert_eq!(stage.open(&browser, &format!("{PORTAL}?q=os_username%3Dboss")).await.status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
