@@ -26,6 +26,7 @@ pub mod header_hygiene;
 pub mod in_force;
 mod in_page;
 mod kept;
+mod login_fields;
 mod native_page;
 mod published_keys;
 mod refuse;
@@ -159,6 +160,12 @@ impl ProxyHttp for InForce {
         let Some(forwarding) = ctx.forwarding() else { return Ok(()) };
         if let Some(again) = &mut forwarding.sent_again {
             again.in_place_of(body, end);
+        }
+        if let (Some(form), Some(part)) = (&mut forwarding.form, body.as_ref())
+            && form.sees(part)
+        {
+            forwarding.refusal = Some(Refusal::with_detail(Reason::PathClosed, login_fields::DETAIL));
+            return Err(Error::new(ErrorType::HTTPStatus(403)).into_down());
         }
         let length = body.as_ref().map_or(0, Bytes::len);
         forwarding.received = forwarding.received.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
@@ -294,7 +301,8 @@ impl Gateway {
         if let Some(forwarding) = ctx.forwarding() {
             forwarding.at = None; // the page that follows needs no place at the upstream
         }
-        let nothing_made = [Reason::UpstreamUnreachable, Reason::UpstreamBusy, Reason::BodyTooLarge];
+        let nothing_made =
+            [Reason::UpstreamUnreachable, Reason::UpstreamBusy, Reason::BodyTooLarge, Reason::PathClosed];
         if nothing_made.contains(&reason) {
             self.take_back_count(ctx).await; // the upstream cannot have made anything of it
         }

@@ -6,7 +6,9 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
+import sys
 import urllib.parse
 import urllib.request
 from http.client import HTTPConnection
@@ -160,6 +162,8 @@ class World:
         self.agreed = {}  # what all subjects have to have in common
 
     def __enter__(self):
+        # Whoever ends the run ends what it has started.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         try:
             self.start_outside()
         except BaseException:
