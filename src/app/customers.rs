@@ -27,7 +27,7 @@ use crate::portal::settings::{
     TrustedJwtSettings, Walk,
 };
 use crate::random::Random;
-use crate::session::{Records, Sessions};
+use crate::session::{RecordError, Records, Sessions, StoreError};
 use crate::telemetry::Metrics;
 
 /// What the customers of all portals share.
@@ -331,6 +331,8 @@ pub(super) async fn reseal_ledger(ledger: Ledger) {
             );
         }
         Ok(resealed) => tracing::info!(moved = resealed.moved, "the customer ledger is sealed with the first key"),
+        // It ends: the next one goes on with it.
+        Err(RecordError::Store(StoreError::Closed)) => {}
         Err(error) => tracing::error!(%error, "the customer ledger could not be sealed with the first key"),
     }
 }
@@ -342,6 +344,7 @@ pub(super) async fn reseal_passwords(records: Records, people: Arc<People>) {
             tracing::error!(unreadable = resealed.unreadable, "customers' passwords open with no configured key");
         }
         Ok(resealed) => tracing::info!(moved = resealed.moved, "customers' passwords are sealed with the first key"),
+        Err(RecordError::Store(StoreError::Closed)) => {}
         Err(error) => tracing::error!(%error, "customers' passwords could not be sealed with the first key"),
     }
 }

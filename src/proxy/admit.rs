@@ -142,7 +142,7 @@ impl Gateway {
             return Err(Reason::CrossOrigin.into());
         }
         let sent = kept.as_deref().map_or(headers, kept::Kept::headers);
-        if site.rules.jsm().is_some() && login_fields::are_in(request.query(), sent) {
+        if site.rules.jsm().is_some() && login_fields::may_be_in(request.query(), sent) {
             return Err(Refusal::with_detail(Reason::PathClosed, login_fields::DETAIL));
         }
         check_length(headers, &site)?;

@@ -112,7 +112,6 @@ impl Gateway {
                 // The upstream took nothing of a request without a session, so that sending it again is safe as long
                 // as its whole body is still at hand.
                 if http.retry_buffer_truncated() {
-                    nothing_was_taken(forwarding);
                     self.metrics.repeated(host, "not_sent");
                     forwarding.refusal = Some(Reason::NotSent.into());
                 } else {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use vestibule::clock::{Clock, Timestamp};
 
 use crate::harness::{Options, Raw, TestGateway, eventually};
@@ -12,27 +12,36 @@ use crate::recorder::{Answer, Recorder};
 
 const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n";
 
-/// An upstream that switches at once, before it has even read the handshake, greets, and then sends back what it gets.
-async fn eager_echo() -> SocketAddr {
+/// An upstream that serves each connection so.
+async fn upstream<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                stream.write_all(&[SWITCH, b"welcome;"].concat()).await.unwrap();
-                let mut seen = Vec::new();
-                while !seen.ends_with(b"\r\n\r\n") {
-                    match stream.read_u8().await {
-                        Ok(octet) => seen.push(octet),
-                        Err(_) => return,
-                    }
-                }
-                let (mut read, mut write) = stream.split();
-                let _ = tokio::io::copy(&mut read, &mut write).await;
-            });
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream));
         }
     });
     address
+}
+
+/// One that switches at once, before it has even read the handshake, greets, and then sends back what it gets.
+async fn eager_echo() -> SocketAddr {
+    upstream(|mut stream| async move {
+        stream.write_all(&[SWITCH, b"welcome;"].concat()).await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"\r\n\r\n") {
+            match stream.read_u8().await {
+                Ok(octet) => seen.push(octet),
+                Err(_) => return,
+            }
+        }
+        let (mut read, mut write) = stream.split();
+        let _ = tokio::io::copy(&mut read, &mut write).await;
+    })
+    .await
 }
 
 fn handshake(session: &str, origin: &str) -> Vec<u8> {
@@ -164,33 +173,23 @@ async fn a_refused_handshake_tells_its_status_and_nothing_else() {
     }
 }
 
-/// An upstream that takes connections and says nothing.
+/// One that takes connections and says nothing.
 async fn silent() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        let mut held = Vec::new();
-        while let Ok((stream, _)) = listener.accept().await {
-            held.push(stream);
-        }
-    });
-    address
+    upstream(|stream| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await
 }
 
-/// An upstream that hints for ever.
+/// One that hints for ever.
 async fn hinting() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                while stream.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").await.is_ok() {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            });
+    upstream(|mut stream| async move {
+        while stream.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-    });
-    address
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,18 +214,13 @@ async fn e7_a_handshake_that_nobody_answers_ends_in_time_or_with_its_visitor() {
     }
 }
 
-/// An upstream that opens a tunnel and reads nothing from it.
+/// One that opens a tunnel and reads nothing from it.
 async fn deaf() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        let mut held = Vec::new();
-        while let Ok((mut stream, _)) = listener.accept().await {
-            stream.write_all(SWITCH).await.unwrap();
-            held.push(stream);
-        }
-    });
-    address
+    upstream(|mut stream| async move {
+        stream.write_all(SWITCH).await.unwrap();
+        std::future::pending::<()>().await;
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

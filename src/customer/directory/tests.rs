@@ -27,11 +27,11 @@ use crate::portal::settings::{
 };
 use crate::random::Random;
 use crate::secret::Secret;
-use crate::session::Sessions;
 use crate::session::settings::{SessionSettings, StoreSettings};
 use crate::session::store::SessionStore;
 use crate::session::store::embedded::EmbeddedStore;
 use crate::session::store::memory::MemoryStore;
+use crate::session::{RecordError, Sessions, StoreError};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const ANA: &str = "ana@acme.com";
@@ -520,4 +520,24 @@ async fn a_new_key_takes_the_ledger_over() {
     let only = with(&["b"]);
     assert_eq!(only.person(site, &ana()).await.unwrap().unwrap().account.as_deref(), Some(ANA));
     assert!(only.holder(site, ANA).await.unwrap().record.unwrap().is(&ana()));
+}
+
+#[tokio::test]
+async fn an_account_is_bound_and_released_only_as_it_was_seen() {
+    let ledger = Ledger::new(sessions_with(Arc::new(MemoryStore::default()), &["a"], Clock::manual(NOW)).records());
+    let ben = who("okta", "ben", ANA);
+    let of = |who: &VerifiedIdentity| PersonRecord {
+        account: Some(ANA.to_owned()),
+        ..PersonRecord::new("site", who, who.email().unwrap())
+    };
+    // Both find it free; one is first.
+    let (by_ana, by_ben) = (ledger.holder("site", ANA).await.unwrap(), ledger.holder("site", ANA).await.unwrap());
+    ledger.bind(&of(&ana()), &by_ana.unchanged, None, None).await.unwrap();
+    let late = ledger.bind(&of(&ben), &by_ben.unchanged, None, None).await;
+    assert_eq!(late, Err(RecordError::Store(StoreError::Busy)));
+    assert_eq!(ledger.person("site", &ben).await.unwrap().map(|_| ()), None, "nothing of it is written");
+    // An order for whoever had it is not one for whoever has it.
+    assert!(!ledger.release(&of(&ben)).await.unwrap() && ledger.release(&of(&ana())).await.unwrap());
+    let holder = ledger.holder("site", ANA).await.unwrap().record.unwrap();
+    assert!(holder.is(&ana()) && holder.released);
 }

@@ -121,6 +121,24 @@ async fn a_tunnel_outlives_the_handover_and_not_its_session() {
     world.gateway.wait_for_log("nobody is believed to be signed in any more").await;
 }
 
+/// With a new first key the process before would no longer find what was sealed anew, and take everybody for a newcomer.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_is_sealed_anew_when_the_process_before_has_ended() {
+    let mut recorder = Recorder::start(Answer::default()).await;
+    recorder.address = echo().await;
+    let world = World::start(recorder).await;
+    let session = world.sign_in(&world.browser(), "ana").await;
+    let mut tunnel = tunnel(&world, &session).await;
+    let sealed = || world.gateway.log().iter().filter(|line| line.contains("sealed with the first key")).count();
+    eventually("ledger and passwords, by the first process", || sealed() == 2).await;
+    world.upgraded().await;
+    is_open(&mut tunnel).await;
+    assert_eq!(sealed(), 2, "the first process has a visitor");
+    drop(tunnel);
+    eventually("both once more, by the next", || sealed() == 4).await;
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_is_process_1_is_not_upgraded() {
     let place = crate::process::Place::new();
